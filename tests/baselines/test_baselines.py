@@ -404,7 +404,29 @@ def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.Monke
     inputs = tree_inputs.inputs_of(new, rows, means, (300,), fitted.places, fitted.widths)
     scores = fitted.scores(new)
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(p, models[0].predict_proba(inputs), rtol=0, atol=1e-6)
+    model = models[-1]  # those before it were fitted to choose inputs
+    np.testing.assert_allclose(p, model.predict_proba(inputs[:, : model.n_features_in_]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("drifts", [False, True])
+def test_trees_look_at_levels_where_that_helps(drifts: bool) -> None:
+    """Where each sequence begins at another level, labels say whether the last steps were above its own mean."""
+    generator = np.random.default_rng(0)
+    starts = generator.normal(size=(30, 1)) * (20 if drifts else 0)
+    x = generator.normal(size=(30, 100)).cumsum(axis=1) / 4
+    labels = (x > x.mean(axis=1, keepdims=True)) if drifts else generator.integers(0, 2, (30, 100))
+    sequences = made((x + starts).reshape(-1, 1), labels.astype(int).ravel(), [100] * 30)
+    fitted = trees.Trees.fit(sequences.take(np.arange(20)), 2, (), 0)
+    assert fitted is not None
+    near = 2 * tree_inputs.AROUND + 1 + 3 * len(fitted.widths)
+    if drifts:
+        assert (fitted.inputs >= near).any()
+        others = sequences.take(np.arange(20, 30))
+        assert (fitted.predict(others) == others.labels).mean() > 0.75
+    few = trees.Trees.fit(sequences.take(np.arange(5)), 2, (), 0)
+    assert few is not None
+    assert fitted.predict(sequences).shape == few.predict(sequences).shape
+    assert (few.inputs < near).all()
 
 
 def test_trees_of_rare_classes() -> None:

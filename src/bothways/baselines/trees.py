@@ -14,10 +14,11 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Scorer
 from bothways.patterns.forest import check_nodes
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
 ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
 TREES, ROUNDS, LEAVES = 600, 100, 16  # at most so many trees, rounds of one tree per class, and leaves of a tree
+SEVERAL = 6  # of so many sequences a third shows whether numbers less their mean so far are to be looked at
 SHARE = 0.5  # of the inputs each node looks at this share
 RARE = 10  # classes with fewer labels than this are never predicted
 MISSING = CODES + 1  # the place of a category that is missing
@@ -29,8 +30,8 @@ BLOCK = 512  # labels that are worked on together
 class Trees(Scorer):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
-    They look at the steps from 5 before to 5 after, at `windows` of numbers that are wider, and at how far above the
-    mean of the sequence so far numbers are.
+    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider; and at how far numbers
+    are above the mean of the sequence so far, if that shows the labels of sequences that are held out better.
 
     Attributes:
         classes: how many classes there are.
@@ -99,10 +100,17 @@ class Trees(Scorer):
             l2_regularization=1,  # without which rounds over many classes diverge
             max_features=SHARE,
             early_stopping=True,
-            categorical_features=np.arange(columns) < kinds if kinds else None,
+            categorical_features=range(kinds) if kinds else None,
             random_state=seed,
         )
-        model.fit(inputs, labels[chosen], sequences.weights_of(chosen))
+        targets, weights = labels[chosen], sequences.weights_of(chosen)
+        near, of = inputs[:, : columns - count * (1 + len(widths))], sequences.offsets.searchsorted(chosen, "right")
+        numbers = generator.permutation(np.unique(of))
+        held = np.isin(of, numbers[: len(numbers) // 3])
+        losses = [_loss(model, each, targets, weights, held) for each in (near, inputs)] if count else [0, 0]
+        if len(numbers) < SEVERAL or losses[0] <= losses[1]:
+            inputs = near
+        model.fit(inputs, targets, weights)
         nodes = _nodes(model, kinds)
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
@@ -185,6 +193,18 @@ class Trees(Scorer):
         if not (powers and ordered and (inputs[made.sets >= 0] < kinds).all()):
             raise InputError("The arrays of trees describe none: classes and widths ascend; sets are of categories.")
         return made
+
+
+def _loss(model: Any, inputs: Array, targets: Numbers, weights: Doubles | None, held: Bools) -> float:
+    """The cross-entropy of labels that are held out, of the classes that the others have; 0 if that says nothing."""
+    classes, counts = np.unique(targets[~held], return_counts=True)
+    known = np.isin(targets, classes[counts >= RARE // 2])
+    mine, theirs = known & ~held, known & held
+    if len(np.unique(targets[mine])) < 2 or not theirs.any():
+        return 0.0
+    model.fit(inputs[mine], targets[mine], None if weights is None else weights[mine])
+    p = model.predict_proba(inputs[theirs])[np.arange(theirs.sum()), model.classes_.searchsorted(targets[theirs])]
+    return -float(np.average(np.log(np.maximum(p, 1e-7)), weights=None if weights is None else weights[theirs]))
 
 
 def _nodes(model: Any, kinds: int) -> dict[str, Array]:
