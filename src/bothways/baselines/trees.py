@@ -19,7 +19,7 @@ from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
 TREES, ROUNDS, LEAVES = 600, 100, 16  # at most so many trees, rounds of one tree per class, and leaves of a tree
 SEVERAL = 6  # of so many sequences a third shows whether numbers less their mean so far are to be looked at
-SHARE = 0.5  # of the inputs each node looks at this share
+SHARE = 0.5  # of the inputs each node looks at this share, where there are numbers
 RARE = 10  # classes with fewer labels than this are never predicted
 MISSING = CODES + 1  # the place of a category that is missing
 LARGEST = 1e300  # numbers in trees are no larger, so that sums of them are finite
@@ -98,7 +98,7 @@ class Trees(Scorer):
             max_iter=rounds,
             max_leaf_nodes=LEAVES,
             l2_regularization=1,  # without which rounds over many classes diverge
-            max_features=SHARE,
+            max_features=SHARE if count else 1.0,
             early_stopping=True,
             categorical_features=range(kinds) if kinds else None,
             random_state=seed,
