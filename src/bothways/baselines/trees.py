@@ -122,13 +122,13 @@ class Trees(Scorer):
         """
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
         count = sequences.features - len(self.categories)
-        means = means_so_far(sequences, np.arange(sequences.steps), count, before)
-        for at in range(0, sequences.steps, BLOCK):
-            rows = np.arange(at, min(at + BLOCK, sequences.steps))
-            sums = self._sums(inputs_of(sequences, rows, means[rows], self.categories, self.places, self.widths))
-            if len(self.start) == 1:  # of two classes
-                sums = np.hstack([np.zeros_like(sums), sums])
-            with np.errstate(over="ignore"):  # a file may hold numbers of any size
+        with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
+            means = means_so_far(sequences, np.arange(sequences.steps), count, before)
+            for at in range(0, sequences.steps, BLOCK):
+                rows = np.arange(at, min(at + BLOCK, sequences.steps))
+                sums = self._sums(inputs_of(sequences, rows, means[rows], self.categories, self.places, self.widths))
+                if len(self.start) == 1:  # of two classes
+                    sums = np.hstack([np.zeros_like(sums), sums])
                 found[rows[:, None], self.seen] = sums
         return found
 
