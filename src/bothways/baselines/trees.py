@@ -95,7 +95,6 @@ class Trees(Scorer):
         rounds = min(ROUNDS, max(TREES // len(seen), 1))
         model = HistGradientBoostingClassifier(
             learning_rate=0.1 if rounds >= 50 else 0.2,
-            max_iter=rounds,
             max_leaf_nodes=LEAVES,
             l2_regularization=1,  # without which rounds over many classes diverge
             max_features=SHARE if count else 1.0,
@@ -107,10 +106,12 @@ class Trees(Scorer):
         near, of = inputs[:, : columns - count * (1 + len(widths))], sequences.offsets.searchsorted(chosen, "right")
         numbers = generator.permutation(np.unique(of))
         held = np.isin(of, numbers[: len(numbers) // 3])
-        losses = [_loss(model, each, targets, weights, held) for each in (near, inputs)] if count else [0, 0]
-        if len(numbers) < SEVERAL or losses[0] <= losses[1]:
-            inputs = near
-        model.fit(inputs, targets, weights)
+        losses = [0.0, 0.0]
+        if count and len(numbers) >= SEVERAL:
+            model.set_params(max_iter=max(rounds // 2, 1))  # enough to choose by
+            losses = [_loss(model, each, targets, weights, held) for each in (near, inputs)]
+        model.set_params(max_iter=rounds)
+        model.fit(near if losses[0] <= losses[1] else inputs, targets, weights)
         nodes = _nodes(model, kinds)
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
