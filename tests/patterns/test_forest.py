@@ -112,6 +112,17 @@ def test_tones_are_told_apart() -> None:
     assert (found.scores(others).argmax(axis=1) == others.labels).mean() > 0.9
 
 
+def test_a_file_that_says_nothing_of_spectra_has_none() -> None:
+    sequences = walks()
+    parts = replace(Parts.fit(sequences, CATEGORIES), bands=0)
+    arrays = {name: array for name, array in parts.arrays().items() if name != "bands"}
+    network = Network(features=4, classes=2, categories=CATEGORIES, per="sequence")
+    kept = Parts.from_arrays(arrays, network)
+    np.testing.assert_array_equal(kept.features(sequences), parts.features(sequences))
+    with pytest.raises(InputError, match="power of two, not 3"):
+        Parts.from_arrays({**arrays, "bands": np.array([3])}, network)
+
+
 def test_the_order_of_categories_is_seen() -> None:
     """Sequences with the same counts: in half of them 1 comes before 2."""
     random, values = np.random.default_rng(0), []

@@ -65,6 +65,9 @@ class Scoring(Baseline, Protocol):
     def scores(self, sequences: Sequences) -> Array:
         """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
 
+    def scores_after(self, before: Array, sequences: Sequences) -> Array:
+        """The same of sequences that go on, given what came before; see `bothways.means.means_of`."""
+
 
 STRONG: tuple[type[Scoring], ...] = (Neighbors, NearbyNGrams, Trees, Forest, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""

@@ -116,11 +116,12 @@ class Trees(Scorer):
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
 
-    def scores(self, sequences: Sequences, before: Array | None = None) -> Array:
-        """`(labels, classes)`; a softmax of them gives probabilities.
+    def scores(self, sequences: Sequences) -> Array:
+        """`(labels, classes)`; a softmax of them gives probabilities."""
+        return self.scores_after(None, sequences)
 
-        `before` says what came before sequences that go on; see `bothways.means.means_of`.
-        """
+    def scores_after(self, before: Array | None, sequences: Sequences) -> Array:
+        """The same of sequences that go on; None for nothing before."""
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
         count = sequences.features - len(self.categories)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from contextlib import suppress
+from datetime import date, datetime
 
 import polars as pl
 
@@ -38,42 +39,34 @@ class SingleTimes:
     def read(self, text: str) -> datetime | None:
         """The time that a text says; None if it says none, or may say two."""
         text = text.strip()
-        if self._form:
-            try:
-                return datetime.strptime(text, self._form)
-            except ValueError:
-                self._form = ""
+        if self._form and (time := _parsed(text, self._form)):
+            return time
         field, found = pl.Series([text]), dict[str, datetime]()
         for name in TIMES:
-            kind = KINDS[name]
-            if (
-                re.match(kind.looks, text)
-                and not (values := kind.values(field)).has_nulls()
-                and values.dtype != pl.Time
-            ):
-                option, value = kind.choice
-                found[value if option == "dates" else name] = (
-                    values.dt.cast_time_unit("us")[0]
-                    if isinstance(values.dtype, pl.Datetime)
-                    else datetime.combine(values[0], datetime.min.time())
-                )
-        if self._dates in found:
-            time = found[self._dates]
-        elif len(set(found.values())) == 1:
+            option, value = KINDS[name].choice
+            if re.match(KINDS[name].looks, text) and (time := _first(KINDS[name].values(field))):
+                found[value if option == "dates" else name] = time
+        time = found.get(self._dates or "")
+        if time is None and len(set(found.values())) == 1:
             time = next(iter(found.values()))
-        else:
-            return None
-        for order in [self._dates, "year-first"] if time.tzinfo is None else []:
-            form = _form(text, ORDERS[order]) if order else ""
-            if form and self._reads(form, text, time):
-                self._form = form
+        orders = [order for order in (self._dates, "year-first") if order]
+        forms = [_form(text, ORDERS[order]) for order in orders] if time else []
+        self._form = next((form for form in forms if form and _parsed(text, form) == time), "")
         return time
 
-    def _reads(self, form: str, text: str, time: datetime) -> bool:
-        try:
-            return datetime.strptime(text, form) == time
-        except ValueError:
-            return False
+
+def _first(values: pl.Series) -> datetime | None:
+    """The time that the only value of a column is; None if it is none, or a time of day."""
+    value = values.dt.cast_time_unit("us")[0] if isinstance(values.dtype, pl.Datetime) else values[0]
+    if isinstance(value, datetime):
+        return value
+    return datetime.combine(value, datetime.min.time()) if isinstance(value, date) else None
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.strptime(text, form)
+    return None
 
 
 def _form(text: str, order: tuple[str, ...]) -> str:

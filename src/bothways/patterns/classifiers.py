@@ -32,6 +32,10 @@ class Scorer:
         """`(labels, classes)`; a softmax of them gives probabilities."""
         raise NotImplementedError
 
+    def scores_after(self, before: Array, sequences: Sequences) -> Array:
+        """The same of sequences that go on, given what came before; see `bothways.means.means_of`."""
+        return self.scores(sequences)
+
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
         return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)

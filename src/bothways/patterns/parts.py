@@ -106,7 +106,8 @@ class Parts:
         """
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
-        bands = int(checked_array(arrays, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
+        given = {"bands": np.zeros(1, np.int64), **arrays}  # files that do not say so have no spectra
+        bands = int(checked_array(given, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
         if bands & (bands - 1):
             raise InputError(f"The bands of a spectrum are a power of two, not {bands}.")
         return cls(network.numeric, network.categories, quantiles, np.unique(codes), bands)

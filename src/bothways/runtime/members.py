@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.baselines import Scoring, Trees
+from bothways.baselines import Scoring
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.codes import encoded
@@ -83,12 +83,10 @@ class BaselineMember:
         return self.baseline.arrays()
 
     def probabilities(self, sequences: Sequences, before: Array | None = None) -> Floats:
-        """The probability of each class for all labels.
-
-        `before` says what came before sequences that go on, for trees; see `bothways.means.means_of`.
-        """
-        more = {"before": before} if isinstance(self.baseline, Trees) else {}
-        return checked_probabilities(self.baseline.scores(sequences, **more)).astype(np.float32, copy=False)
+        """The probability of each class for all labels; `before` says what came before sequences that go on."""
+        baseline = self.baseline
+        scores = baseline.scores(sequences) if before is None else baseline.scores_after(before, sequences)
+        return checked_probabilities(scores).astype(np.float32, copy=False)
 
 
 def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences) -> list[Floats]:
