@@ -230,6 +230,7 @@ def test_roles_are_given_and_never_guessed() -> None:
     assert labeler.feature_names_in_.tolist() == ["at", "port"]
 
 
+@pytest.mark.slow
 def test_one_name_is_a_list_of_one() -> None:
     frame = flows().with_columns(b=1.0, bb=2.0, **{"1": pl.col("at")})
     X, y = frame.drop("label"), frame["label"]

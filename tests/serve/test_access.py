@@ -125,6 +125,7 @@ def test_headers_that_are_too_large_or_no_headers(server: Running) -> None:
         assert sent(server, nonsense)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 505", b"")
 
 
+@pytest.mark.slow
 def test_the_slow_ones(server: Running) -> None:
     began = time.monotonic()
     assert sent(server, b"GET /v2 HTT")[:12] in (b"", b"HTTP/1.1 408")  # no whole header

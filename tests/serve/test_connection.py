@@ -153,6 +153,7 @@ def test_what_ends_a_connection(server: Running, request_: bytes, status: int) -
     assert b"connection: close" in answers[-1].head
 
 
+@pytest.mark.slow
 def test_what_waits_for_nothing_is_cut_off(server: Running) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
         connection.sendall(posted() + b"POST ")

@@ -182,6 +182,7 @@ def test_many_live_sequences(browser: Any, connect: Any, server: Running) -> Non
 
 
 @pytest.mark.every_case
+@pytest.mark.slow
 def test_a_sequence_of_the_table_live(page: Any, table: Path) -> None:
     opened(page, table)
     page.locator("#late").fill("4")

@@ -267,6 +267,7 @@ def test_messages_of_many_frames_are_read_in_turns(connect: Any, server: Running
     assert server.call("/v2/health/live")[0] == 200
 
 
+@pytest.mark.slow
 def test_messages_that_never_end_count_as_memory(connect: Any, tmp_path: Path, start: Any) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     store.save(MODELS["flows"], tmp_path / "flows.bothways")

@@ -52,6 +52,7 @@ def test_tables_sentences_and_a_page(run: RunCommand, tmp_path: Path) -> None:
     assert path.read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_a_table_and_one_json_object(run: RunCommand, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     frame = pl.DataFrame(
