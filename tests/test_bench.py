@@ -99,6 +99,7 @@ def test_peers_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_peers(["pytorch"])
 
 
+@pytest.mark.slow
 def test_every_cell_and_mode_of_ours() -> None:
     done: list[tuple[float, int, str]] = []
     cases = [Case(TINY, cell, mode) for cell in CELLS for mode in MODES]

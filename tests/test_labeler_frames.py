@@ -302,6 +302,7 @@ def test_labels_that_do_not_fit_the_rows() -> None:
         quick().fit(frame.drop("label"), ["a", "b"])
 
 
+@pytest.mark.slow
 def test_the_label_is_called_as_y_is() -> None:
     frame = flows().rename({"label": "kind"})
     for X, y, drop, name in (
@@ -345,6 +346,7 @@ def test_a_column_that_gives_the_label_away_is_told() -> None:
         quick(epochs=1).fit(X, frame["label"])
 
 
+@pytest.mark.slow
 def test_times_and_numbers_as_text_are_read_as_in_files(tmp_path: Path) -> None:
     """A model that `train` made of a file labels the frames that others read out of it."""
     frame = flows().with_columns(

@@ -121,6 +121,7 @@ def test_a_search_over_settings_keeps_groups_whole() -> None:
     assert len(search.predict(list(X))) == len(X)
 
 
+@pytest.mark.slow
 def test_pipelines() -> None:
     X, y = flows()
     one = make_pipeline(StandardScaler(), quick(window=5)).fit(X.reshape(-1, 2), y.ravel())

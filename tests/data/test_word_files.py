@@ -250,6 +250,7 @@ COMMENT, DOCUMENT = "# text = a b c d", "-DOCSTART- -X- O"
     complete=st.booleans(),
     rows=st.integers(1, 9),
 )
+@pytest.mark.slow
 def test_conll_comes_back_line_by_line(
     tmp_path: Path, columns: Columns, lines: list[str], separator: str, end: str, complete: bool, rows: int
 ) -> None:

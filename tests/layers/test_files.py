@@ -112,6 +112,7 @@ def test_files_of_either_kind_from_models_of_either_kind(name: str, home: Any, l
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_files_open_where_only_keras_is_installed(tmp_path: Path) -> None:
     """Those of `save_model` as they are; for one of `model.save` Keras can be told what our names mean.
 

@@ -261,6 +261,7 @@ def test_what_keras_writes_by_itself_is_known_and_counts_for_nothing(tmp_path: P
     assert run_python("import bothways.layers, keras; print(keras.backend.backend())", tmp_path) == "jax"
 
 
+@pytest.mark.slow
 def test_numpy_runs_the_engine_too(tmp_path: Path) -> None:
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras" / "keras.json").write_text('{"backend": "numpy"}')

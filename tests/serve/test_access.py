@@ -232,6 +232,7 @@ def test_clients_that_ask_again_and_again_are_told_to_go(path: Path, start: Any)
     assert json.loads(server.log[-1])["unfinished"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_done_in_time_at_the_end_is_counted(path: Path, start: Any) -> None:
     server = start(path, "--max-seconds", "2")
     with socket.create_connection(("127.0.0.1", server.port), 15) as slow:

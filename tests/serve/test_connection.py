@@ -228,6 +228,7 @@ def test_who_only_sends_requests_that_are_refused_leaves_room_for_others(model_f
             assert server.call(INFER, BODY, {"Authorization": "Bearer secret"})[0] == 200
 
 
+@pytest.mark.slow
 def test_bodies_that_become_far_larger_are_refused(tmp_path: Path, start: Any) -> None:
     store.save(model_of(), tmp_path / "flows.bothways")
     store.save(model_of(2, columns=TABLE), tmp_path / "table.bothways")

@@ -215,6 +215,7 @@ def test_other_models_and_what_goes_wrong(page: Any, table: Path, tmp_path: Path
     assert "must end in .csv" in page.inner_text("#said")
 
 
+@pytest.mark.slow
 def test_a_key_is_asked_for(browser: Any, tmp_path: Path, start: Any) -> None:
     store.save(MODEL, tmp_path / "flows.bothways")
     server = start(tmp_path, BOTHWAYS_API_KEY="secret")

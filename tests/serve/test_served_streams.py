@@ -239,6 +239,7 @@ def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> N
         assert last["error"] == "The server ends."
 
 
+@pytest.mark.slow
 def test_without_a_key_only_little_is_read(connect: Any, tmp_path: Path, start: Any) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     store.save(MODELS["flows"], tmp_path / "flows.bothways")
