@@ -3,8 +3,8 @@
     bothways bench --directions 1,2 --dtype float32,bfloat16,int8 --save benchmarks/results/NAME.json
     python benchmarks/tables.py
 
-What stands between `<!-- speed: NAME -->` and `<!-- end -->` is replaced; below each table the rows are named in which
-a peer is faster. With `--check` nothing is written, and a page that is not up to date is an error.
+What stands between `<!-- speed: NAME -->` and `<!-- end -->` is replaced; the first page marks where a peer is faster, the
+other one names those rows below the table. With `--check` nothing is written, and a page that is not up to date is an error.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def rows_of(name: str) -> list[Row]:
 
 
 def whole(rows: list[Row]) -> list[str]:
-    """Every row, for the page of benchmarks."""
+    """Every row, for the page of benchmarks, and those in which a peer is faster."""
     lines: list[list[str]] = []
     for of, share in rows:
         case, peer, int8 = of.case, of.best_peer, of.ms.get(INT8)
@@ -64,21 +64,32 @@ def whole(rows: list[Row]) -> list[str]:
         rough = "" if int8 is None else f"{study.ms(int8)} ({of.errors[INT8]:.1g})"
         lines.append([str(case.shape), NAMES[case.directions], NAMES[case.mode], case.dtype, *ours, rough])
     titles = ["LSTM, B,T,D,H", "directions", "", "our factors", "ours ms", "best peer, ms", "ratio", "of sgemm"]
-    return study.table([*titles, "ONNX int8, ms (error)"], lines)
+    return [*study.table([*titles, "ONNX int8, ms (error)"], lines), *behind(rows)]
 
 
 def short(rows: list[Row]) -> list[str]:
-    """The ratios in float32, a line for each shape, for the first page."""
-    ratios = {(of.case.mode, of.case.directions, of.case.shape): Row(of, s).ratio for of, s in rows if exact(of)}
+    """The ratios in float32, a line for each shape, for the first page, and what its marks mean."""
+    rows = [row for row in rows if exact(row.of)]
+    ratios = {
+        (of.case.mode, of.case.directions, of.case.shape): row.ratio + "†" * rougher(row) for row in rows for of in [row.of]
+    }
     kinds = [(mode, count) for mode in MODES for count in (2, 1) if any(key[:2] == (mode, count) for key in ratios)]
     shapes = dict.fromkeys(key[2] for key in ratios)
     lines = [[str(shape), *(ratios.get((*kind, shape), "") for kind in kinds)] for shape in shapes]
-    return study.table(["B,T,D,H", *(f"{NAMES[mode]}, {NAMES[count]}" for mode, count in kinds)], lines)
+    slower = sum(ratio.startswith("**") for ratio in ratios.values())
+    marks = [f"Bold: the best peer is faster, in {slower} of {len(rows)}."] if slower else []
+    marks += ["†: ONNX Runtime's int8 is faster than our float32."] if any(map(rougher, rows)) else []
+    return [*study.table(["B,T,D,H", *(f"{NAMES[mode]}, {NAMES[count]}" for mode, count in kinds)], lines), "", " ".join(marks)]
 
 
 def exact(of: Measurement) -> bool:
     """Whether our factors are float32."""
     return of.case.dtype == "float32"
+
+
+def rougher(row: Row) -> bool:
+    """Whether ONNX Runtime's int8 is faster than our float32."""
+    return exact(row.of) and row.of.ms.get(INT8, float("inf")) < row.of.ms["bothways"]
 
 
 def behind(rows: list[Row]) -> list[str]:
@@ -87,7 +98,7 @@ def behind(rows: list[Row]) -> list[str]:
     named = [f"{row.name} ({PEERS[row.of.best_peer or ''].title}, {row.ratio.strip('*')})" for row in slower]
     colon = ": " if named else ""
     words = [f"Slower than the best peer in {len(slower)} of {len(rows)} rows{colon}{'; '.join(named)}."]
-    rough = [row.name for row in rows if exact(row.of) and row.of.ms.get(INT8, float("inf")) < row.of.ms["bothways"]]
+    rough = [row.name for row in rows if rougher(row)]
     if rough:
         words.append(f"ONNX Runtime's int8 is faster than our float32 in {len(rough)} rows: {'; '.join(rough)}.")
     return [line for sentence in words for line in ("", sentence)]
@@ -97,9 +108,7 @@ def written(page: str, table: Any) -> str:
     """The page with its tables made anew."""
 
     def block(match: re.Match[str]) -> str:
-        rows = rows_of(match[2])
-        rows = [row for row in rows if exact(row.of)] if table is short else rows
-        return "\n".join([match[1], "", *table(rows), *behind(rows), "", match[3]])
+        return "\n".join([match[1], "", *table(rows_of(match[2])), "", match[3]])
 
     return re.sub(r"(<!-- speed: ([\w-]+) -->).*?(<!-- end -->)", block, page, flags=re.DOTALL)
 
