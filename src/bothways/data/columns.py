@@ -186,17 +186,15 @@ class Columns:
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> Columns:
         """The columns that `to_json` described, with the arrays of their vectors; ModelFileError where it did not."""
         try:
-            draw = data["draw"]
+            draw, encoding = data["draw"], data["encoding"]
             columns = cls(
                 features=tuple(data["features"]),
-                categories=tuple(data.get("categories", ())),
-                draw=draw and Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0))),
-                guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ())),
-                reading=Reading(**data.get("reading", {})),
-                group=data.get("group"),
-                per=data.get("per", "step"),
+                categories=tuple(data["categories"]),
+                draw=draw and Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw["gap"])),
+                guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data["guesses"]),
+                reading=Reading(**data["reading"]),
                 units=data.get("units"),
-                **{role: data[role] for role in ("label", "sequence", "order", "split")},
+                **{name: data[name] for name in ("label", "sequence", "order", "split", "group", "per")},
             )
             texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
             texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]
@@ -211,7 +209,6 @@ class Columns:
                 raise ValueError
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise ModelFileError(INCOMPLETE) from None
-        encoding = data.get("encoding")
         return columns if encoding is None else replace(columns, encoding=Encoding.from_json(encoding, arrays))
 
 

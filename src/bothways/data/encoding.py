@@ -214,15 +214,10 @@ class Encoding:
         """The encoding that `to_json` described, with the arrays of its vectors."""
         try:
             encoding = cls(
-                tuple(
-                    Number(each["name"], each["fill"], each["flagged"], each.get("double", False))
-                    for each in data["numbers"]
-                ),
-                tuple(
-                    Category(each["name"], tuple(each["values"]), each.get("view", "")) for each in data["categories"]
-                ),
+                tuple(Number(each["name"], each["fill"], each["flagged"], each["double"]) for each in data["numbers"]),
+                tuple(Category(each["name"], tuple(each["values"]), each["view"]) for each in data["categories"]),
                 data["gaps"],
-                Vectors.from_json(data["vectors"], arrays) if arrays or data.get("vectors") is not None else None,
+                Vectors.from_json(data["vectors"], arrays) if arrays or data["vectors"] is not None else None,
             )
             names = encoding.read
             if not (
