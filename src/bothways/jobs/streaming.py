@@ -149,7 +149,7 @@ class _Run:
                 raise ValueError("It is damaged.")
             self.stream.load(state)
             facts = json.loads(line)
-            read, written, seen = facts["read"], facts["written"], facts.get("seen")
+            read, written, seen = facts["read"], facts["written"], facts["seen"]
             for fact in KEPT:
                 setattr(self, fact, facts[fact])
         except (InputError, ValueError, KeyError) as error:
@@ -161,7 +161,7 @@ class _Run:
                 )
             self.read += len(skipped)
             self.seen.update(skipped)
-        if seen not in (None, self.seen.hexdigest()):
+        if seen != self.seen.hexdigest():
             raise DataError(
                 f"{name}: the events before the place of this checkpoint are not those that were read. Give the same "
                 "ones from their beginning, or remove the checkpoint and the output to start anew."
