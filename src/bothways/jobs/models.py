@@ -1,4 +1,4 @@
-"""What starts at the file of a model: what is in it, and the same model for other runtimes."""
+"""What starts at the file of a model: what is in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from bothways import store
 from bothways.data import Columns
 from bothways.errors import InputError, MissingDependencyError
-from bothways.export import Exported, export_onnx
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ def info(path: str | Path) -> Model | Inspection:
     from bothways.layers.inspection import inspect_model
 
     return inspect_model(model)
-
-
-def export(model: str | Path, output: str | Path, opset: int | None = None) -> Exported:
-    """Write a model file, of ours or of Keras, as a graph of ONNX; see `bothways.export.export_onnx`."""
-    return export_onnx(load_any(model), output, opset)
 
 
 def load_any(path: str | Path) -> Any:
