@@ -100,12 +100,7 @@ def scores_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: i
 
 
 def probabilities(z: Floats) -> Floats:
-    """Scores to probabilities: a sigmoid where there is one score (two classes), else a softmax.
-
-    Example:
-        >>> probabilities(np.array([[0.0], [np.log(3)]])).round(6).tolist()
-        [[0.5, 0.5], [0.25, 0.75]]
-    """
+    """Scores to probabilities: a sigmoid where there is one score (two classes), else a softmax."""
     if z.shape[-1] == 1:  # by columns: NumPy takes ten times as long to reduce an axis of two
         z = z[..., 0]
         highest = np.maximum(z, 0)
