@@ -24,7 +24,7 @@ BLOCK = 1024  # sequences whose features are made together
 
 
 class Scorer:
-    """A `bothways.baselines.Scoring` that predicts the class of the highest score, kept as arrays of some attributes."""
+    """A `bothways.baselines.Scoring` that predicts the class of the highest score, kept as arrays of attributes."""
 
     kept: ClassVar[tuple[str, ...]]
 
