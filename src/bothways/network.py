@@ -316,26 +316,12 @@ class Network:
         return shapes | ({"head/transitions": (self.classes, self.classes)} if self.head == "crf" else {})
 
     def to_json(self) -> dict[str, Any]:
-        """The description as plain JSON values.
-
-        Example:
-            >>> Network(features=1, classes=2, units=20).to_json()["units"]
-            20
-        """
+        """The description as plain JSON values."""
         return asdict(self) | {"categories": list(self.categories)}
 
     @classmethod
     def from_json(cls, data: Any) -> Network:
-        """The network that `to_json` described.
-
-        Raises:
-            InputError: `data` is no description of a network; names what is wrong.
-
-        Example:
-            >>> network = Network(features=1, classes=2)
-            >>> Network.from_json(network.to_json()) == network
-            True
-        """
+        """The network that `to_json` described; `InputError` for what is no description of one names what is wrong."""
         if not isinstance(data, dict):
             raise InputError(f"A network is described by a JSON object, not by {type(data).__name__}.")
         known = {field.name for field in fields(cls)}
