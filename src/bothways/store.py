@@ -132,7 +132,6 @@ def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> M
         weights = decoded(arrays, own.weight_shapes()) if precision == "int8" else arrays
         return Member(own, weights, float(said["share"]), precision)
     kinds = {each.name: each for each in baselines.SCORING}
-    said = {"baseline" if name == "patterns" else name: value for name, value in said.items()}  # of some files
     if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:
         return BaselineMember(kinds[said["baseline"]].from_arrays(arrays, network), float(said["share"]))
     raise InputError(f"A member of it is neither a network nor a simple model: {sorted(said)}.")
