@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +20,7 @@ import pytest
 import bothways
 
 PACKAGE = Path(bothways.__file__).parent
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 
 # Who may import whom among our own: every module may import those to its left, and its neighbours in the first group.
 ORDER = [
@@ -93,10 +96,14 @@ def modules() -> list[str]:
     )
 
 
-def imports(module: str) -> Iterator[str]:
+def parsed(module: str) -> ast.Module:
     path = PACKAGE.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    for node in ast.walk(ast.parse(path.read_text())):
+    return ast.parse(path.read_text())
+
+
+def imports(module: str) -> Iterator[str]:
+    for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -175,3 +182,40 @@ def public_objects() -> list[tuple[str, object]]:
 @pytest.mark.parametrize(("name", "thing"), public_objects(), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_public_name_has_a_docstring(name: str, thing: object) -> None:
     assert (inspect.getdoc(thing) or "").strip(), name
+
+
+# Rooms whose docstrings are short but for names that docs/reference shows; "" for the files directly in bothways.
+SHORT = {"", "baselines", "export", "jobs", "patterns", "runtime"}
+SECTIONS = re.compile(r"^(Args|Returns|Raises):$", re.MULTILINE)
+DIRECTIVE = re.compile(r"auto(module|class|function):: (\S+)\n((?: +:.*\n)*)")
+
+
+def room_of(module: str) -> str:
+    room = module.split(".")[0]
+    return room if (PACKAGE / room).is_dir() else ""
+
+
+@functools.cache
+def in_reference() -> set[str]:
+    """Where each class and function that docs/reference shows is written, by module and name."""
+    found = set()
+    for kind, name, settings in DIRECTIVE.findall("".join(page.read_text() for page in REFERENCE.glob("*.md"))):
+        home, _, last = name.rpartition(".")
+        module = importlib.import_module(name if kind == "module" else home)
+        members = re.search(r":members: (.+)", settings)
+        own = [each for each, thing in vars(module).items() if getattr(thing, "__module__", None) == name]
+        every = getattr(module, "__all__", own)
+        names = [last] if kind != "module" else members[1].split(", ") if members else every
+        things = [getattr(module, each) for each in names]
+        found |= {f"{each.__module__}.{each.__qualname__}" for each in things if hasattr(each, "__qualname__")}
+    return found
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if room_of(module) in SHORT])
+def test_docstrings_of_the_inside_are_short(module: str) -> None:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for owner in parsed(module).body:
+        if isinstance(owner, kinds) and f"bothways.{module}.{owner.name}" not in in_reference():
+            for each in ast.walk(owner):
+                if isinstance(each, kinds):
+                    assert not SECTIONS.search(ast.get_docstring(each) or ""), f"{module}.{owner.name}: {each.name}"

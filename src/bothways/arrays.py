@@ -25,8 +25,7 @@ def checked_array(
 ) -> Array:
     """The array of this name, of a shape with None for an axis of any length, and with numbers from `low` to `high`.
 
-    Raises:
-        InputError: there is none, or one of another type or shape, or with numbers out of range or not finite.
+    `InputError` if there is none, or one of another type or shape, or with numbers out of range or not finite.
 
     Example:
         >>> checked_array({"codes": np.array([0, 7])}, "codes", np.int64, (None,), 0, 3)

@@ -24,13 +24,7 @@ _command_line: ContextVar[bool] = ContextVar("command_line", default=False)
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Name options as flags of the command in every message that is made meanwhile.
-
-    Example:
-        >>> with command_line():
-        ...     print(option("drop", "Attack Type"))
-        --drop "Attack Type"
-    """
+    """Name options as flags of the command in every message that is made meanwhile."""
     token = _command_line.set(True)
     try:
         yield
@@ -51,16 +45,7 @@ def on_command_line() -> bool:
 def option(name: str, *values: object) -> str:
     """An option as the caller knows it: a flag on the command line, an argument in Python.
 
-    Args:
-        name: the name of the argument in Python.
-        values: what to give for it; True for a flag without a value.
-
-    Example:
-        >>> option("drop", "port", "size"), option("order", "time"), option("allow_leaks", True), option("sequence")
-        ("drop=['port', 'size']", "order='time'", 'allow_leaks=True', 'sequence=')
-        >>> with command_line():
-        ...     print(option("drop", "port", "size"), option("allow_leaks", True), option("sequence"))
-        --drop port,size --allow-leaks --sequence
+    True stands for a flag without a value.
     """
     if not _command_line.get():
         value = repr(list(values)) if name in LISTS and values else ", ".join(map(repr, values))
@@ -81,25 +66,14 @@ def _argument(name: str, values: tuple[object, ...]) -> str:
 
 
 def missing(what: str, package: str | None, extra: str) -> MissingDependencyError:
-    """The error of work that needs a package of an extra of ours, which is not installed.
-
-    Example:
-        >>> raise missing("The server", "granian", "serve")
-        Traceback (most recent call last):
-        bothways.errors.MissingDependencyError: The server needs granian, which is not installed. Install it: ...
-    """
+    """The error of work that needs a package of an extra of ours, which is not installed."""
     return MissingDependencyError(
         f"{what} needs {package}, which is not installed. Install it: pip install 'bothways[{extra}]'"
     )
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """A number and its noun, in the plural (the noun with an s, if not given) unless there is one.
-
-    Example:
-        >>> counted(1, "sequence"), counted(1200, "class", "classes")
-        ('1 sequence', '1,200 classes')
-    """
+    """A number and its noun, in the plural (the noun with an s, if not given) unless there is one."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
@@ -114,21 +88,11 @@ def part_words(part: str) -> str:
 
 
 class BothwaysError(Exception):
-    """Whatever bothways raises on purpose.
-
-    Example:
-        >>> issubclass(DataError, BothwaysError)
-        True
-    """
+    """Whatever bothways raises on purpose."""
 
 
 class InputError(BothwaysError, ValueError):
-    """An argument or array has the wrong value, shape or dtype.
-
-    Example:
-        >>> issubclass(InputError, ValueError)
-        True
-    """
+    """An argument or array has the wrong value, shape or dtype."""
 
 
 class DataError(BothwaysError, ValueError):
@@ -142,18 +106,8 @@ class DataError(BothwaysError, ValueError):
 
 
 class ModelFileError(BothwaysError):
-    """A model file is missing, damaged, or was not written by bothways.
-
-    Example:
-        >>> issubclass(ModelFileError, BothwaysError)
-        True
-    """
+    """A model file is missing, damaged, or was not written by bothways."""
 
 
 class MissingDependencyError(BothwaysError, ImportError):
-    """An optional package is needed and not installed; the message says how to install it.
-
-    Example:
-        >>> issubclass(MissingDependencyError, ImportError)
-        True
-    """
+    """An optional package is needed and not installed; the message says how to install it."""

@@ -19,14 +19,8 @@ from bothways.interrupts import leftovers
 def check_output(path: str | os.PathLike[str], endings: Sequence[str]) -> Path:
     """Refuse a file that could not be written later, before any work is done.
 
-    Raises:
-        InputError: an ending other than `endings`, a folder that does not exist or takes no files, or the name of a
-            folder.
-
-    Example:
-        >>> check_output("labels.txt", [".parquet", ".csv"])
-        Traceback (most recent call last):
-        bothways.errors.InputError: labels.txt: the name of this file must end in .parquet or .csv.
+    `InputError` for an ending other than `endings`, a folder that does not exist or takes no files, or the name of a
+    folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -49,19 +43,8 @@ def written_whole(path: Path, error: type[BothwaysError]) -> Iterator[Path]:
     """A temporary file for the block to open and write; it becomes `path` when the block is done.
 
     Whatever goes wrong, what stood at `path` is untouched and nothing else is left, even by a process that is killed.
-    The content is on the disk before the name is. A file that is replaced hands on its owner and permissions.
-
-    Args:
-        path: the file to write.
-        error: what is raised, with the path and the reason, where the system cannot write it.
-
-    Example:
-        >>> from bothways.errors import DataError
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with written_whole(Path(folder, "labels.txt"), DataError) as temporary:
-        ...         _ = temporary.write_text("0 0 1")
-        ...     [file.name for file in Path(folder).iterdir()]
-        ['labels.txt']
+    The content is on the disk before the name is. A file that is replaced hands on its owner and permissions. Where the
+    system cannot write it, `error` is raised, with the path and the reason.
     """
     name = path.absolute().with_name(f".bothways-{uuid.uuid4().hex}.part")
     try:
@@ -85,15 +68,7 @@ def written_whole(path: Path, error: type[BothwaysError]) -> Iterator[Path]:
 def locked(path: Path) -> Iterator[None]:
     """Have a file to oneself while the block runs, against all processes and threads that ask as well.
 
-    Raises:
-        InputError: another one has it.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder, "flows.bothways")):
-        ...     with locked(Path(folder, "flows.bothways")):
-        ...         pass
-        Traceback (most recent call last):
-        bothways.errors.InputError: ...flows.bothways: another process is writing this file. Wait for it, or ...
+    `InputError` if another one has it.
     """
     name = path.with_name(f".{path.name}.lock")
     while True:

@@ -60,12 +60,6 @@ def deferred(*others: int) -> Iterator[Stop]:
 
     So are `others`, as far as a command watches these signals. In other threads than the main one, and where somebody
     handles Ctrl-C in another way, nothing changes.
-
-    Example:
-        >>> with deferred() as stop:
-        ...     signal.raise_signal(signal.SIGINT)
-        ...     stop.requested
-        True
     """
     stop = Stop()
     before = signal.getsignal(signal.SIGINT)

@@ -24,17 +24,10 @@ def shared_length(lengths: Numbers) -> int:
 def means_of(levels: Array, lengths: Numbers, direction: str, before: Array | None = None) -> Array:
     """For each step the means of numbers over its sequence; for one direction, over what it has read so far.
 
-    Sums are taken step by step, so that they have the same bits for sequences that come in pieces.
-
-    Args:
-        levels: `(steps, numbers)` of sequences, one after the other.
-        lengths: how many steps each has.
-        direction: "both", "forward" or "backward".
-        before: `(sequences, 1 + numbers)`, float64: of each sequence how many steps came before those that are given,
-            and the sums of their numbers; None for none.
-
-    Returns:
-        `(steps, numbers)`, of the type of `levels`.
+    `levels` are `(steps, numbers)` of sequences, one after the other; so is the result, of their type. For sequences
+    that go on `before` is `(sequences, 1 + numbers)` in float64: how many steps of each came before those that are
+    given, and the sums of their numbers. Sums are taken step by step, so that they have the same bits for sequences
+    that come in pieces.
 
     Example:
         >>> means_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both").ravel().tolist()

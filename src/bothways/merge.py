@@ -39,17 +39,7 @@ MERGE_MODES: Mapping[str, MergeMode] = {
 
 
 def check_merge_mode(mode: str | None, forward_units: int, backward_units: int) -> None:
-    """Refuse an unknown mode, and widths that the mode cannot merge.
-
-    Raises:
-        InputError: no such mode, or a mode that needs equal widths over unequal ones.
-
-    Example:
-        >>> check_merge_mode("sum", 8, 16)
-        Traceback (most recent call last):
-        bothways.errors.InputError: merge_mode='sum' needs equal widths, but the forward layer has 8 units \
-and the backward layer 16. Use merge_mode='concat' or None, or give both the same units.
-    """
+    """Refuse an unknown mode, and widths that the mode cannot merge."""
     if mode is None:
         return
     if not isinstance(mode, str) or mode not in MERGE_MODES:
@@ -62,15 +52,7 @@ and the backward layer 16. Use merge_mode='concat' or None, or give both the sam
 
 
 def merge(mode: str | None, both: Any, forward_units: int) -> Any:
-    """Merge outputs that stand side by side.
-
-    Args:
-        mode: a key of `MERGE_MODES`, or None for the pair `(forward, backward)`.
-        both: `(..., forward_units + backward_units)`.
-        forward_units: where the first half ends.
-
-    Returns:
-        `(..., units of the merge)`, or a pair for None.
+    """Merge outputs that stand side by side, `(..., forward_units + backward_units)`; None gives the pair of them.
 
     Example:
         >>> import numpy as np

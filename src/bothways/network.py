@@ -120,36 +120,17 @@ class Network:
             whole numbers from 0, which stands for unknown values.
         per: what has a label, each "step" or each "sequence".
 
-    Raises:
-        InputError: an attribute out of its range.
-
     Example:
-        >>> network = Network(features=3, classes=2, units=8, encoding="standard", levels="raw", changes=0)
+        >>> network = Network(features=3, classes=2, units=8, direction="forward", encoding="standard", levels="raw")
         >>> for name, shape in network.weight_shapes().items():
         ...     print(name, shape)
-        input/mean (3,)
-        input/scale (3,)
-        recurrent_0/forward/kernel (3, 32)
+        input/mean (9,)
+        input/scale (9,)
+        recurrent_0/forward/kernel (9, 32)
         recurrent_0/forward/recurrent_kernel (8, 32)
         recurrent_0/forward/bias (32,)
-        recurrent_0/backward/kernel (3, 32)
-        recurrent_0/backward/recurrent_kernel (8, 32)
-        recurrent_0/backward/bias (32,)
-        head/kernel (16, 1)
+        head/kernel (8, 1)
         head/bias (1,)
-
-        Two numbers and a category of 100 values, a label for each sequence:
-
-        >>> network = Network(3, 2, categories=(101,), embedding=4, per="sequence", conv_window=5, bins=8)
-        >>> for name, shape in list(network.weight_shapes().items())[:7]:
-        ...     print(name, shape)
-        input/mean (8,)
-        input/scale (8,)
-        input/centers (8, 8)
-        input/slopes (8, 8)
-        categories/embeddings (101, 4)
-        convolution/kernel (5, 68, 32)
-        convolution/bias (32,)
     """
 
     features: int
@@ -316,26 +297,12 @@ class Network:
         return shapes | ({"head/transitions": (self.classes, self.classes)} if self.head == "crf" else {})
 
     def to_json(self) -> dict[str, Any]:
-        """The description as plain JSON values.
-
-        Example:
-            >>> Network(features=1, classes=2, units=20).to_json()["units"]
-            20
-        """
+        """The description as plain JSON values."""
         return asdict(self) | {"categories": list(self.categories)}
 
     @classmethod
     def from_json(cls, data: Any) -> Network:
-        """The network that `to_json` described.
-
-        Raises:
-            InputError: `data` is no description of a network; names what is wrong.
-
-        Example:
-            >>> network = Network(features=1, classes=2)
-            >>> Network.from_json(network.to_json()) == network
-            True
-        """
+        """The network that `to_json` described; `InputError` for what is no description of one names what is wrong."""
         if not isinstance(data, dict):
             raise InputError(f"A network is described by a JSON object, not by {type(data).__name__}.")
         known = {field.name for field in fields(cls)}

@@ -57,17 +57,7 @@ class Option(NamedTuple):
     def check(self, name: str, value: Any) -> Any:
         """The value as one of `kind`.
 
-        Args:
-            name: the field, for the message.
-            value: what was given.
-
-        Raises:
-            InputError: a value of another type, out of the range, or not among the choices.
-
-        Example:
-            >>> Option(32, "Units in each direction.", least=1).check("units", 0)
-            Traceback (most recent call last):
-            bothways.errors.InputError: units is 0; it must be a whole number of at least 1.
+        `InputError` for one of another type, out of the range, or not among the choices; it names the field.
         """
         if value is None and (self.optional or self.default is None):
             return None
@@ -87,18 +77,7 @@ class Option(NamedTuple):
         return (self.flag or name).lstrip("-").replace("_", " ") if on_command_line() else name
 
     def parse(self, name: str, text: str) -> Any:
-        """The value that a text stands for, checked.
-
-        Raises:
-            InputError: the text stands for no value of this option.
-
-        Example:
-            >>> Option(10, "Epochs to wait.", least=0, optional=True).parse("patience", "none") is None
-            True
-            >>> Option(32, "Units in each direction.", least=1).parse("units", "many")
-            Traceback (most recent call last):
-            bothways.errors.InputError: units is 'many'; it must be a whole number of at least 1.
-        """
+        """The value that a text stands for, checked."""
         value: Any = text
         if (self.optional or self.default is None) and text.lower() == "none":
             value = None
@@ -152,23 +131,12 @@ def check_options(instance: Any) -> None:
 
 
 def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`.
-
-    Example:
-        >>> whole("classes", 1, least=2)
-        Traceback (most recent call last):
-        bothways.errors.InputError: classes is 1; it must be a whole number of at least 2.
-    """
+    """`value` as an int of at least `least`."""
     return int(Option(0, "", least=least).check(name, value))
 
 
 def seconds_of(name: str, value: float | str) -> float:
-    """A time above 0 in seconds, from a number or from text such as 10m.
-
-    Example:
-        >>> seconds_of("budget", "10m")
-        600.0
-    """
+    """A time above 0 in seconds, from a number or from text such as 10m."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smhd]?)\s*", str(value))
     seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else 0.0
     if not 0 < seconds < math.inf:

@@ -37,16 +37,6 @@ class Sequences:
         ids: for each sequence what the user calls it; None for their numbers.
         rows: `(steps,)` the row of the table or data frame that each step stands in, from 0; None if there is no table.
         scheme: the scheme of which the labels of steps are tags; None if they are no tags.
-
-    Raises:
-        InputError: arrays of shapes that do not fit each other.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.zeros((2, 1)), np.ones((3, 1))], labels=np.array([0, 1, 1, 0, 1]))
-        >>> len(sequences), sequences.steps, sequences.offsets.tolist()
-        (2, 5, [0, 2, 5])
-        >>> [labels.tolist() for labels in sequences.split(sequences.labels)]
-        [[0, 1], [1, 0, 1]]
     """
 
     values: Array
@@ -207,12 +197,9 @@ class Sequences:
         return self._taken(np.repeat(offsets[numbers], lengths) + within, lengths, numbers)
 
     def cut(self, pieces: Numbers) -> tuple[Sequences, Numbers]:
-        """Cut sequences so that all steps of a piece have one number in `pieces (steps,)`.
+        """Cut sequences so that all steps of a piece have one number in `pieces (steps,)`; and those numbers.
 
         Steps of equal number in one sequence are joined, wherever in it they stand.
-
-        Returns:
-            The shorter sequences, and the number of each.
         """
         numbers = self.sequence_of_steps
         steps = np.lexsort((pieces, numbers))

@@ -68,12 +68,7 @@ functions they have names such as "lstm/relu/sigmoid", which `cell_named` makes.
 
 
 def cell_named(kind: str, activation: str, recurrent_activation: str = "sigmoid") -> str:
-    """The name of a cell with these functions.
-
-    Args:
-        kind: a key of `CELLS`.
-        activation: one of `ACTIVATIONS`.
-        recurrent_activation: the same, for the gates; a simple recurrent layer has none.
+    """The name of a cell of a kind in `CELLS` with these functions, of `ACTIVATIONS`; the second one is for the gates.
 
     Example:
         >>> cell_named("gru", "tanh"), cell_named("gru", "relu", "hard_sigmoid")
@@ -115,15 +110,7 @@ def cell_of_number(number: int) -> str:
 
 
 def cell_spec(name: str) -> CellSpec:
-    """The cell called `name`.
-
-    Raises:
-        InputError: there is no such cell.
-
-    Example:
-        >>> cell_spec("lstm").states
-        ('h', 'c')
-    """
+    """The cell called `name`."""
     if not isinstance(name, str) or name not in _NAMES:
         raise InputError(f"There is no cell {name!r}. Use one of: {', '.join(CELLS)}.")
     return _NUMBERS[_NAMES[name]]

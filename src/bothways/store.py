@@ -87,18 +87,7 @@ UNREADABLE = (
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model as one file, whole or not at all. The same model gives the same bytes.
 
-    Raises:
-        InputError: the model holds something that JSON cannot.
-        ModelFileError: the file cannot be written; what stood at `path` is untouched.
-
-    Example:
-        >>> import numpy as np, tempfile
-        >>> network = Network(features=1, classes=2, units=4)
-        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save(Model([Member(network, weights)], classes=(0, 1)), f"{folder}/some.bothways")
-        ...     load(f"{folder}/some.bothways").classes
-        (0, 1)
+    `InputError` if the model holds something that JSON cannot; `ModelFileError` if the file cannot be written.
     """
     description = {
         "format": FORMAT,
@@ -143,7 +132,6 @@ def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> M
         weights = decoded(arrays, own.weight_shapes()) if precision == "int8" else arrays
         return Member(own, weights, float(said["share"]), precision)
     kinds = {each.name: each for each in baselines.SCORING}
-    said = {"baseline" if name == "patterns" else name: value for name, value in said.items()}  # of some files
     if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:
         return BaselineMember(kinds[said["baseline"]].from_arrays(arrays, network), float(said["share"]))
     raise InputError(f"A member of it is neither a network nor a simple model: {sorted(said)}.")

@@ -53,11 +53,6 @@ class Scheme:
         letters: one letter for each class, O, B, I, E or S; L and U are E and S, M and W are I and S.
         types: the types of chunks, each once.
         type_of: for each class the place of its type in `types`; -1 for O.
-
-    Example:
-        >>> scheme = scheme_of(("B-place", "I-place", "O"))
-        >>> scheme.name, scheme.types
-        ('BIO', ('place',))
     """
 
     name: str
@@ -82,13 +77,6 @@ class Scheme:
         """Which class may follow which, `(classes + 1, classes + 1)`.
 
         The last row is for the start of a sequence, the last column for its end.
-
-        Example:
-            >>> scheme_of(("B-place", "I-place", "O")).allowed().astype(int)
-            array([[1, 1, 1, 1],
-                   [1, 1, 1, 1],
-                   [1, 0, 1, 1],
-                   [1, 0, 1, 1]])
         """
         joins = self._are("B" if self.name == "IOB1" else "IE")[None]
         open_ = self._are("BI" if self.name in ("BIOES", "BILOU") else "")[:, None]
@@ -97,14 +85,7 @@ class Scheme:
     def chunks(self, codes: Numbers, lengths: Numbers) -> Chunks:
         """The chunks of sequences, counted as `conlleval` does.
 
-        Args:
-            codes: `(steps,)` the class of each step of all sequences; -1, no label, is outside of every chunk.
-            lengths: `(sequences,)` the number of steps of each.
-
-        Example:
-            >>> scheme = scheme_of(("B-place", "I-place", "O"))
-            >>> scheme.chunks(np.array([0, 1, 2, 1, 1]), np.array([4, 1]))  # the last two lack their B-
-            Chunks(sequence=array([0, 0, 1]), type=array([0, 0, 0]), first=array([0, 3, 4]), last=array([1, 3, 4]))
+        `codes` are `(steps,)`, the class of each step of all sequences; -1, no label, is outside of every chunk.
         """
         before, after = _neighbours(codes, lengths)
         inside = self._are("BIES")
@@ -118,10 +99,6 @@ class Scheme:
         """The steps whose tag may not follow the one before, or not stand last, as `allowed` says.
 
         Steps without a label, and those beside them, are in order.
-
-        Example:
-            >>> scheme_of(("B-place", "I-place", "O")).malformed(np.array([0, 1, 2, 1]), np.array([4]))
-            array([3])
         """
         before, after = _neighbours(codes, lengths, edge=len(self.letters))
         allowed = np.pad(self.allowed(), ((0, 1), (0, 1)), constant_values=True)  # the last ones are for -1
@@ -162,27 +139,14 @@ def scheme_of(
 
     They are where all classes but "O" are a prefix, `-` or `_`, and a type, and some type both begins and goes on; or
     where there is "O" and all others begin, or all go on, as where every chunk has one step, or none follows another of
-    its type. Tags may have no types: "B", "I" and "O". Names of classes cannot tell IOB1 from BIO: labels can. It is
-    IOB1 where most chunks that follow no other begin with I. Nor can they tell tags without types and without "O", as
-    of words cut into characters, from other letters, as of residues that are buried or exposed: labels that break the
-    rules are no tags. Beside "O" and tags of a type that begins and goes on, a few classes may be no tags, such as a
-    mistyped "0"; they are outside of every chunk.
+    its type. Tags may have no types: "B", "I" and "O". Beside "O" and tags of a type that begins and goes on, a few
+    classes may be no tags, such as a mistyped "0"; they, and labels that are unseen and no tags, are outside of every
+    chunk.
 
-    Args:
-        classes: the labels of a model, as its codes count them.
-        codes: `(steps,)` labels of sequences, -1 for none; BIO stands for IOB1 too if not given.
-        lengths: `(sequences,)` the number of steps of each.
-        unseen: further labels, whose codes follow; those that are no tags are outside of every chunk.
-
-    Example:
-        >>> scheme_of(("O", "U-city", "B-city", "L-city")).name, scheme_of(("O", "negative")), scheme_of((0, 1))
-        ('BILOU', None, None)
-        >>> scheme_of(("I-x", "B-x", "O"), np.array([0, 0, 1, 2, 0]), np.array([5])).name
-        'IOB1'
-        >>> scheme_of(("O", "I-x", "I-y")).name, scheme_of(("O", "B-x")).name, scheme_of(("B-x", "I-x")).name
-        ('IOB1', 'BIO', 'BIO')
-        >>> scheme_of(("0", "B-x", "I-x", "O")).type_of
-        (-1, 0, 0, -1)
+    Names of classes cannot tell IOB1 from BIO: labels can, `(steps,)` with -1 for none. It is IOB1 where most chunks
+    that follow no other begin with I; without labels BIO stands for both. Nor can names tell tags without types and
+    without "O", as of words cut into characters, from other letters, as of residues that are buried or exposed: labels
+    that break the rules are no tags.
     """
     matches = [_TAG.fullmatch(str(label)) for label in classes]
     pairs = {(match.group(1) or "", match.group(2) or "") for match in matches if match}

@@ -325,6 +325,7 @@ def test_the_table_of_guesses_is_short() -> None:
         [Guess("y", "label", "by its name"), *(Guess(f"x{i}", "feature", "numbers") for i in range(2000))]
     )
     assert len(shown.splitlines()) == 4
+    assert shown.endswith("\nTo change a role, use label=, sequence=, order=, split=, drop=.")
     assert "x0, x1, x2 and 1,997 more" in shown
     many = [
         Guess(f"port{i}", "category", f"{i} kinds, which takes quite a few words to say in one line") for i in range(99)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import polars as pl
 import pytest
@@ -90,3 +92,9 @@ def test_of_unknown_values_the_first_ones_are_named() -> None:
     steps = Sequences(np.empty((50, 0)), np.array([50]))
     Encoding((), (Category("word", ("known",)),)).encode(table, None, steps, tally)
     assert "('w0', 'w1', 'w2' and 47 more)" in tally.notices()[0]
+    for first in range(0, 5000, 50):  # as a stream brings them
+        tally.count_unknown("host", {str(host): 2 for host in range(first, first + 50)})
+    assert "10,000 rows" in tally.notices()[1]
+    assert "('0', '1', '2' and at least 997 more)" in tally.notices()[1]
+    long = Tally(unknown={"message": Counter(["a very long story of " + 500 * "words, " + "that ends"])})
+    assert "('a very long ...ds, that ends')" in long.notices()[0]

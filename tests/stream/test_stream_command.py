@@ -114,7 +114,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
         jobs.stream(*names, checkpoint=folder / "state")
     (folder / "labels.jsonl").touch()
     stream = model_of([{}]).stream()
-    none = {"lines": 0, "labels": 0, "skipped": 0, "first_bad": ""}
+    none = {"lines": 0, "labels": 0, "skipped": 0, "first_bad": "", "seen": hashlib.sha256().hexdigest()}
     for facts, said in (({"read": 10**9, "written": 0}, "events end before"), ({"read": 0, "written": 9}, "shorter")):
         line = json.dumps(none | facts).encode()
         mark = hashlib.sha256(line).hexdigest().encode()

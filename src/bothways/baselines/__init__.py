@@ -91,21 +91,10 @@ def fit(
     vectors: int = 0,
     strong: bool = True,
 ) -> list[Baseline]:
-    """Fit all baselines to the sequences that a model learns from.
+    """Fit all baselines to the sequences that a model learns from, of which at least one label is known.
 
-    Args:
-        sequences: of which at least one label is known; labels count by their weights.
-        classes: how many classes there are.
-        categories: for each categorical column, which are the last ones, how many codes there are.
-        seed: of whatever is drawn.
-        vectors: how many of the numeric columns are the pretrained vectors of words.
-        strong: whether to fit `STRONG`, too.
-
-    Example:
-        >>> values = np.array([[0.1, 1], [0.2, 2], [0.3, 1], [0.4, 2]])
-        >>> sequences = Sequences(values, np.array([2, 2]), labels=np.array([0, 1, 0, 1]))
-        >>> {name: codes.tolist() for name, codes in predict(fit(sequences, 2, [3]), sequences).items()}
-        {'majority': [0, 0, 0, 0], 'most_frequent_per_value': [0, 1, 0, 1], 'one_step': [0, 1, 0, 1]}
+    Labels count by their weights. `categories` says for each categorical column, which are the last ones, how many
+    codes there are; `vectors`, how many of the numeric columns are the pretrained vectors of words.
     """
     sizes = tuple(categories)
     words = strong and are_many(sequences.per, sizes) and sequences.features == len(sizes) + vectors
@@ -141,13 +130,7 @@ def to_arrays(baselines: Sequence[Baseline]) -> dict[str, Array]:
 def from_arrays(arrays: Mapping[str, Any], network: Network) -> list[Baseline]:
     """The baselines that `to_arrays` gave, for sequences such as this network labels; unknown ones are left out.
 
-    Raises:
-        InputError: arrays that describe none for such sequences.
-
-    Example:
-        >>> from_arrays({"majority/code": np.array([2])}, Network(features=1, classes=2))
-        Traceback (most recent call last):
-        bothways.errors.InputError: These are no baselines of such a model. The array 'code' holds ... from 0 to 1.
+    `InputError` for arrays that describe none for such sequences.
     """
     of: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():

@@ -1,4 +1,4 @@
-"""The most frequent label, of all or of each value of a column."""
+"""The most frequent label, of all or of each value of a column; `bothways.baselines.Baseline` says what methods do."""
 
 from __future__ import annotations
 
@@ -22,22 +22,18 @@ class Majority:
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Majority | None:
-        """Count the labels."""
         chosen = sequences.known_labels != NO_LABEL
         labels, weights = sequences.known_labels[chosen], sequences.known_weights[chosen]
         return cls(int(np.bincount(labels, weights, classes).argmax()))
 
     def predict(self, sequences: Sequences) -> Numbers:
-        """The same code for each label."""
         return np.full(len(sequences) if sequences.per == "sequence" else sequences.steps, self.code, np.int64)
 
     def arrays(self) -> dict[str, Array]:
-        """The code."""
         return {"code": np.array([self.code])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Majority:
-        """What `arrays` gave."""
         return cls(int(checked_array(arrays, "code", np.int64, (1,), 0, network.classes - 1)[0]))
 
 
@@ -73,16 +69,13 @@ class MostFrequentPerValue:
         return found
 
     def predict(self, sequences: Sequences) -> Numbers:
-        """The code of the value of each step, or of the most frequent value of each sequence."""
         return self.codes[_values(sequences, self.column)]
 
     def arrays(self) -> dict[str, Array]:
-        """The column and its codes."""
         return {"column": np.array([self.column]), "codes": self.codes}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> MostFrequentPerValue:
-        """What `arrays` gave."""
         categories, classes = network.categories, network.classes
         column = int(checked_array(arrays, "column", np.int64, (1,), -len(categories), -1)[0])
         return cls(column, checked_array(arrays, "codes", np.int64, (categories[column],), 0, classes - 1))

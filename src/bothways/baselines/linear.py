@@ -87,7 +87,6 @@ class OneStep(Scorer):
         return cls(mean, scale, kernel, codes, table, bias, categories)
 
     def scores(self, sequences: Sequences) -> Array:
-        """`(labels, classes)`; a softmax of them gives probabilities."""
         values = sequences.values
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             sums = product((values[:, : len(self.mean)] - self.mean) / self.scale, self.kernel)
@@ -104,7 +103,6 @@ class OneStep(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> OneStep:
-        """What `arrays` gave."""
         sizes, classes = network.categories, network.classes
         numbers = network.features - len(sizes)
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(sizes) - 1)

@@ -102,7 +102,6 @@ class Neighbors(Scorer):
         return cls(places, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
 
     def scores(self, sequences: Sequences) -> Floats:
-        """`(labels, classes)`; a softmax of them gives probabilities."""
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
         for at in range(0, sequences.steps, BLOCK):
             rows = np.arange(at, min(at + BLOCK, sequences.steps))
@@ -129,7 +128,6 @@ class Neighbors(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
-        """What `arrays` gave."""
         sizes, classes = network.categories, network.classes
         if not cls._serves(network.per, network.features, sizes):
             raise InputError("A regression on neighbors belongs to labels of steps of many kinds, or without numbers.")
@@ -172,7 +170,6 @@ class NearbyNGrams(Neighbors):
     name: ClassVar[str] = "nearby_n_grams"
 
     def arrays(self) -> dict[str, Array]:
-        """The regression as arrays."""
         counts = np.array([len(known) for known in self.places.runs], np.int64)
         return {**super().arrays(), "runs": np.concatenate(self.places.runs), "counts": counts}
 

@@ -107,11 +107,7 @@ def known_runs(around: Sequence[Numbers], size: int, longest: int, most: int) ->
 
 
 def checked_runs(runs: Array, counts: Array, size: int) -> tuple[Numbers, ...]:
-    """The runs of `Places.runs`, one after the other, and how many there are of each length, as a file has them.
-
-    Raises:
-        InputError: numbers that are none of such runs.
-    """
+    """The runs of `Places.runs`, one after the other, and how many there are of each length, as a file has them."""
     if counts.sum() != len(runs):
         raise InputError("The array 'runs' must be as long as 'counts' says.")
     before, found = size, tuple(np.split(runs, np.cumsum(counts)[:-1]))

@@ -27,22 +27,14 @@ def windows(
 ) -> list[Any]:
     """What the windows that end and begin at each step say, once for arrays and for graphs.
 
-    Beyond its ends a sequence goes on with its first or last step. What a window says is made of what its halves say,
-    and so has the same bits wherever the sequence began, given the means.
+    Beyond its ends a sequence goes on with its first or last step: `moved` gives at each step the values of the one so
+    many steps later, or those. `larger` and `smaller` are such as `np.maximum`; numbers are `(..., numbers)` in
+    float64, and means those of all steps of the sequence so far. What a window says is made of what its halves say, and
+    so has the same bits wherever the sequence began, given the means.
 
-    Args:
-        moved: gives at each step the values of the one so many steps later; beyond its sequence, those of the first or
-            last.
-        larger: gives the larger of two values, as `np.maximum`.
-        smaller: gives the smaller one.
-        numbers: `(..., numbers)`, float64.
-        means: the means of the numbers over all steps of the sequence so far.
-        widths: as `WIDTHS`.
-
-    Returns:
-        For each width three values, each `(..., numbers)`: how far the mean of what comes is above that of what was,
-        the range of both together, and how far a step moves in the mean. Then how far the step is above the mean of the
-        sequence so far; and for each width how far the mean of both windows is.
+    For each width there are three values, each `(..., numbers)`: how far the mean of what comes is above that of what
+    was, the range of both together, and how far a step moves in the mean. Then how far the step is above the mean of
+    the sequence so far; and for each width how far the mean of both windows is.
     """
     found, above = list[Any](), [numbers - means]
     before, after = moved(numbers, -1), moved(numbers, 1)
@@ -116,11 +108,6 @@ def means_so_far(sequences: Sequences, chosen: Numbers, count: int, before: Arra
     """`(chosen, count)`, float64: at these steps the means of the first `count` columns over the sequence so far.
 
     `before` is as in `means_of`. Some sequences are worked on at a time, lest all numbers be there twice.
-
-    Example:
-        >>> sequences = Sequences(np.array([[1.0], [3.0], [8.0]]), np.array([2, 1]))
-        >>> means_so_far(sequences, np.array([1, 2]), 1).ravel().tolist()
-        [2.0, 8.0]
     """
     found, ends = np.empty((len(chosen), count)), sequences.offsets[1:]
     order = np.argsort(chosen, kind="stable")

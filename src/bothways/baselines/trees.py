@@ -117,11 +117,10 @@ class Trees(Scorer):
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
 
     def scores(self, sequences: Sequences) -> Array:
-        """`(labels, classes)`; a softmax of them gives probabilities."""
         return self.scores_after(None, sequences)
 
     def scores_after(self, before: Array | None, sequences: Sequences) -> Array:
-        """The same of sequences that go on; None for nothing before."""
+        """The scores of sequences that go on; None for nothing before."""
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
         count = sequences.features - len(self.categories)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
@@ -160,7 +159,6 @@ class Trees(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Trees:
-        """What `arrays` gave; raises `InputError` for arrays that describe no trees for such sequences."""
         if network.per != "step":
             raise InputError("Boosted trees label steps; this model labels whole sequences.")
         seen = checked_array(arrays, "seen", np.int64, (None,), 0, network.classes - 1)

@@ -289,9 +289,10 @@ def export(
 
     Example: [bold]bothways export model.keras -o model.onnx[/]
     """
-    from bothways import jobs
+    from bothways.export import export_onnx
+    from bothways.jobs.models import load_any
 
-    exported = jobs.export(model, output, opset)
+    exported = export_onnx(load_any(model), output, opset)
     print_result(exported, as_json, results.show_exported)
 
 

@@ -81,9 +81,8 @@ def guess_order(
     and stay features; they are told. Unless an order column is `needed`, the others are looked at all the same;
     columns that are not called after clocks, unless `counters` is false.
 
-    Raises:
-        DataError: steps are sorted by their dates alone, and their times of day stand in another order; or a column
-            that would sort them, had it a value in each row, is empty in a few.
+    Refused are rows that are sorted by their dates alone and whose times of day stand in another order, and a column
+    that would sort them but is empty in a few.
     """
     sequences = table.names_of_sequences(sequence)
     steps = steps_of(sequences, len(table))

@@ -90,11 +90,6 @@ class Columns:
         guesses: what each column is for, and why.
         reading: how fields of text were read.
         units: what stood after all numbers of a feature, by features; None where that is not known.
-
-    Example:
-        >>> columns = Columns(label="attack", features=("bytes", "packets"), sequence="flow")
-        >>> Columns.from_json(columns.to_json()) == columns
-        True
     """
 
     label: str
@@ -189,23 +184,17 @@ class Columns:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> Columns:
-        """The columns that `to_json` described, with the arrays of their vectors.
-
-        Raises:
-            ModelFileError: `data` describes no columns.
-        """
+        """The columns that `to_json` described, with the arrays of their vectors; ModelFileError where it did not."""
         try:
-            draw = data["draw"]
+            draw, encoding = data["draw"], data["encoding"]
             columns = cls(
                 features=tuple(data["features"]),
-                categories=tuple(data.get("categories", ())),
-                draw=draw and Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0))),
-                guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ())),
-                reading=Reading(**data.get("reading", {})),
-                group=data.get("group"),
-                per=data.get("per", "step"),
+                categories=tuple(data["categories"]),
+                draw=draw and Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw["gap"])),
+                guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data["guesses"]),
+                reading=Reading(**data["reading"]),
                 units=data.get("units"),
-                **{role: data[role] for role in ("label", "sequence", "order", "split")},
+                **{name: data[name] for name in ("label", "sequence", "order", "split", "group", "per")},
             )
             texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
             texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]
@@ -220,7 +209,6 @@ class Columns:
                 raise ValueError
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise ModelFileError(INCOMPLETE) from None
-        encoding = data.get("encoding")
         return columns if encoding is None else replace(columns, encoding=Encoding.from_json(encoding, arrays))
 
 
@@ -248,13 +236,6 @@ def guess_table(guesses: Iterable[Guess], hint: bool = True) -> str:
     """Guesses as a table of text, of lines of at most `WIDTH` characters; see `guess_rows`.
 
     With a `hint`, the last line says how to change them, if there is anything to change.
-
-    Example:
-        >>> print(guess_table([Guess("kind", "label", "by its name"), Guess("t", "order", "it rises")]))
-        column  role   why
-        kind    label  by its name
-        t       order  it rises
-        To change a role, use label=, sequence=, order=, split=, drop=.
     """
     guesses = list(guesses)
     printable = [[text if text.isprintable() else repr(text)[1:-1] for text in row] for row in guess_rows(guesses)]

@@ -65,24 +65,12 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     CoNLL-U has its own names; in other files the first column is `word`, or the second one after an `id`, or that after
     the names of documents or sentences and a counter of words, as in CoNLL-2012. A single further one is `tag`, also
     where it stands before the words; several have their numbers for names.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "some.conll")
-        ...     _ = path.write_text("In O\\nRome B-LOC\\n\\nHello O\\n")
-        ...     read(path, print).rows()
-        [(1, 'In', 'O'), (1, 'Rome', 'B-LOC'), (2, 'Hello', 'O')]
     """
     return pl.concat(batches(path, LINES, say))
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The same in order, `rows` at a time at most.
-
-    Raises:
-        DataError: a line with another number of columns than the first word has, or no word at all.
-    """
+    """The same in order, `rows` at a time at most; refuses a line with more or fewer columns than the first word."""
     if not path.name.lower().endswith(ENDINGS):
         say(f"{path}: this looks like CoNLL, with a word per line and blank lines between sentences, and is read so.")
     with _opened(path, say, rows) as ((names, _, header), blocks):
@@ -183,8 +171,7 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
 def new_lines(words: pl.Series, labels: pl.Series, begins: pl.Series) -> str:
     """Words and labels as lines, after a blank one where a sentence `begins`.
 
-    Raises:
-        ValueError: a word or label that is missing, blank, or holds a tab or a line break; says which.
+    A ValueError has the word or label that is missing, blank, or holds a tab or a line break.
 
     Example:
         >>> new_lines(pl.Series(["In", "Rome", "Hi"]), pl.Series(["O", "B-LOC", "O"]), pl.Series([False, False, True]))

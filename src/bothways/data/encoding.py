@@ -56,12 +56,7 @@ class Category:
 
     @cached_property
     def codes(self) -> dict[str | None, int]:
-        """The code of each value; a whole number has the same with and without ".0", unless both are values.
-
-        Example:
-            >>> Category("gear", ("1", "2.0", "N")).codes
-            {'1': 1, '2.0': 2, 'N': 3, '1.0': 1, '2': 2}
-        """
+        """The code of each value; a whole number has the same with and without ".0", unless both are values."""
         codes = {value: code for code, value in enumerate(self.values, 1)}
         for value, code in [] if self.view else list(codes.items()):
             if whole := re.fullmatch(r"(-?\d+)(\.0)?", value or ""):
@@ -77,15 +72,6 @@ class Encoding:
         gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
             order column, 0 at the first step of a sequence; "" if not.
         vectors: those of the words of one of the categories, each number of which is a feature; None if there are none.
-
-    Example:
-        >>> encoding = Encoding((Number("bytes", fill=9.5, flagged=True),), (Category("protocol", ("tcp", "udp")),))
-        >>> encoding.names
-        ('bytes', 'bytes is missing', 'protocol')
-        >>> frame = pl.DataFrame({"protocol": ["udp", "icmp"], "bytes": [12.0, None]})
-        >>> encoding.encode(Table("flows.csv", frame), None, Sequences(np.empty((2, 0)), np.array([2])), Tally())
-        array([[12. ,  0. ,  2. ],
-               [ 9.5,  1. ,  0. ]], dtype=float32)
     """
 
     numbers: tuple[Number, ...]
@@ -109,12 +95,7 @@ class Encoding:
 
     @property
     def places(self) -> dict[str, list[int]]:
-        """For each column of the table the places of what it becomes in `names`; the gap of time counts as a column.
-
-        Example:
-            >>> Encoding((Number("bytes", 9.5, flagged=True), Number("age")), gaps="times").places
-            {'bytes': [0, 2], 'age': [1], 'gap to the previous step': [3]}
-        """
+        """For each column of the table the places of what it becomes in `names`; the gap of time counts as a column."""
         places: dict[str, list[int]] = {}
         for place, (column, _) in enumerate(self._features):
             places.setdefault(column, []).append(place)
@@ -146,12 +127,7 @@ class Encoding:
         return tuple(dict.fromkeys(category.name for category in self.categories))
 
     def words(self, least: int = 1) -> str | None:
-        """The category with the most values, at least `least`, most of which have a letter; None if there is none.
-
-        Example:
-            >>> Encoding((), (Category("word", ("the", "cat", ".")), Category("port", ("80", "443")))).words()
-            'word'
-        """
+        """The category with the most values, at least `least`, most of which have a letter; None if there is none."""
         found = {}
         for name, values in ((each.name, each.values) for each in self.categories if not each.view):
             words = sum(any(letter.isalpha() for letter in value or "") for value in values)
@@ -238,15 +214,10 @@ class Encoding:
         """The encoding that `to_json` described, with the arrays of its vectors."""
         try:
             encoding = cls(
-                tuple(
-                    Number(each["name"], each["fill"], each["flagged"], each.get("double", False))
-                    for each in data["numbers"]
-                ),
-                tuple(
-                    Category(each["name"], tuple(each["values"]), each.get("view", "")) for each in data["categories"]
-                ),
+                tuple(Number(each["name"], each["fill"], each["flagged"], each["double"]) for each in data["numbers"]),
+                tuple(Category(each["name"], tuple(each["values"]), each["view"]) for each in data["categories"]),
                 data["gaps"],
-                Vectors.from_json(data["vectors"], arrays) if arrays or data.get("vectors") is not None else None,
+                Vectors.from_json(data["vectors"], arrays) if arrays or data["vectors"] is not None else None,
             )
             names = encoding.read
             if not (
@@ -276,16 +247,6 @@ class Tally:
 
     Of each column the first 1,000 `unknown` values are kept, and of `others` the number of rows. Columns that are
     `spelled` are read by the spelling of their values, too.
-
-    Example:
-        >>> tally = Tally()
-        >>> for first in range(0, 5000, 50):
-        ...     tally.count_unknown("host", {str(host): 2 for host in range(first, first + 50)})
-        >>> tally.notices()
-        ["Column 'host': 10,000 rows with values that training never saw ('0', '1', '2' and at least 997 more); they ...
-        >>> tally = Tally(unknown={"message": Counter(["a very long story of " + 500 * "words, " + "that ends"])})
-        >>> tally.notices()
-        ["Column 'message': 1 row with values that training never saw ('a very long ...s, that ends'); they are ...
     """
 
     filled: Counter[str] = field(default_factory=Counter)

@@ -69,14 +69,6 @@ class FieldReader:
         ids: columns that tell sequences apart, besides those whose names say so; they stay text where numbers would
             make one id of two, as of 1.1 and 1.10, or of 01 and 1.
         order: columns that sort steps.
-
-    Example:
-        >>> reader = FieldReader()
-        >>> frame = pl.DataFrame({"x": ["3,5", "1.234,0"], "n": ["1", "?"], "at": ["13.02.2024", "01.03.2024"]})
-        >>> reader.read(frame).dtypes
-        [Float64, Int64, Datetime(time_unit='us', time_zone=None)]
-        >>> reader.notices()
-        {'x': 'decimal comma', 'n': "1 field is missing ('?')", 'at': 'dates are day/month/year'}
     """
 
     reading: Reading = AS_SHOWN
@@ -98,8 +90,7 @@ class FieldReader:
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The values of the fields; a frame after the first one is read as those before it.
 
-        Raises:
-            LaterRowsDifferError: it cannot be read so, or the first one does not show how to read it.
+        Where that cannot be, or where the first one does not show how to read it, LaterRowsDifferError is raised.
         """
         if self.fields == "text":
             return frame
@@ -305,12 +296,7 @@ def not_times(column: pl.Series) -> tuple[int, int] | None:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
-
-    Example:
-        >>> as_text(pl.Series([1.0, 0.5, None])).to_list()
-        ['1', '0.5', None]
-    """
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them."""
     text = column.cast(pl.String)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)

@@ -99,14 +99,7 @@ def _is_double(column: pl.Series) -> bool:
 
 
 def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tuple[Encoding, list[str]]:
-    """The same for sequences from arrays, whose columns are named by their numbers.
-
-    Example:
-        >>> train = Sequences.from_arrays([np.array([[7, 0.5], [3, np.nan], [7, 0.7]])])
-        >>> encoding, notices = fit_arrays("X", train, categorical=[0])
-        >>> encoding.names, encoding.categories[0].values
-        (('1', '1 is missing', '0'), ('7', '3'))
-    """
+    """The same for sequences from arrays, whose columns are named by their numbers."""
     numbers, kinds, notices = [], [], []
     for at in range(train.features):
         column = train.values[:, at]
@@ -129,12 +122,7 @@ def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tup
 
 
 def vary(gaps: npt.NDArray[np.float32], offsets: Numbers) -> bool:
-    """Whether gaps, as `gaps_of` gives them, differ from one another by more than a little.
-
-    Example:
-        >>> vary(np.array([0, 1, 1, 1], np.float32), np.array([0, 4]))
-        False
-    """
+    """Whether gaps, as `gaps_of` gives them, differ from one another by more than a little."""
     inner = np.ones(len(gaps), bool)
     inner[offsets[:-1]] = False
     seconds = np.expm1(gaps[inner].astype(np.float64))

@@ -40,26 +40,12 @@ def frame_table(
     fields: Collection[str] = (),
     learned: Reading = AS_SHOWN,
 ) -> Table:
-    """A data frame as a table; what is missing in pandas's ways is missing in it, and its categories are text.
+    """A data frame of Polars, pandas, PyArrow or the like as a table, which messages call `name`.
 
-    Args:
-        name: what messages call it.
-        frame: of Polars, pandas, PyArrow or the like.
-        sequence: the column that tells sequences apart, if one does: ids that stand on the first row of each are filled
-            downward. Several columns, with commas, are joined.
-        order: the column that sorts the steps, which is read as those of `fields` are; with commas, several columns
-            that tell a time together.
-        needed: columns that must be there.
-        fields: those that are numbers or times, which are read as in files where they are text.
-        learned: how the table was read that a model was trained on.
-
-    Raises:
-        DataError: a column is missing or holds values of several kinds, or two have one name.
-
-    Example:
-        >>> frame = pl.DataFrame({"at": ["2024-03-31 18:05", "2024-03-31 18:06"]})
-        >>> frame_table("X", frame, None, fields=["at"]).schema["at"]
-        Datetime(time_unit='us', time_zone=None)
+    What is missing in pandas's ways is missing in it, and its categories are text. Ids in the column `sequence` that
+    stand on the first row of each sequence are filled downward. Columns that are `needed` must be there. Those of
+    `fields` are numbers or times; where they are text, they are read as in files, and so is `order`. `learned` says how
+    the table of a model was read. `sequence` and `order` may be several columns with commas, see `with_joined`.
     """
     levels = set(getattr(getattr(frame, "index", None), "names", ()))
     if isinstance(frame, pl.LazyFrame):
@@ -97,11 +83,7 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
 
     Text is read as in the files that were `learned` from: blanks around it are left out, and what is blank, or a word
     for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Among numbers "2.5" is
-    one; "2,5" where the decimal sign was a comma.
-
-    Raises:
-        DataError: a row that lacks a column, or holds what is no number where one is needed, or several values in one
-            field.
+    one; "2,5" where the decimal sign was a comma. Each row must have all these columns, and one value in each.
 
     Example:
         >>> from bothways.data.encoding import Category, Number
@@ -184,11 +166,6 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
     """Sequences whose steps stand one after the other, out of an array `(steps,)` for each column; times are seconds.
 
     Text is read as by `rows_table`.
-
-    Example:
-        >>> columns = Columns("attack", ("bytes",), sequence="flow")
-        >>> column_sequences("inputs", columns, {"bytes": np.array([1.5, 2.0])}, np.array([1, 1])).values.tolist()
-        [[1.5], [2.0]]
     """
     texts, missing = columns.fitted.texts, columns.reading.missing
     series = [

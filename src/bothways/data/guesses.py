@@ -28,12 +28,9 @@ FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may 
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:
-    """The column with the labels, by its name, among those that have no role yet.
+    """The column with the labels, by its name, among those that have no role yet; it must be one.
 
     Of several, those with fractions are none: `y` may be a place.
-
-    Raises:
-        DataError: none is called so, or several are.
     """
     candidates = [name for name in names if name.strip().lower() in LABELS]
     candidates = candidates or [name for name in names if "".join(words(name)).removeprefix("is") in ALARMS]
@@ -52,9 +49,6 @@ def guess_words(table: Table, names: Collection[str], wanted: Collection[str], f
     """The roles of the columns of sentences: the words are the feature, and no other column is one in silence.
 
     `names` are the columns that have no role yet, `wanted` the roles to guess; `features` says that they are given.
-
-    Raises:
-        DataError: no column, or more than one, may be the label.
     """
     found = []
     if "label" in wanted:
@@ -75,11 +69,8 @@ def guess_words(table: Table, names: Collection[str], wanted: Collection[str], f
 def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
     """The label of words, if it shows.
 
-    It is a column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the last
-    one of columns that have no name.
-
-    Raises:
-        DataError: more than one column may be the label.
+    It is the one column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
+    last one of columns that have no name.
     """
     tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
     tags = [name for name in tags if name.lower() in LABELS] or tags

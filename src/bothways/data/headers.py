@@ -69,10 +69,8 @@ def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]],
     """How many rows right below the names hold units and the like, as `;;bar;°C`; `say` tells that they are left out.
 
     Such a row has no number where the other rows have nothing else, and text at one such place at least. Elsewhere it
-    is empty, or has text without digits that none of them has.
-
-    Raises:
-        DataError: it has text below an empty name, or below one that comes twice, as the second line of a header.
+    is empty, or has text without digits that none of them has. Text below an empty name, or below one that comes twice,
+    is the second line of a header, and refused.
 
     Example:
         >>> rows = [["", "bar"], ["a", "1,5"], ["b", "2"], ["b", "3"]]
@@ -116,10 +114,8 @@ def unnamed(
     """What to call the field that all rows have and the header has not: before the names, or after them.
 
     It is the name of the row, as R and pandas write it, of which each comes once; or nothing, behind a separator at the
-    end of all rows. `names` is how many there are.
-
-    Raises:
-        DataError: two fields may be a number with a decimal comma, or the first ones come again.
+    end of all rows. `names` is how many there are. Refused are first fields that come again, and rows in which two
+    fields may be a number with a decimal comma.
 
     Example:
         >>> unnamed(Path("some.csv"), 2, [["0", "a", "1.5"], ["1", "b", "2.5"]], ",", print)

@@ -32,25 +32,13 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     """The values of all keys; one that an object does not have is null there.
 
     An object with a list of `words.LISTS` is a sentence: it becomes a row per word, with the number of the sentence.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "some.jsonl")
-        ...     _ = path.write_text('{"id": 7, "tokens": ["In", "Rome"], "tags": ["O", "B-LOC"]}')
-        ...     read(path, print).rows(named=True)[1]
-        {'sentence_id': 1, 'tokens': 'Rome', 'id': 7, 'tags': 'B-LOC'}
     """
     with utf8(path, say) as file:
         return by_word(f"{path}: {_what(path)}", _parse(path, file.read_bytes()))
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The rows in order, about `rows` at a time, with the columns and types of the first ones.
-
-    Raises:
-        LaterRowsDifferError: a later line has a key or a kind of value that the first ones have not.
-    """
+    """The rows in order, about `rows` at a time, with the types of the first ones; else LaterRowsDifferError."""
     schema: pl.Schema | None = None
     count = 0
     with utf8(path, say) as text, text.open("rb") as file:

@@ -41,39 +41,19 @@ FORMULAS = ("=", "+", "-", "@")  # text that begins so is a formula to a spreads
 class LabeledWriter:
     """Writes the rows of a table with the columns `predicted` and `probability` after its own, whole or not at all.
 
+    The ending of `path` says what the file is. `classes` are the labels in the order of their codes; with `each`, the
+    probability of each class is written, too, as `probability of LABEL`.
+
     CoNLL files and JSON lines are written as they came, if the file is of the same kind: CoNLL with the label in its
     column, or in one more column; JSON lines with further keys, of lists in sentences. Other sentences become new CoNLL
     files, with a word and its label per line.
 
     Memory does not grow with the table. If the block is left by an exception, what stood at `path` is untouched.
 
-    Args:
-        path: the file to write; its ending says what it is.
-        classes: the labels, in the order of their codes.
-        each: whether to write the probability of each class, too, as `probability of LABEL`.
-
     Attributes:
         rows: how many rows are written.
         sequences: how many sequences they form.
         counts: how many rows got each label, in the order of `classes`.
-
-    Raises:
-        InputError: as `check_output`.
-        DataError: on leaving the block, where the system cannot write the file.
-
-    Example:
-        >>> import tempfile
-        >>> from bothways.data.columns import Columns
-        >>> def predict(sequences):
-        ...     return np.array([0, 1]), np.array([[0.75, 0.25], [0.5, 0.5]], np.float32)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path, labeled = Path(folder, "flows.csv"), Path(folder, "labeled.csv")
-        ...     _ = path.write_text("flow,bytes\\na,12\\na,7\\n")
-        ...     columns = Columns("attack", features=("bytes",), sequence="flow")
-        ...     with LabeledWriter(labeled, ["calm", "attack"]) as writer:
-        ...         writer.label(path, columns, predict)
-        ...     print(labeled.read_text().split())
-        ['flow,bytes,predicted,probability', 'a,12,calm,0.75', 'a,7,attack,0.5']
     """
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any], each: bool = False) -> None:
@@ -117,11 +97,7 @@ class LabeledWriter:
         on_rows: Callable[[int], None] | None = None,
         **how: Any,
     ) -> None:
-        """Label and write every row of a table.
-
-        Raises:
-            DataError: a CoNLL file is to be written of rows that are no words, or with probabilities.
-        """
+        """Label and write every row of a table; a CoNLL file holds words and their labels, and no probabilities."""
         files = find_files(source)
         self._source = files, columns
         self._converts = self._typed and files.format.fields == "fields"  # what has types of its own keeps them

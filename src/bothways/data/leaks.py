@@ -67,15 +67,6 @@ def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
     """Look for answers that are given away: by sequences or runs of steps in two parts, by a column, by step numbers.
 
     Columns and parts are those of `split_table`. The worst of each kind comes first.
-
-    Example:
-        >>> from bothways.data.splits import split_table
-        >>> rows = np.arange(400)
-        >>> frame = pl.DataFrame({"flow": rows // 10, "x": np.sin(rows**2), "alarm": rows % 3 % 2})
-        >>> table = Table("flows.csv", frame.with_columns(label="alarm"))
-        >>> columns, parts, _ = split_table(table, Columns("label", ("x", "alarm"), sequence="flow"), seed=0)
-        >>> [(leak.kind, leak.names, leak.sure) for leak in find_leaks(table, columns, parts)]
-        [('column', ('alarm',), True)]
     """
     frame, leaks = table.columns(columns.features), list[Leak]()
     # For each step of a part a hash of what its features hold in the table.
@@ -95,24 +86,9 @@ def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
 def refuse_leaks(
     table: Table, columns: Columns, parts: Parts, *, allowed: bool, to: str, say: Callable[[str], None]
 ) -> None:
-    """Refuse a table that gives answers away; say what may do so.
+    """Refuse a table that gives answers away beyond doubt; say what may do so.
 
     Where it is `allowed`, everything is said and nothing refused. `to` is what the user wants to do, as "train".
-
-    Raises:
-        DataError: a leak beyond doubt.
-
-    Example:
-        >>> from bothways.data.splits import split_table
-        >>> rows = np.arange(400)
-        >>> frame = pl.DataFrame({"flow": rows // 10, "x": np.sin(rows**2), "alarm": rows % 3 % 2})
-        >>> table = Table("flows.csv", frame.with_columns(label="alarm"))
-        >>> columns, parts, _ = split_table(table, Columns("label", ("x", "alarm"), sequence="flow"), seed=0)
-        >>> refuse_leaks(table, columns, parts, allowed=False, to="train", say=print)
-        Traceback (most recent call last):
-        bothways.errors.DataError: Column 'alarm' gives the answer away: alone it tells 'label' right on 100.0% of the
-        train steps. Unless it is known before the label is, leave it out (drop=['alarm']). To train all the same, add
-        allow_leaks=True.
     """
     sure = []
     for leak in find_leaks(table, columns, parts):

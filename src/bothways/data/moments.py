@@ -25,10 +25,6 @@ def template(names: Sequence[str]) -> list[str]:
     """What stands before each of several columns that tell a time together, and after the last one.
 
     Columns that are called after no part of a time hold a date or a time of day.
-
-    Example:
-        >>> template(["year", "month", "day", "hour"]), template(["Date", "Time"]), template(["Year", "Quarter"])
-        (['', '-', '-', ' ', ':00'], ['', ' ', ''], ['', '-Q', ''])
     """
     parts = [part_of_time(name) for name in names]
     return ["", *(BEFORE.get(part, ":") for part in parts[1:]), AFTER.get(parts[-1], "")]
@@ -49,12 +45,7 @@ def moment_text(names: Sequence[str], fields: Iterable[Any]) -> str:
 
 
 def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = True) -> pl.Series:
-    """The times that columns tell together; the text itself where that is none, or if the columns are not `typed` yet.
-
-    Example:
-        >>> moments(["year", "month"], [pl.Series([2023, 2024]), pl.Series([12, 1])]).to_list()
-        [datetime.datetime(2023, 12, 1, 0, 0), datetime.datetime(2024, 1, 1, 0, 0)]
-    """
+    """The times that columns tell together; the text itself where one is none, or if columns are not `typed` yet."""
     *before, after = template(names)
     days = [isinstance(column.dtype, (pl.Date, pl.Datetime)) for column in columns]
     texts = [

@@ -72,26 +72,10 @@ def read_and_split(
 ) -> SplitTable:
     """Read a table, give its columns their roles, and split its rows into train, valid and test.
 
-    Args:
-        source: as in `read_table`, or a table.
-        seed: for the drawing of parts.
-        window: the steps that training looks at together; as many are left out between two parts of one sequence.
-        draw_valid: as in `split_table`.
-        shares: as in `draw_parts`.
-        vectors: a file of pretrained vectors of words, or an installed package that has some.
-        roles: as in `choose_columns`; and how fields are read, attributes of `Reading`.
-
-    Raises:
-        DataError: as `read_table`, `choose_columns`, `split_table` and `find_vectors`; or each row holds a text.
-        MissingDependencyError: as `find_vectors`.
-
-    Example:
-        >>> import polars as pl
-        >>> frame = pl.DataFrame({"x": [1.0, 2.0, 4.0, 9.0], "label": [0, 1, 0, 1], "split": ["train"] * 3 + ["test"]})
-        >>> split = read_and_split(Table("some.csv", frame), sequence="none")
-        >>> columns, parts, _ = split.encoded()
-        >>> columns.encoding.names, parts.train.values.tolist()
-        (('x',), [[1.0], [2.0], [4.0]])
+    `roles` are those of `choose_columns`, and attributes of `Reading`. `seed`, `draw_valid` and `shares` are those of
+    `split_table`; `window` is how many steps training looks at together, and as many are left out between two parts of
+    one sequence. `vectors` names a file of pretrained vectors of words, or an installed package that has some. Rows
+    that each hold a text are refused.
     """
     files = None if vectors is None else find_vectors(vectors)
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})

@@ -31,24 +31,10 @@ FEW_SEQUENCES = 10  # among fewer sequences, labels that never change within one
 def choose_columns(table: Table, **given: Any) -> Columns:
     """Give every column its role: the named ones theirs, then those that can be guessed; the others are features.
 
-    Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are
-    said to be or where the name of the column says so.
-
-    Args:
-        table: the table.
-        given: attributes of `bothways.settings.Roles`; "none" for one says that no column has this role.
-
-    Returns:
-        The columns; `Columns.guesses` says of every column what it is for, and why.
-
-    Raises:
-        DataError: a name that the table does not have, a column with two roles, a guess that could be two columns, a
-            column that can be no feature, or no feature at all.
-
-    Example:
-        >>> frame = pl.DataFrame({"flow": [1, 1], "bytes": [12, 7], "at": [2.5, 2.6], "attack": [0, 1]})
-        >>> choose_columns(Table("flows.csv", frame), label="attack", sequence="flow", order="at").features
-        ('bytes',)
+    Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are said
+    to be or where the name of the column says so. `given` are attributes of `bothways.settings.Roles`; "none" for one
+    says that no column has this role. `Columns.guesses` says of every column what it is for, and why. Refused are a
+    column with two roles, a role that two columns may have, and features that are neither numbers nor text.
     """
     asked = Roles(**given)
     per = asked.per
@@ -106,22 +92,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
 
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
-    """Check that a table has the columns that a model was trained on, in whatever order.
-
-    Args:
-        table: the table.
-        columns: those of the model.
-        label: whether the label is needed too.
-
-    Raises:
-        DataError: a column is missing, or is of another kind than the model needs.
-
-    Example:
-        >>> columns = Columns(label="attack", features=("bytes",))
-        >>> match_columns(Table("new.csv", pl.DataFrame({"Bytes": [12]})), columns, label=False)
-        Traceback (most recent call last):
-        bothways.errors.DataError: new.csv: there is no column 'bytes'. Did you mean 'Bytes'?
-    """
+    """Check that a table has a model's columns, in any order and of the same kinds; with `label`, its label, too."""
     needed = [columns.sequence, columns.order, columns.label if label else None]
     table.require(*columns.features, *(name for name in needed if name is not None))
     encoding = columns.encoding

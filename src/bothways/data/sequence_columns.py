@@ -66,8 +66,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     does. What is not called so (`event_id`, or `zone` with values such as `A-7`), and few words (`mobile`, `desktop`),
     are categories where they come again and again.
 
-    Raises:
-        DataError: several columns tell different sequences apart, or one that would is empty in some rows.
+    Refused are several columns that tell different sequences apart, and one that would but is empty in a few rows.
     """
     unsure, partly = list[Guess](), list[str]()
     ranks: dict[str, tuple[int, str]] = {}

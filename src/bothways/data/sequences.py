@@ -34,18 +34,8 @@ def read_sequences(
 
     Sequences are sorted by name, so that the order of the rows does not matter (unless it is all there is).
 
-    Longer sequences than `max_steps` are cut; without a `tally`, the notices say what the encoding did not know.
-
-    Raises:
-        DataError: names the row and column of a number that is missing or not finite, or of a missing name or place
-            in the order.
-
-    Example:
-        >>> frame = pl.DataFrame({"flow": ["b", "a", "a"], "at": [0, 1, 0], "bytes": [5.0, 7.0, 9.0]})
-        >>> columns = Columns(label="attack", features=("bytes",), sequence="flow", order="at")
-        >>> sequences, _ = read_sequences(Table("flows.csv", frame), columns)
-        >>> sequences.ids, sequences.values[:, 0], sequences.lengths
-        (('a', 'b'), array([9., 7., 5.], dtype=float32), array([2, 1]))
+    Longer sequences than `max_steps` are cut; without a `tally`, the notices say what the encoding did not know. A
+    missing name or place is refused, and so is a missing number that the encoding cannot fill.
     """
     bare, notices = group_rows(table, columns)
     met = tally or Tally()
@@ -234,14 +224,6 @@ def times(table: Table, columns: Columns, sequences: Sequences) -> Array | None:
     """`(steps,)` the time of each step as datetime64; None if the order column tells no times.
 
     Times of day and durations count from 1970.
-
-    Example:
-        >>> from datetime import time
-        >>> frame = pl.DataFrame({"at": [time(6, 30), time(7)], "x": [1.0, 2.0]})
-        >>> sequences = Sequences(np.zeros((2, 1), np.float32), np.array([2]), rows=np.arange(2))
-        >>> times(Table("some.csv", frame), Columns("label", ("x",), order="at"), sequences)
-        array(['1970-01-01T06:30:00.000000', '1970-01-01T07:00:00.000000'],
-              dtype='datetime64[us]')
     """
     if columns.order is None or not table.schema[columns.order].is_temporal():
         return None
@@ -259,13 +241,6 @@ def hours(table: Table, columns: Columns, sequences: Sequences) -> float | None:
     """How many hours the sequences take together; None if the order column tells no times.
 
     The last step of a sequence is taken to be as long as its other steps are in the median.
-
-    Example:
-        >>> from datetime import datetime
-        >>> frame = pl.DataFrame({"at": [datetime(2024, 1, 1, hour) for hour in range(4)], "x": [1.0, 2.0, 3.0, 4.0]})
-        >>> sequences = Sequences(np.zeros((4, 1), np.float32), np.array([4]), rows=np.arange(4))
-        >>> hours(Table("some.csv", frame), Columns("label", ("x",), order="at"), sequences)
-        4.0
     """
     at = times(table, columns, sequences)
     inside = np.diff(sequences.sequence_of_steps) == 0

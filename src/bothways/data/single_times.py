@@ -18,11 +18,8 @@ CLOCK = ("%H", "%M", "%S", "%f")
 class SingleTimes:
     """Reads texts that say times, one at a time, as columns of such texts are read.
 
-    How a text is read never depends on those before it, which only make it faster.
-
-    Args:
-        dates: which of "day-first", "month-first" and "year-first" dates are that may be two of them; None if that is
-            not known.
+    How a text is read never depends on those before it, which only make it faster. `dates` says which of "day-first",
+    "month-first" and "year-first" dates are that may be two of them; None if that is not known.
 
     Example:
         >>> times = SingleTimes("month-first")

@@ -115,12 +115,7 @@ def ending(path: Path) -> str:
 
 
 def format_of(path: Path) -> Format | None:
-    """How a file is read: as its ending says, or as CoNLL, or as a table, if it looks so; None if neither tells.
-
-    Example:
-        >>> format_of(Path("flows.csv")) is FORMATS[".csv"], format_of(Path("flows.docx"))
-        (True, None)
-    """
+    """How a file is read: as its ending says, or as CoNLL, or as a table, if it looks so; None if neither tells."""
     known = FORMATS.get(ending(path))
     if known in (None, _TEXT, _CSV, _TSV, _TABLE):
         tabs = known in (_CSV, _TSV)
@@ -133,12 +128,7 @@ def format_of(path: Path) -> Format | None:
 
 
 def labeled_name(path: Path) -> str:
-    """How a labeled copy of a file is called: as the file, unless that has a format that cannot be written.
-
-    Example:
-        >>> labeled_name(Path("flows.tsv")), labeled_name(Path("flows.xlsx"))
-        ('flows.tsv', 'flows.csv')
-    """
+    """How a labeled copy of a file is called: as the file, unless that has a format that cannot be written."""
     if FORMATS.get(ending(path)) is _CONLL or format_of(path) is not _CONLL:
         return (path if ending(path) in LABELED else path.with_suffix(".csv")).name
     return f"{path.name}.conll" if ending(path) not in FORMATS else path.with_suffix(".conll").name
@@ -161,11 +151,7 @@ class Files(NamedTuple):
 
 
 def find_files(source: Source) -> Files:
-    """The files that `source` names: sorted by name in a folder or for a pattern, else as they are given.
-
-    Raises:
-        DataError: no such file, none in the folder or of the pattern, an unknown ending, or files of two formats.
-    """
+    """The files that `source` names, all of one format: sorted by name in a folder or for a pattern, else as given."""
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if not given:
         raise DataError("No file is given to read a table from.")
@@ -216,14 +202,7 @@ def _of_fields(format: Format) -> bool:
 
 
 def parts_of(paths: Sequence[Path]) -> list[str]:
-    """The part that each file is by its name, or by that of its folder; none unless all say one, and not all the same.
-
-    Example:
-        >>> parts_of([Path("en-ud-train.conllu"), Path("en-ud-dev.conllu")]), parts_of([Path("train.csv")])
-        (['train', 'valid'], [])
-        >>> parts_of([Path("runs/train/7.csv"), Path("runs/test/8.csv")])
-        ['train', 'test']
-    """
+    """The part that each file is by its name, or by that of its folder; none unless all say one, not all the same."""
     for names in ([path.name for path in paths], [path.parent.name for path in paths]):
         # Two letters are a language: en, tr.
         words = [[word for word in re.findall("[a-z]{3,}", name.lower()) if word in SPELLINGS] for name in names]

@@ -32,10 +32,8 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     """The column that says the part of each row: by its values, and by its name if there are several.
 
     Where none does, it is one that says yes or no to a part (`is_train`, `test`), if there is no other that says
-    something else. What is called so and says no parts, or those of another column, is left out.
-
-    Raises:
-        DataError: several columns are called so and say parts, or one says `train` beside unknown words.
+    something else. What is called so and says no parts, or those of another column, is left out. Refused are several
+    columns that are called so and say parts, and one that says `train` beside unknown words.
     """
     found, unclear = dict[str, bool](), dict[str, int]()
     flags, others = list[str](), list[str]()
@@ -79,10 +77,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
 
 
 def parts_of_rows(table: Table, name: str) -> pl.Series:
-    """The part of each row: train, valid or test.
-
-    Raises:
-        DataError: a row says none.
+    """The part of each row: train, valid or test; refuses a row that says none.
 
     Example:
         >>> table = Table("some.csv", pl.DataFrame({"usage": ["Training", "eval"], "is_test": [0, 1]}))

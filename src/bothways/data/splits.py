@@ -82,21 +82,8 @@ def split_table(
     """Split a table by its split column, or by `draw_parts`. The parts have labels and no features yet.
 
     `gap`, `shares` and `seed` are those of `draw_parts`. With `draw_valid`, a split column that names no valid part
-    leaves it to be drawn from the train part.
-
-    Returns:
-        The columns, with the draw if there was one; the parts; and what the user should be told.
-
-    Raises:
-        DataError: a missing name or place in the order; an unknown value in the split column; no train part, or too few
-            steps to make one; a train part with one class only; a sequence of two labels where it should have one.
-
-    Example:
-        >>> frame = pl.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "label": [0, 1, 0, 1], "split": ["train"] * 3 + ["test"]})
-        >>> columns = Columns(label="label", features=("x",), split="split")
-        >>> _, parts, notices = split_table(Table("some.csv", frame), columns, seed=0)
-        >>> parts.train.labels, parts.test.labels, notices[0]
-        (array([0, 1, 0]), array([1]), 'There is no valid part, so training cannot stop early.')
+    leaves it to be drawn from the train part. The train part must have two classes or more. With the parts come the
+    columns, with the draw if there was one, and what the user should be told.
     """
     whole, labels, notices = _labeled(table, columns)
     check_labels(table, columns, whole, labels)
@@ -151,26 +138,12 @@ def draw_parts(
     """Draw parts of whole sequences or groups; where there are too few of them, cut each sequence in time.
 
     It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
-    train part first. Sequences without steps go to the train part.
+    train part first. Sequences without steps go to the train part. The `shares` of the parts, in the order of `PARTS`,
+    add up to 1; the same `seed` draws the same parts; `groups` are numbers, one per sequence. At each cut in time `gap`
+    steps are left out, but no more than `WIDEST_GAP` of the sequence.
 
-    Args:
-        source: what to call the sequences.
-        sequences: with labels.
-        shares: the share of each part, in the order of `PARTS`; they add up to 1.
-        seed: the same seed draws the same parts.
-        groups: for each sequence the number of its group, which stays together; None for the sequences themselves.
-        gap: steps to leave out at each cut in time, but no more than `WIDEST_GAP` of the sequence.
-
-    Returns:
-        Sequences, the number of the part of each (-1 for what is left out), and what to say.
-
-    Raises:
-        DataError: there is too little to share.
-
-    Example:
-        >>> sequences = Sequences.from_arrays(np.zeros((20, 1, 1)), labels=np.arange(20) % 2)
-        >>> np.bincount(draw_parts("X", sequences, (0.7, 0.15, 0.15), seed=0)[1])
-        array([14,  3,  3])
+    What is returned is the sequences, the number of the part of each (-1 for what is left out), and what to say of
+    them; messages call them `source`.
     """
     parts = len(shares)
     filled = np.flatnonzero(sequences.lengths)
@@ -217,14 +190,11 @@ def evaluation_part(
     """The part of a table that a model is evaluated on.
 
     `part` is one of `PARTS`, or "all"; None is "test", or "all" in a table that has no parts. `classes` are those of
-    the model, and `scheme` the one of which they are tags; "guess" asks the labels.
+    the model, and `scheme` the one of which they are tags; "guess" asks the labels. A part without a label that the
+    model knows is refused.
 
-    Returns:
-        The name of the part; its sequences; the labels that the model does not know, whose codes follow those of
-        `classes`; and what the user should be told.
-
-    Raises:
-        DataError: as `split_table`; a part that there is not; no labels, or none that the model knows.
+    What is returned is the name of the part, its sequences, the labels that the model does not know (their codes follow
+    those of `classes`), and what the user should be told.
     """
     spelled = {word: each for word, each in SPELLINGS.items() if word not in EITHER}
     if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:

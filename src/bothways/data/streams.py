@@ -62,28 +62,11 @@ def stream_sequences(
 ) -> Generator[Chunk]:
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
-    It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
-    whole table is read and sorted, and `say` tells it; see `Chunk.anew`.
+    It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the whole
+    table is read and sorted, and `say` tells it; see `Chunk.anew`. Together the chunks hold each row of the table once.
 
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
-
-    Yields:
-        Chunks; together they hold each row of the table once.
-
-    Raises:
-        DataError: as `read_table`, `match_columns` and `read_sequences`.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "flows.csv")
-        ...     _ = path.write_text("flow,bytes\\na,12\\na,7\\nb,9\\n")
-        ...     columns = Columns("attack", features=("bytes",), sequence="flow")
-        ...     for chunk in stream_sequences(path, columns):
-        ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.values[:, 0])
-        0 ('a', 'b') [12.  7.  9.]
     """
     files, told = with_blocks(find_files(source), columns.sequence == BLOCK), set[str]()
 

@@ -51,12 +51,6 @@ class Table:
         word: the column of words, if the files hold sentences.
         units: what stood after all numbers of a column, by columns.
         joined: the columns that others were made of, by the names of these; see `with_joined`.
-
-    Example:
-        >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12, 7], "label": ["calm", "attack"]}))
-        >>> table.require("lable")
-        Traceback (most recent call last):
-        bothways.errors.DataError: flows.csv: there is no column 'lable'. Did you mean 'label'?
     """
 
     source: str
@@ -94,9 +88,6 @@ class Table:
         """The column called `name`; categories come as text, and as null NaN, infinity and `reading.missing`.
 
         The series has no name: Polars takes "^x$" for a pattern.
-
-        Raises:
-            DataError: there is none, see `require`; or the file is damaged.
         """
         return self.columns([name]).to_series().alias("")
 
@@ -148,21 +139,12 @@ class Table:
         return self.values if isinstance(self.values, pl.DataFrame) else self._collected(self.values)
 
     def called(self, name: str) -> str:
-        """The column that a user means by `name`: the one called so, or the only one with spaces around that.
-
-        Example:
-            >>> Table("flows.csv", pl.DataFrame({" Label": ["calm", "attack"]})).called("Label")
-            ' Label'
-        """
+        """The column that a user means by `name`: the one called so, or the only one with spaces around that."""
         spaced = [known for known in self.names if known.strip() == name]
         return spaced[0] if len(spaced) == 1 and name not in self.schema else name
 
     def require(self, *names: str) -> None:
-        """Refuse names that the table does not have.
-
-        Raises:
-            DataError: names the first one that is missing, and the nearest name that there is.
-        """
+        """Refuse names that the table does not have; the message says which is the nearest that there is."""
         for name in names:
             if name not in self.schema:
                 raise DataError(
@@ -179,12 +161,7 @@ class Table:
         return candidates[0]
 
     def place(self, row: int) -> str:
-        """How messages call a row, by its number from 0, with its file.
-
-        Example:
-            >>> Table("flows.csv", pl.DataFrame({"bytes": [12, 7]})).place(1)
-            'flows.csv: data row 2 (the first is 1)'
-        """
+        """How messages call a row, by its number from 0, with its file."""
         source, row = self.source, row + self.start
         for name, rows in self.files:
             source = name
@@ -212,30 +189,14 @@ def read_table(
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
-    Columns of Parquet files are read when they are asked for, and no others. Of files called `train`, `dev`, `test` and
-    the like, the column `split` says which one a row is of, unless they have such a column.
+    Columns of Parquet files are read when they are asked for, and no others. Several files have the same columns, in
+    whatever order. Of files called `train`, `dev`, `test` and the like, the column `split` says which one a row is of,
+    unless they have such a column.
 
-    Args:
-        source: where it lies. Several files have the same columns, in whatever order.
-        text: columns that are text even where every field looks like a number.
-        reading: how fields are read that can be read in two ways.
-        learned: how the table was read that a model was trained on; decides where nothing else does.
-        sequence: as in `filled_down`; with commas, several columns, which `with_joined` joins.
-        order: the column that sorts the steps; with commas, several columns that tell a time together.
-        numbers: columns that are numbers, so that text after these is a unit, and times of day are durations.
-
-    Raises:
-        DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
-        MissingDependencyError: it is an Excel file, and what reads it is not installed.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "flows.csv")
-        ...     _ = path.write_text("flow;bytes\\na;1,5\\na;?\\n")
-        ...     table = read_table(path)
-        >>> table.column("bytes").to_list(), table.readings
-        ([1.5, None], {'bytes': "decimal comma; 1 field is missing ('?')"})
+    Columns of `text` are text even where every field looks like a number; those of `numbers` are numbers, so that text
+    after these is a unit, and times of day are durations. `reading` says how fields are read that can be read in two
+    ways; where nothing shows it, `learned` decides, how the table of a model was read. `sequence` is the column of
+    `filled_down`, and `order` sorts the steps; each may be several columns with commas, see `with_joined`.
     """
     files = find_files(source)
     table = read_files(files, text, reading, learned, sequence, order, numbers)[1]
@@ -296,12 +257,6 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
     """The table with the ids in all rows of their sequences that stand on the first row of each.
 
     `sequence` is the column that tells sequences apart; None for any whose name says so. See `stands_first`.
-
-    Example:
-        >>> frame = pl.DataFrame({"Sentence #": ["1", None, "2", None], "word": ["Hello", "there", "Good", "bye"]})
-        >>> table = filled_down(Table("words.csv", frame))
-        >>> table.column("Sentence #").to_list(), table.readings
-        (['1', '1', '2', '2'], {'Sentence #': 'stands on the first row of each; filled downward'})
     """
     likely = [name for name in table.names if names_sequences(name)] if sequence is None else [table.called(sequence)]
     ends = np.cumsum([0, *([rows for _, rows in table.files] or [len(table)])]).tolist()
@@ -325,15 +280,6 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
     """The table with a column more for each role that names several columns, as "subject,trial" and "date,time" do.
 
     Of a sequence these are their values side by side, of the order the times that they tell; see `moments`.
-
-    Raises:
-        DataError: one of the columns is missing.
-
-    Example:
-        >>> frame = pl.DataFrame({"subject": ["a", "a"], "trial": [1, 2], "year": [2024, 2024], "quarter": [1, 2]})
-        >>> table = with_joined(Table("some.csv", frame), "subject,trial", "year,quarter")
-        >>> table.column("subject,trial").to_list(), table.column("year,quarter").to_list()
-        (['a,1', 'a,2'], [datetime.date(2024, 1, 1), datetime.date(2024, 4, 1)])
     """
     values, joined = table.values, dict(table.joined)
     if parts := joined_columns(sequence, table.names):
@@ -382,8 +328,7 @@ def explained(path: Path) -> Iterator[None]:
 def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.LazyFrame:
     """The rows of the file `name`, its columns in the order of `schema`, those of the file `first`.
 
-    Raises:
-        DataError: a column that one of the files does not have, or that holds values of another kind there.
+    Refuses a column that one of the files does not have, or that holds values of another kind there.
     """
     own = frame.collect_schema()
     for where, other, has, lacks in ((name, first, schema, own), (first, name, own, schema)):

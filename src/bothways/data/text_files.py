@@ -33,9 +33,6 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The words with their sentences and places; a sentence never goes beyond its line.
 
     `start` and `end` count characters from the beginning of the file, a byte order mark aside.
-
-    Raises:
-        MissingDependencyError: spaCy is not installed.
     """
     english = _english(path)
     schema = {SENTENCE: pl.Int64, WORDS[0]: pl.String, "start": pl.Int64, "end": pl.Int64}

@@ -212,12 +212,7 @@ def with_colons(text: pl.Series) -> pl.Series:
 
 
 def quarters(text: pl.Series) -> pl.Series:
-    """The first days of quarters.
-
-    Example:
-        >>> quarters(pl.Series(["2024-Q3", "Q1 2025"])).to_list()
-        [datetime.date(2024, 7, 1), datetime.date(2025, 1, 1)]
-    """
+    """The first days of quarters."""
     parts = _parts(text, *QUARTER)
     return _first_days(parts["year"], (3 * parts["part"].cast(pl.Int64) - 2).cast(pl.String))
 
@@ -231,12 +226,7 @@ def weeks(text: pl.Series) -> pl.Series:
 
 
 def months(text: pl.Series) -> pl.Series:
-    """The first days of months; of years that have two digits, as in Apr-23, if they are no days.
-
-    Example:
-        >>> months(pl.Series(["Mar 2024"])).to_list(), months(pl.Series(["Apr-23", "May-23"])).to_list()
-        ([datetime.date(2024, 3, 1)], [datetime.date(2023, 4, 1), datetime.date(2023, 5, 1)])
-    """
+    """The first days of months; of years that have two digits, as in Apr-23, if they are no days."""
     parts = _parts(text, *MONTH)
     if not parts["year"].count():
         short = _parts(text, *SHORT_MONTH)

@@ -45,11 +45,6 @@ class Vectors:
         matrix: `(words, numbers)`, all finite.
         source: the file or package that they come from.
         license: that of the package, or "not known".
-
-    Example:
-        >>> vectors = Vectors("word", ("the", "The"), np.array([[0.5, 1], [2, 3]], np.float16), "some.txt")
-        >>> vectors.of(pl.Series(["The", "THE", "cat", None])).tolist()
-        [[2.0, 3.0], [0.5, 1.0], [0.0, 0.0], [0.0, 0.0]]
     """
 
     column: str
@@ -99,11 +94,7 @@ class Vectors:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Vectors:
-        """The vectors that `to_json` and `arrays` described.
-
-        Raises:
-            ValueError, KeyError, TypeError: they describe none.
-        """
+        """The vectors of `to_json` and `arrays`; ValueError, KeyError or TypeError where these describe none."""
         words, matrix = tuple(arrays["words"].tobytes().decode().split("\n")), arrays["matrix"]
         said = {name: data[name] for name in ("column", "source", "license")}
         if not (
@@ -135,18 +126,7 @@ class VectorFiles(NamedTuple):
 
 
 def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:
-    """Find the file, or else the installed package, of vectors.
-
-    Raises:
-        DataError: no such file, or a package without vectors.
-        InputError: the name of nothing.
-        MissingDependencyError: neither a file nor an installed package.
-
-    Example:
-        >>> find_vectors("no-such-vectors")
-        Traceback (most recent call last):
-        bothways.errors.MissingDependencyError: no-such-vectors: no such file, and no such package is installed. ...
-    """
+    """Find the file, or else the installed package, of vectors."""
     if not isinstance(name, (str, os.PathLike)) or not (name := os.fspath(name)):
         raise InputError(f"vectors is {name!r}; it must be a file of vectors, or an installed package that has some.")
     path = Path(name)
@@ -174,11 +154,7 @@ def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:
 
 
 def read_vectors(files: VectorFiles, column: str, seen: Collection[str | None]) -> tuple[Vectors, list[str]]:
-    """Read the vectors of words that training saw in a column, and of the most frequent other ones; and what to say.
-
-    Raises:
-        DataError: the files cannot be read, or have none of these words; names the line.
-    """
+    """Read the vectors of words that training saw in a column, and of the most frequent other ones; and what to say."""
     words = [word for word in seen if word is not None]
     wanted = {*words, *map(str.lower, words)}
     if files.words is None:

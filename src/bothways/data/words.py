@@ -59,14 +59,11 @@ def numbered_on(frame: pl.DataFrame, words: Sequence[str], last: int) -> tuple[p
 def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     """Rows that are sentences, with a list of words each, as rows that are words.
 
-    Lists with an entry per word go along, a missing one as missing entries; other values are repeated. A table without
-    such lists stays as it is.
+    Lists with an entry per word go along, a missing one as missing entries; other values are repeated. Tags of another
+    number than the words are refused. A table without such lists stays as it is.
 
     Words are in the first of `LISTS` that is one, which becomes the first column after the number; `before` counts the
     sentences that came before.
-
-    Raises:
-        DataError: tags of another number than the words, or a column `sentence_id`.
 
     Example:
         >>> by_word("some.jsonl: line", pl.DataFrame({"tokens": [["In", "Rome"], []], "id": [7, 8]})).rows()

@@ -126,10 +126,7 @@ def _described(ports: Sequence[Port]) -> dict[str, str]:
 def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Graph:
     """The graph of a model; inputs, outputs and errors are those of `export_onnx`.
 
-    Args:
-        model: as there.
-        opset: the version of the operators.
-        coded: whether `label` is the place of the label among the classes.
+    If it is `coded`, the output `label` is the place of the label among the classes.
     """
     graph = Graph(opset)
     data = inputs(graph, model)

@@ -62,18 +62,7 @@ def attributes(cell: str, directions: int) -> dict[str, Any]:
 
 
 def weights(cell: str, directions: Sequence[Mapping[str, Array]]) -> tuple[Array, Array, Array]:
-    """The inputs W, R and B of a node.
-
-    Args:
-        cell: its name.
-        directions: `kernel`, `recurrent_kernel` and `bias` of each, in Keras's order of gates.
-
-    Example:
-        >>> one = {"kernel": np.arange(8.0)[None], "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)}
-        >>> W, R, B = weights("lstm", [one])
-        >>> W[0, :, 0], R.shape, B.shape
-        (array([0., 1., 6., 7., 2., 3., 4., 5.]), (1, 8, 2), (1, 16))
-    """
+    """The inputs W, R and B of a node, from the kernels and biases of each direction, in Keras's order of gates."""
     spec = cell_spec(cell)
     order = [spec.gates.index(gate) for gate in OPERATORS[spec.kind].gates]
 

@@ -59,16 +59,7 @@ class Value:
 class Graph:
     """Nodes, in the order of the work, and constants by their names; calling it adds a node.
 
-    Args:
-        opset: the version of the operators.
-        outer: the graph in which this one is the body of a node; the constants of both lie there.
-
-    Example:
-        >>> graph = Graph(opset=18)
-        >>> x = graph.input("x", np.float32, ("batch",), "Any numbers.")
-        >>> graph.output("y", np.float32, ("batch",), (x + 1) / 2, "Half of one more.")
-        >>> [node.operator for node in graph.nodes]
-        ['Add', 'Div', 'Identity']
+    A graph that is the body of a node of another one, `outer`, has its constants there.
     """
 
     def __init__(self, opset: int, outer: Graph | None = None) -> None:
@@ -117,16 +108,10 @@ class Graph:
         inputs: Sequence[Value],
         reverse: bool = False,
     ) -> tuple[Value, Value]:
-        """Go through the first axis of the inputs.
+        """Go through the first axis of the inputs; the last state and the output.
 
-        Args:
-            body: from its graph, the state and a part of each input to the next state and a part of the output.
-            state: with which it begins.
-            inputs: what it goes through.
-            reverse: from the last part to the first; the parts of the output lie where those of the inputs do.
-
-        Returns:
-            The last state and the output.
+        The body makes of its graph, the state and a part of each input the next state and a part of the output. In
+        reverse it goes from the last part to the first; the parts of the output lie where those of the inputs do.
         """
         inner = Graph(self.opset, self)
         before, *parts = (inner._named() for _ in range(1 + len(inputs)))

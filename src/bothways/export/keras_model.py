@@ -48,8 +48,7 @@ DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 
 def build(graph: Graph, model: Any) -> None:
     """Put the nodes, inputs and outputs of a model into a graph.
 
-    Raises:
-        InputError: no model of Keras, or a layer that ONNX, or we, cannot do; names it.
+    `InputError` for no model of Keras, or a layer that ONNX, or we, cannot do; names it.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"This is a {type(model).__name__}; give a model of `bothways.load`, or one of Keras.")

@@ -18,15 +18,7 @@ INVALID: tuple[type[Exception], ...] = (onnx.checker.ValidationError, onnx.shape
 def onnx_model(graph: Graph, name: str, **facts: str) -> Any:
     """The `onnx.ModelProto` of a graph, checked; `facts` are fields of it.
 
-    Raises:
-        InputError: it is larger than a file of ONNX can be.
-
-    Example:
-        >>> graph = Graph(opset=18)
-        >>> x = graph.input("x", np.float32, ("batch",), "Any numbers.")
-        >>> graph.output("y", np.float32, ("batch",), (x + 1) / 2, "Half of one more.")
-        >>> [node.op_type for node in onnx_model(graph, "example").graph.node]
-        ['Add', 'Div', 'Identity']
+    `InputError` if it is larger than a file of ONNX can be.
     """
     if (size := sum(array.nbytes for array in graph.constants.values())) >= 2**31:
         raise InputError(f"The weights take {size / 2**30:.1f} GiB; a file of ONNX has room for less than 2 GiB.")

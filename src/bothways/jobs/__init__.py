@@ -4,7 +4,7 @@
 """
 
 from bothways.jobs.evaluation import evaluate
-from bothways.jobs.models import export, info
+from bothways.jobs.models import info
 from bothways.jobs.prediction import Prediction, predict
 from bothways.jobs.quantization import Quantization, quantize
 from bothways.jobs.streaming import Streaming, stream
@@ -16,7 +16,6 @@ __all__ = [
     "Streaming",
     "Training",
     "evaluate",
-    "export",
     "info",
     "predict",
     "quantize",

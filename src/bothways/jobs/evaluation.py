@@ -45,34 +45,13 @@ def evaluate(
     say: Callable[[str], None] = print,
     **reading: Any,
 ) -> Evaluation:
-    """Evaluate a model on a part of a table.
+    """Evaluate a model on a part of a table: on "test" if no part is given, or on "all" where there are no parts.
 
-    Args:
-        model: the file of the model.
-        data: the table, as in `bothways.data.read_table`.
-        part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
-        label: the column of the table that holds the labels, if it is called otherwise than in training.
-        false_alarm_rate: take the lowest threshold that had at most this share of false alarms on the valid part, as
-            training kept it for `bothways.metrics.alarms.KEPT_RATES`, and say what it gives on the part that is
-            evaluated. Of a model that was trained without a valid part it is chosen on that of the table.
-        positive: the label to raise alarms for; the rarest one if not given.
-        save_threshold: keep the threshold in the file of the model, for `predict`.
-        importance: measure what the labels rest on, as in `bothways.metrics.permutation_importance`.
-        lookahead: measure the decisive score in streams with these lookaheads; see `late_scores`.
-        report: write a page that shows it all, importance too, to this file, ending in `.html`.
-        say: is called with whatever the user should know.
-        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
-
-    Raises:
-        ModelFileError: the model cannot be read.
-        DataError: the table cannot be used, does not fit the model, or the report could not be written.
-        InputError: a rate out of its range, no such label, or no threshold to save.
-        MissingDependencyError: a report was asked for, and what draws it is not installed.
-
-    Example:
-        >>> evaluate("nowhere.bothways", "flows.csv")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    A rate of false alarms takes the lowest threshold that had at most this share of them on the valid part, as training
+    kept it for `bothways.metrics.alarms.KEPT_RATES`; for a model that was trained without a valid part it is chosen on
+    that of the table. Alarms are raised for the rarest label, unless `positive` names another. For each lookahead the
+    decisive score in streams is measured, as in `late_scores`. What is not given of `bothways.settings.Reading` is as
+    it was in training. Without a rate there is no threshold to save, which is an `InputError`.
     """
     if report is not None:
         check_report_file(report)
@@ -184,10 +163,8 @@ def late_scores(
     """The decisive score and the time of a step in streams: for each lookahead step by step, and in chunks as long.
 
     The last one is that of whole sequences. Networks that read forward alone see no more than they were trained to, so
-    theirs is the one lookahead.
-
-    Raises:
-        InputError: a model that no stream can have, or a lookahead below what it was trained for.
+    theirs is the one lookahead. `InputError` for a model that no stream can have, or a lookahead below what it was
+    trained for.
     """
     forward = all(map(reads_forward_alone, model.networks))
     asked = [model.stream().lookahead] if forward else dict.fromkeys(lookaheads)

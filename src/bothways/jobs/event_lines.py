@@ -27,25 +27,7 @@ Refused = Callable[[int, DataError], None]
 
 
 class EventLines:
-    """Events out of lines of JSON, and labels as such lines.
-
-    Args:
-        model: what labels them.
-        key: as for `stream`, and so is `step`.
-        step: see there.
-
-    Example:
-        >>> import numpy as np
-        >>> from bothways.network import Network
-        >>> from bothways.runtime import Member
-        >>> network = Network(features=1, classes=2, units=4)
-        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> lines = EventLines(Model([Member(network, weights)], classes=("quiet", "alarm")))
-        >>> lines.event('{"key": "a", "step": 7, "values": [0.5]}', 1)
-        ('a', 7, [0.5])
-        >>> lines.line(Labeled("a", 7, "alarm", [0.25, 0.75]))
-        '{"key": "a", "step": 7, "predicted": "alarm", "probability": 0.75}'
-    """
+    """Events out of lines of JSON, and labels as such lines; `key` and `step` are as for `bothways.jobs.stream`."""
 
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
         columns = model.columns if model.columns is not None and model.columns.label else None
@@ -56,15 +38,9 @@ class EventLines:
         self._places = {label: place for place, label in enumerate(model.classes)}
 
     def event(self, line: bytes | str, number: int, place: int | None = None) -> Event | None:
-        """The key, the step and the values that a line holds; None if it is empty.
+        """The key, the step and the values that a line holds, which messages call `number`; None if it is empty.
 
-        Args:
-            line: the line.
-            number: what messages call it.
-            place: the step, where events have none of their own; its number if not given.
-
-        Raises:
-            DataError: it is no event.
+        Where events have no step of their own it is `place`, or the number of the line. `DataError` if it is no event.
         """
         if not (line := line.rstrip()):
             return None
@@ -117,13 +93,10 @@ class EventLines:
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused
     ) -> Iterator[list[Labeled]]:
-        """The labels that lines make ready, some after the other.
+        """The labels that lines, with their numbers and places as for `event`, make ready, some after the other.
 
-        Args:
-            push: takes keys, steps and values, as `Stream.push_many`.
-            lines: numbers and places, as for `event`, and lines.
-            refused: is called for a line that is no event, with its number, when the events before it are labeled; it
-                may raise.
+        `push` takes keys, steps and values, as `Stream.push_many`. `refused` is called for a line that is no event when
+        the events before it are labeled; it may raise.
         """
         events: list[tuple[int, Event]] = []
         for number, place, line in lines:

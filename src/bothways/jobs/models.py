@@ -1,4 +1,4 @@
-"""What starts at the file of a model: what is in it, and the same model for other runtimes."""
+"""What starts at the file of a model: what is in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from bothways import store
 from bothways.data import Columns
 from bothways.errors import InputError, MissingDependencyError
-from bothways.export import Exported, export_onnx
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
@@ -19,20 +18,7 @@ KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 
 
 def info(path: str | Path) -> Model | Inspection:
-    """Say what is in a model file: a model of ours, or what the engine would run of a Keras model.
-
-    Args:
-        path: a file that `train` or `SequenceLabeler.save` wrote, or one of Keras, `.keras` or `.h5`.
-
-    Raises:
-        ModelFileError: the file cannot be read.
-        MissingDependencyError: it is one of Keras, and Keras or a backend of it is not installed.
-
-    Example:
-        >>> info("nowhere.bothways")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.bothways: no such file.
-    """
+    """What is in a model file: a model of ours, or what the engine would run of a Keras model (`.keras` or `.h5`)."""
     model = load_any(path)
     if isinstance(model, Model):
         return model
@@ -41,24 +27,8 @@ def info(path: str | Path) -> Model | Inspection:
     return inspect_model(model)
 
 
-def export(model: str | Path, output: str | Path, opset: int | None = None) -> Exported:
-    """Write a model file, of ours or of Keras, as a graph of ONNX; see `bothways.export.export_onnx`.
-
-    Raises:
-        ModelFileError: the model cannot be read.
-        InputError: there is no such opset, the model holds what ONNX cannot do, or the output does not end in .onnx.
-        MissingDependencyError: onnx is not installed; or Keras, for a file of it.
-
-    Example:
-        >>> export("nowhere.bothways", "some.onnx")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.bothways: no such file.
-    """
-    return export_onnx(load_any(model), output, opset)
-
-
 def load_any(path: str | Path) -> Any:
-    """A model of ours, or one of Keras, as the ending of its file says; arguments and errors are those of `info`."""
+    """A model of ours, or one of Keras, as the ending of its file says."""
     path = Path(path)
     if path.suffix.lower() not in KERAS_ENDINGS:
         return store.load(path)

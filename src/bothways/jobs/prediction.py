@@ -66,32 +66,13 @@ def predict(
 
     Sentences come back in the form in which they came, if the output is a file of the same kind: CoNLL with the label
     in its column, or in one more; JSON lines with lists. Plain text becomes a table of its words and their places.
+    Where the output is a folder, which is made if need be, each file of the data is labeled on its own, several at a
+    time: by joblib on the cores of this machine, or where `joblib.parallel_config` says. Memory does not grow with the
+    table as long as the rows of each sequence stand together and in order.
 
-    Memory does not grow with the table as long as the rows of each sequence stand together and in order. Where the
-    output is a folder, each file of the data is labeled on its own, several at a time: by joblib on the cores of this
-    machine, or where `joblib.parallel_config` says.
-
-    Args:
-        model: the file of the model.
-        data: the table, as in `bothways.data.read_table`, or plain text; it needs no labels.
-        output: the table to write, .parquet, .csv or .jsonl, or .conll of .conll; or a folder, which is made if
-            need be.
-        threshold: for two classes, predict the positive one where its probability is at least this; "saved" for the
-            threshold in the model. The positive class is that of the threshold in the model, else the rarer one.
-        probabilities: write a column for the probability of each class, too.
-        say: is called with whatever the user should know.
-        on_rows: is called with the number of rows labeled so far.
-        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
-
-    Raises:
-        ModelFileError: the model cannot be read.
-        DataError: the table cannot be used, does not fit the model, or could not be written.
-        InputError: the output is one of the inputs, or there is no such threshold.
-
-    Example:
-        >>> predict("nowhere.bothways", "flows.csv", "labeled.csv")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    Of two classes the positive one is predicted where its probability is at least the threshold; "saved" is the one
+    that the model keeps. The positive class is that of the threshold in the model, else the rarer one. What is not
+    given of `bothways.settings.Reading` is as it was in training.
     """
     output = Path(output)
     if output.is_dir() or not output.suffix:

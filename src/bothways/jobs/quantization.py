@@ -103,23 +103,8 @@ def quantize(
 ) -> Quantization:
     """Write a model in int8, as `bothways.quantize` makes it, and compare it with the one of float32 on a table.
 
-    Args:
-        model: the file of the model.
-        data: the table, as in `bothways.data.read_table`.
-        output: the file to write, ending in `.bothways`.
-        part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
-        say: is called with whatever the user should know.
-        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
-
-    Raises:
-        ModelFileError: the model cannot be read, or the other one not written.
-        DataError: the table cannot be used, or does not fit the model.
-        InputError: the model is of int8 already, or the output is the model itself.
-
-    Example:
-        >>> quantize("nowhere.bothways", "flows.csv", "small.bothways")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    The part and how the table is read are as for `bothways.jobs.evaluate`. `InputError` if the model is of int8
+    already, or the output is the model itself.
     """
     output = check_output(output, (MODEL_ENDING,))
     loaded, columns = load_with_columns(model)

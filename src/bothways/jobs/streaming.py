@@ -64,33 +64,16 @@ def stream(
 ) -> Streaming:
     """Label events, one JSON object a line, as they come; each label is a line with its key and step.
 
-    What is read at once is labeled at once, and nothing more is read before the labels are written.
+    An object has the columns of the table that the model learned from, or for a model of arrays "values". `key` names
+    what tells sequences apart, and `step` the place in a sequence, a number or a time; those of the model count if not
+    given. Without a key all is one sequence, without a step it is the number of the line. What is read at once is
+    labeled at once, and nothing more is read before the labels are written. The events may be compressed (.gz); "-" is
+    the standard input or output. `lookahead`, `chunk`, `reorder` and `idle` are those of `bothways.stream.Stream`.
 
-    Args:
-        model: the file of the model.
-        events: the file to read, which may be compressed (.gz), or "-" for the standard input. An object has the
-            columns of the table that the model learned from, or for a model of arrays "values".
-        output: the file to write, or "-" for the standard output.
-        key: the name that tells sequences apart; that of the model if not given. Without any, all is one sequence.
-        step: the name of the place of a step in its sequence, a number or a time; that of the model if
-            not given. Without any, it is the number of the line.
-        checkpoint: a file that is written each second, and before a signal or a bad line ends it, and from which the
-            same command goes on. The same events must be there again from the beginning; the output is cut where the
-            checkpoint was made.
-        skip_bad: go on after a line that is no event for the model, and count such lines. Else the events before it are
-            labeled, and it is an error; without a checkpoint, all sequences end there, as they do at a signal.
-        say: is called with whatever the user should know.
-        pace: `lookahead`, `chunk`, `reorder` and `idle`, as for `bothways.stream.Stream`.
-
-    Raises:
-        ModelFileError: the model cannot be read.
-        DataError: a line that is no event for the model; names it.
-        InputError: an argument out of its range, one file for two things, or a checkpoint of another model or stream.
-
-    Example:
-        >>> stream("nowhere.bothways", "events.jsonl")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    A checkpoint is written each second, and before a signal or a bad line ends it. The same command goes on from there:
+    the same events must be there again from the beginning, and the output is cut where the checkpoint was made. A line
+    that is no event for the model is a `DataError` once the events before it are labeled, unless bad lines are skipped.
+    Without a checkpoint all sequences end there, as they do at a signal.
     """
     loaded = store.load(model)
     labeler = loaded.stream(**pace)
@@ -166,7 +149,7 @@ class _Run:
                 raise ValueError("It is damaged.")
             self.stream.load(state)
             facts = json.loads(line)
-            read, written, seen = facts["read"], facts["written"], facts.get("seen")
+            read, written, seen = facts["read"], facts["written"], facts["seen"]
             for fact in KEPT:
                 setattr(self, fact, facts[fact])
         except (InputError, ValueError, KeyError) as error:
@@ -178,7 +161,7 @@ class _Run:
                 )
             self.read += len(skipped)
             self.seen.update(skipped)
-        if seen not in (None, self.seen.hexdigest()):
+        if seen != self.seen.hexdigest():
             raise DataError(
                 f"{name}: the events before the place of this checkpoint are not those that were read. Give the same "
                 "ones from their beginning, or remove the checkpoint and the output to start anew."

@@ -81,38 +81,14 @@ def train(
 ) -> Training:
     """Train a model on a table and write it to a file, whole or not at all.
 
-    While it trains, a file beside the model keeps all that a killed run needs to go on; see `resume`. After Ctrl-C the
-    best model so far is written, then `KeyboardInterrupt` raised.
+    Settings are attributes of `Network` and `Settings`; those that are not given have their defaults, or are looked for
+    by the valid part as long as the budget lasts: seconds or text such as "10m", None for a time by the size of the
+    table, 0 to train once. `on_epoch` is called where training runs once, `on_trial` after each setting that was tried.
+    Roles are those of `bothways.data.choose_columns`, beside attributes of `bothways.settings.Reading`; what is not
+    given is guessed, and said.
 
-    Args:
-        data: the table, as in `bothways.data.read_table`.
-        output: the file to write, ending in `.bothways`.
-        settings: attributes of `Network` and of `Settings`; those that are not given have their defaults, or are
-            looked for.
-        budget: how long to look for settings that suit the table, by its valid part, in seconds or as text such as
-            "10m"; None for a time by the size of the table; 0 trains once.
-        members: of how many networks the model may be an average, if settings are looked for.
-        refit: whether what was chosen is then fitted again, on the train and valid parts together.
-        allow_leaks: train even if the table gives answers away; what does is said all the same.
-        resume: go on where a run of the same arguments was killed.
-        tensorboard: write the curves into this folder, for TensorBoard.
-        mlflow: log the run to MLflow under the name of this experiment.
-        say: is called with whatever the user should know.
-        on_epoch: is called after each epoch, where training runs once.
-        on_trial: is called after each setting that was tried.
-        on_refit: is called with how much is fitted again, and of how much.
-        roles: what the columns are for, as in `bothways.data.choose_columns`; what is not given is guessed, and said.
-            And how fields are read, attributes of `bothways.settings.Reading`.
-
-    Raises:
-        DataError: the table cannot be used, or gives answers away; the output could not be written.
-        InputError: a setting out of its range, a checkpoint of another run, or another run with this output.
-        MissingDependencyError: what TensorBoard or MLflow needs is not installed.
-
-    Example:
-        >>> train("nowhere.csv", "some.bothways")
-        Traceback (most recent call last):
-        bothways.errors.DataError: nowhere.csv: no such file.
+    While it trains, a file beside the model keeps all that a killed run of the same arguments needs to go on, if asked
+    to resume. After Ctrl-C the best model so far is written, then `KeyboardInterrupt` raised.
     """
     settings = dict(settings or {})
     if settings.get("lookahead"):

@@ -24,7 +24,7 @@ BLOCK = 1024  # sequences whose features are made together
 
 
 class Scorer:
-    """A model that predicts the class of the highest score, and is kept as the arrays of some attributes."""
+    """A `bothways.baselines.Scoring` that predicts the class of the highest score, kept as arrays of attributes."""
 
     kept: ClassVar[tuple[str, ...]]
 
@@ -41,7 +41,6 @@ class Scorer:
         return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
 
     def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
         return {name: getattr(self, name) for name in self.kept}
 
 
@@ -86,23 +85,16 @@ class Patterns(Scorer):
         return cls(features, kernel, bias)
 
     def scores(self, sequences: Sequences) -> Array:
-        """`(sequences, classes)` float32; a softmax of them gives probabilities."""
         numbers = np.arange(len(sequences))
         blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
         found = [self.features.features(block) @ self.kernel + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 
     def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
         return {**self.features.arrays(), **super().arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
-        """What `arrays` gave, for sequences such as this network labels.
-
-        Raises:
-            InputError: arrays that describe no such patterns.
-        """
         if network.per != "sequence":
             raise InputError("Patterns label whole sequences; this model labels steps.")
         made, classes = cls.maker.from_arrays(arrays, network), network.classes
@@ -120,13 +112,6 @@ class ConvolutionPatterns(Patterns):
     Its penalty is the best of leaving one sequence out at a time; what is predicted for those left out also says how
     much levels weigh beside convolutions, and by how much scores are multiplied, so that they are as sure as they are
     right.
-
-    Example:
-        >>> values = [np.sin(np.arange(30) * (0.5 + i % 2))[:, None] for i in range(20)]
-        >>> waves = Sequences.from_arrays(values, np.arange(20) % 2, per="sequence")
-        >>> found = ConvolutionPatterns.fit(waves, 2, (), seed=0)
-        >>> found.scores(waves).argmax(axis=1).tolist() == waves.labels.tolist()
-        True
     """
 
     name = "random_convolutions"
@@ -165,15 +150,7 @@ class ConvolutionPatterns(Patterns):
 
 
 class NGramPatterns(Patterns):
-    """n-grams of the categorical columns, and a logistic regression.
-
-    Example:
-        >>> codes = np.array([1, 2, 1, 2, 2, 1, 2, 1] * 10)[:, None]
-        >>> calls = Sequences(codes, np.full(40, 2), np.arange(40) // 2 % 2, per="sequence")
-        >>> found = NGramPatterns.fit(calls, 2, (3,), seed=0)
-        >>> found.scores(calls).argmax(axis=1).tolist() == calls.labels.tolist()
-        True
-    """
+    """n-grams of the categorical columns, and a logistic regression."""
 
     name = "n_grams"
     maker = NGrams

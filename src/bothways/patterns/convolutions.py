@@ -122,16 +122,11 @@ class RandomConvolutions:
         return (every / np.maximum(sequences.lengths, 1).astype(np.float32)).T
 
     def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
         return {name: getattr(self, name) for name in ARRAYS}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> RandomConvolutions:
-        """What `arrays` gave, for sequences such as this network labels.
-
-        Raises:
-            InputError: arrays that describe nothing for such sequences.
-        """
+        """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
         numbers = network.numeric
         dilations = checked_array(arrays, "dilations", np.int64, (None,), 1, WIDEST)
         columns = checked_array(arrays, "columns", np.int64, (len(dilations), None), 0, numbers - 1)

@@ -34,13 +34,6 @@ class Forest(Scorer):
         inputs: `(nodes,)` the feature that a node asks for; -1 for a leaf.
         values: `(nodes,)` float32, the largest number that goes left; of a leaf the code of its class.
         children: `(nodes, 2)` where to go on, left and right: later in the same tree.
-
-    Example:
-        >>> values = [np.sin(np.arange(30) * (0.5 + i % 2))[:, None] for i in range(20)]
-        >>> waves = Sequences.from_arrays(values, np.arange(20) % 2, per="sequence")
-        >>> found = Forest.fit(waves, 2, (), seed=0)
-        >>> found.scores(waves).argmax(axis=1).tolist() == waves.labels.tolist()
-        True
     """
 
     name: ClassVar[str] = "forest"
@@ -85,7 +78,6 @@ class Forest(Scorer):
         return replace(fitted(TREES, slice(None)), power=_power(logs, labels, weights))
 
     def scores(self, sequences: Sequences) -> Array:
-        """`(sequences, classes)` float32; a softmax of them gives probabilities."""
         seen = np.isin(np.arange(self.classes), self.values[self.inputs < 0])
         found = np.full((len(sequences), self.classes), NEVER, np.float32)
         block = max(1, min(BLOCK, NUMBERS // self.parts.size))
@@ -96,16 +88,10 @@ class Forest(Scorer):
         return found
 
     def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
         return {**self.parts.arrays(), **super().arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Forest:
-        """What `arrays` gave, for sequences such as this network labels.
-
-        Raises:
-            InputError: arrays that describe no such forest.
-        """
         if network.per != "sequence":
             raise InputError("A forest labels whole sequences; this model labels steps.")
         parts = Parts.from_arrays(arrays, network)
@@ -147,11 +133,7 @@ def depth(inputs: Array, children: Array) -> int:
 
 
 def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
-    """Refuse nodes that are no trees: each leads to later ones of its own tree.
-
-    Raises:
-        InputError: says what is needed.
-    """
+    """Refuse nodes that are no trees: each leads to later ones of its own tree."""
     nodes, inner = len(inputs), inputs >= 0
     ends = np.append(roots, nodes)
     end = ends[np.searchsorted(roots, np.arange(nodes), side="right")]

@@ -70,12 +70,11 @@ class NGrams:
         return csr_array(((values / lengths[rows]).astype(np.float32), (rows, places)), shape)
 
     def arrays(self) -> dict[str, Any]:
-        """Itself as arrays."""
         return {"runs": self.runs, "weights": self.weights}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> NGrams:
-        """What `arrays` gave; raises `InputError` for what fits no such sequences."""
+        """What `arrays` gave; `InputError` for what fits no such sequences."""
         runs = checked_array(arrays, "runs", np.int64, (None,))
         if not network.categories or not len(runs) or not (np.diff(runs) > 0).all():
             raise InputError("The array 'runs' must ascend, and needs columns of categories.")

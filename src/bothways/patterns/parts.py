@@ -94,16 +94,11 @@ class Parts:
         return (self.bands + LAGS) * self.numbers if self.bands else 0
 
     def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
         return {"quantiles": self.quantiles, "codes": self.codes, "bands": np.array([self.bands])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Parts:
-        """What `arrays` gave, for sequences such as this network labels.
-
-        Raises:
-            InputError: arrays that describe nothing for such sequences.
-        """
+        """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
         given = {"bands": np.zeros(1, np.int64), **arrays}  # files that do not say so have no spectra
@@ -165,12 +160,7 @@ class Parts:
 
 
 def levels(count: int) -> Doubles:
-    """So many shares, of which quantiles are taken: from the least to the largest, or the middle.
-
-    Example:
-        >>> levels(1).tolist(), levels(3).tolist()
-        ([0.5], [0.0, 0.5, 1.0])
-    """
+    """So many shares, of which quantiles are taken: from the least to the largest, or the middle."""
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 

@@ -22,23 +22,11 @@ FAINT, TINY = 1e-14, np.finfo(np.float64).tiny  # of all squares, what may be du
 def spectra(sequences: Sequences, numbers: int, bands: int) -> Doubles:
     """How much of the power of each numeric column, less its mean, is in bands of frequencies; and autocorrelations.
 
-    The power is the sum of those of overlapping segments (Welch, 1967, "The use of fast Fourier transform for the
-    estimation of power spectra"). Beyond the end there are zeros.
-
-    Args:
-        sequences: which all have steps.
-        numbers: the first so many columns are numeric.
-        bands: a divisor of `FREQUENCIES`; all are equally wide, from slow to fast.
-
-    Returns:
-        `(sequences, (bands + LAGS) * numbers)`, all columns of the first band first: logarithms of shares, then
-        autocorrelations, from -1 to 1.
-
-    Example:
-        >>> slow, fast = (np.sin(np.arange(200) * pace)[:, None] for pace in (0.2, 3))
-        >>> found = spectra(Sequences.from_arrays([slow, fast]), 1, 2)
-        >>> np.exp(found[:, :2]).round(2).tolist(), found[:, 2].round(2).tolist()
-        ([[1.0, 0.0], [0.0, 1.0]], [0.98, -0.99])
+    `(sequences, (bands + LAGS) * numbers)` for the first `numbers` columns of sequences that all have steps: all
+    columns of the first band first, logarithms of shares; then autocorrelations, from -1 to 1. `bands` is a divisor of
+    `FREQUENCIES`; all are equally wide, from slow to fast. The power is the sum of those of overlapping segments
+    (Welch, 1967, "The use of fast Fourier transform for the estimation of power spectra"). Beyond the end there are
+    zeros.
     """
     values = np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
     lengths, starts = sequences.lengths, sequences.offsets[:-1]

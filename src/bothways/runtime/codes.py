@@ -24,13 +24,6 @@ def encoded(weights: Mapping[str, Floats]) -> dict[str, Array]:
     """The codes `(..., columns)` of weights under their names, and the scales `(columns,)` under `NAME/scale`.
 
     The engine finds the same codes and scales in what `decoded` makes of them; so does this function.
-
-    Example:
-        >>> arrays = encoded({"head/kernel": np.array([[0.5, 127], [-63.5, 0.2]], np.float32)})
-        >>> arrays["head/kernel"].tolist(), arrays["head/kernel/scale"].tolist()
-        ([[1, 127], [-127, 0]], [0.5, 1.0])
-        >>> decoded(arrays, {"head/kernel": (2, 2)})["head/kernel"].tolist()
-        [[0.5, 127.0], [-63.5, 0.0]]
     """
     arrays = dict[str, Array](weights)
     for name in _coded(weights):
@@ -46,8 +39,7 @@ def encoded(weights: Mapping[str, Floats]) -> dict[str, Array]:
 def decoded(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     """The weights of these names and shapes that `encoded` made codes of, each within half of its column's scale.
 
-    Raises:
-        InputError: codes or scales are missing, of another type or shape, or do not fit each other.
+    `InputError` if codes or scales are missing, of another type or shape, or do not fit each other.
     """
     weights = dict(arrays)
     for name in _coded(shapes):

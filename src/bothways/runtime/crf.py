@@ -17,37 +17,19 @@ NEVER = -1e9  # the score of what may not be
 def messages(z: Floats, transitions: Floats, before: Floats | None = None) -> Floats:
     """The probability of each label at each step, given the steps up to it.
 
-    Args:
-        z: as for `marginals`.
-        transitions: as for `marginals`.
-        before: `(sequences, classes)` the same of the step before the first one; zeros where there is none.
-
-    Example:
-        >>> z, same = np.float32([[[2, 0], [0, 1], [2, 0]]]), np.float32([[1, 0], [0, 1]]) * 9
-        >>> first = messages(z[:, :2], same)
-        >>> bool((messages(z[:, 2:], same, first[:, -1]) == messages(z, same)[:, 2:]).all())
-        True
+    `z` and `transitions` are as for `marginals`. `before` is `(sequences, classes)`, the same of the step before the
+    first one; zeros where there is none.
     """
     return _messages(_scores(z), transitions, before).swapaxes(0, 1)
 
 
 def marginals(z: Floats, transitions: Floats, counts: Array, before: Floats | None = None) -> Floats:
-    """The logarithm of the probability of each label at each step, given the whole sequence.
+    """The logarithm of the probability of each label at each step, given the whole sequence; shaped as `z`.
 
-    Args:
-        z: `(sequences, time, classes)` scores of labels.
-        transitions: `(classes, classes)` what is added for a label, in the columns, after another, in the rows.
-        counts: `(sequences, time)`, True where a step counts; such steps come first.
-        before: as for `messages`, of sequences of which these are not the first steps.
-
-    Returns:
-        Shaped as `z`; anything where a step does not count.
-
-    Example:
-        >>> same = np.float32([[1, 0], [0, 1]]) * 9  # a label that changes is unlikely
-        >>> z = np.float32([[[2, 0], [0, 1], [2, 0]]])
-        >>> np.exp(marginals(z, same, np.ones((1, 3), bool)))[0, :, 0].round(2)
-        array([0.95, 0.95, 0.95], dtype=float32)
+    `z` is `(sequences, time, classes)`, the scores of labels. `transitions` is `(classes, classes)`: what is added for
+    a label, in the columns, after another, in the rows. `counts` is `(sequences, time)`, True where a step counts: such
+    steps come first, and beyond them the result means nothing. `before` is as for `messages`, of sequences of which
+    these are not the first steps.
     """
     scores = _scores(z)
     p = _messages(scores, transitions, before)
@@ -88,19 +70,8 @@ def _messages(scores: Floats, transitions: Floats, before: Floats | None) -> Flo
 def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:
     """The labels with the highest sum of scores of those that may follow each other (Viterbi 1967).
 
-    Args:
-        z: `(sequences, time, classes)` scores of labels.
-        allowed: `(classes + 1, classes + 1)` as `bothways.tags.Scheme.allowed` gives it.
-        lengths: `(sequences,)` how many steps each has, at least one.
-
-    Returns:
-        `(sequences, time)` codes; anything beyond the end.
-
-    Example:
-        >>> from bothways.tags import scheme_of
-        >>> allowed = scheme_of(("B-x", "I-x", "O")).allowed()
-        >>> best_path(np.float32([[[0, 5, 4], [0, 5, 1]]]), allowed, np.array([2]))  # I-x may not stand first
-        array([[0, 1]])
+    Codes `(sequences, time)` from the scores `z`, `(sequences, time, classes)`; beyond the end of a sequence they mean
+    nothing. `allowed` is what `bothways.tags.Scheme.allowed` gives. Each sequence has at least one step.
     """
     classes, rows = z.shape[2], np.arange(len(z))
     never = np.where(allowed, 0, NEVER).astype(np.float32)

@@ -21,20 +21,9 @@ def decided(
 ) -> Numbers:
     """The codes of the classes to predict; `bothways.runtime.Model` says what a threshold is for.
 
-    Tags of a scheme are those with the highest product of their probabilities that are well-formed.
-
-    Args:
-        p: `(labels, classes)` probabilities.
-        threshold: of the second of two classes, or of all tags but "O".
-        scheme: the scheme that the classes are tags of, if any.
-        lengths: `(sequences,)` the number of steps of each; not given, the steps are told one by one.
-        balance: by what probabilities of more classes than two are multiplied, where they are no tags.
-
-    Example:
-        >>> from bothways.tags import scheme_of
-        >>> p = np.array([[0.3, 0.4, 0.3], [0.1, 0.2, 0.7]])
-        >>> decided(p, scheme=scheme_of(("B-x", "I-x", "O")), lengths=np.array([2]))
-        array([0, 2])
+    `p` is `(labels, classes)`. Tags of a scheme are those with the highest product of their probabilities that are
+    well-formed; without the lengths of the sequences each step is told by itself. Probabilities of more classes than
+    two that are no tags are multiplied by `balance`.
     """
     if p.shape[1] == 2:
         return (p[:, 1] >= threshold).astype(np.int64)

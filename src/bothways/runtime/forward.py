@@ -40,18 +40,10 @@ class Padded(NamedTuple):
 
 
 def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
-    """The scores (logits) of every step, or of every sequence.
+    """The scores (logits) of every step, `(steps, outputs)`; or of every sequence, where it has one label.
 
-    Sequences of similar length go through the network together; each is read from its first step to its last. A
-    sequence without steps has the scores of a row of zeros before the head.
-
-    Args:
-        network: the description that `weights` belongs to.
-        weights: the arrays that `network.weight_shapes()` names.
-        sequences: checked, as `checked_sequences` gives them; labels are not looked at.
-
-    Returns:
-        `(steps, network.outputs)`, or `(sequences, network.outputs)` where a sequence has one label.
+    Sequences, as `checked_sequences` gives them, of similar length go through the network together; each is read from
+    its first step to its last. A sequence without steps has the scores of a row of zeros before the head.
     """
     return scores_of([Stack(network, weights)], sequences)[0]
 
@@ -108,12 +100,7 @@ def scores_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: i
 
 
 def probabilities(z: Floats) -> Floats:
-    """Scores to probabilities: a sigmoid where there is one score (two classes), else a softmax.
-
-    Example:
-        >>> probabilities(np.array([[0.0], [np.log(3)]])).round(6).tolist()
-        [[0.5, 0.5], [0.25, 0.75]]
-    """
+    """Scores to probabilities: a sigmoid where there is one score (two classes), else a softmax."""
     if z.shape[-1] == 1:  # by columns: NumPy takes ten times as long to reduce an axis of two
         z = z[..., 0]
         highest = np.maximum(z, 0)

@@ -30,9 +30,6 @@ class Member:
         weights: the arrays that `network.weight_shapes()` names, float32 and finite.
         share: how much its probabilities count, above 0.
         precision: in which the recurrent layers run, one of `PRECISIONS`; in "int8" files keep codes of the weights.
-
-    Raises:
-        InputError: weights that do not fit the network, a share out of its range, or no such precision.
     """
 
     network: Network
@@ -90,11 +87,7 @@ class BaselineMember:
 
 
 def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences) -> list[Floats]:
-    """The probabilities that each gives, `(labels, classes)`; networks into which steps enter alike run together.
-
-    Raises:
-        InputError: as `checked_probabilities`.
-    """
+    """The probabilities that each gives, `(labels, classes)`; networks into which steps enter alike run together."""
     found, alike = dict[int, Floats](), dict[tuple[Any, ...], dict[int, Stack]]()
     for i, member in enumerate(members):
         if isinstance(member, Member):

@@ -12,26 +12,12 @@ from bothways.sequences import Array, Floats, Numbers
 
 
 def numbers(network: Network, values: Array, lengths: Numbers, before: Array | None = None) -> Array:
-    """What there is to standardise.
+    """What there is to standardise: `(steps, network.channels)` from `(steps, network.features)`.
 
-    Args:
-        network: what it is for.
-        values: `(steps, network.features)` of sequences, one after the other.
-        lengths: how many steps each has.
-        before: `(sequences, 1 + network.numeric)`, float64: of each sequence how many steps came before those that are
-            given, and the sums of their numbers, for means that take them in; None for none.
-
-    Returns:
-        `(steps, network.channels)`: the numeric columns, and less their means over the sequence; their changes, which
-        at first are those since the beginning of the sequence. With one direction, both are of what it has read so far.
-
-    Example:
-        >>> network = Network(features=1, classes=2, levels="both", changes=1)
-        >>> numbers(network, np.array([[1.0], [2.0], [6.0], [5.0]]), np.array([3, 1]))
-        array([[ 1., -2.,  0.],
-               [ 2., -1.,  1.],
-               [ 6.,  3.,  4.],
-               [ 5.,  0.,  0.]])
+    These are the numeric columns, and less their means over the sequence; and their changes, which at first are those
+    since the beginning of the sequence. With one direction, both are of what it has read so far. For sequences that go
+    on `before` is `(sequences, 1 + network.numeric)` in float64: how many steps of each came before those that are
+    given, and the sums of their numbers, for means that take them in.
     """
     levels, backward = values[:, : network.numeric], network.direction == "backward"
     time = shared_length(lengths)
@@ -75,13 +61,8 @@ def entering(
 def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     """Where standardised numbers lie in each of their bins: from -1, below it, to 1, above it; a slope of 0 gives 0.
 
-    Args:
-        z: `(..., numbers)`.
-        centers: `(numbers, bins)` the middle of each bin.
-        slopes: `(numbers, bins)` two divided by its width.
-
-    Returns:
-        `(..., numbers * bins)`.
+    From `(..., numbers)` to `(..., numbers * bins)`. The middles of bins, and two divided by their widths, are both
+    `(numbers, bins)`.
 
     Example:
         >>> piecewise(np.float32([[0.5], [9.0]]), np.float32([[0.5, 2.0]]), np.float32([[2.0, 1.0]]))

@@ -24,10 +24,7 @@ STEPS_A_PIECE = 1 << 16  # of a long sequence; pieces hand their states on: noth
 class Stack:
     """The layers of a network, made once to run any number of times.
 
-    Args:
-        network: the description that `weights` belongs to.
-        weights: the arrays that `network.weight_shapes()` names.
-        precision: of the recurrent layers, as in `bothways.engine.Layer`.
+    The precision is that of the recurrent layers, as in `bothways.engine.Layer`.
     """
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
@@ -40,16 +37,11 @@ class Stack:
     def __call__(self, x: Floats, counts: Bools, numbers: Floats | None = None) -> Floats:
         """The scores of padded sequences; of a CRF the logarithms of probabilities, which are scores as well.
 
-        A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network of several
-        layers that of the outputs of two of them.
-
-        Args:
-            x: `(sequences, time, inputs)`, numbers standardised.
-            counts: `(sequences, time)`, True where a step counts; such steps come first, at least one a sequence.
-            numbers: what `numbers` gives of x, where it is known; a long sequence has no use for it.
-
-        Returns:
-            `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of sequences.
+        `x` is `(sequences, time, inputs)`, numbers standardised. `counts` is `(sequences, time)`, True where a step
+        counts; such steps come first, at least one a sequence. `numbers` is what the method gives of x, where it is
+        known. The scores are `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of
+        sequences. A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network
+        of several layers that of the outputs of two of them.
         """
         z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._scores(x, counts, numbers)
         if self.network.lookahead:
@@ -81,16 +73,12 @@ class Stack:
     ) -> tuple[Floats, list[States | None]]:
         """The scores of some steps of sequences that go on, read backward from steps after them.
 
-        Args:
-            x: `(sequences, time, inputs)`: as many steps as the convolution pads before a sequence, then those to
-                score, then those after them.
-            counts: `(sequences, time)`, True where there is a step.
-            size: how many steps to score; a multiple of the stride of the convolution, unless none come after them.
-            states: for each layer that in which its forward direction comes to them; None in a layer without one. For
-                a CRF one more, its `messages` of the step before them.
-
-        Returns:
-            `(sequences, size, outputs)`, and the states after them.
+        `x` is `(sequences, time, inputs)`: as many steps as the convolution pads before a sequence, then those to
+        score, then those after them; `counts` is `(sequences, time)`, True where there is a step. `size`, how many
+        steps to score, is a multiple of the stride of the convolution, unless none come after them. `states` are for
+        each layer that in which its forward direction comes to them, None in a layer without one; for a CRF one more,
+        its `messages` of the step before them. Beside the scores, `(sequences, size, outputs)`, come the states after
+        these steps.
         """
         crf = self.network.head == "crf"
         rows, mask, outputs = self._rows(x), counts, size
