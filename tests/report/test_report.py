@@ -336,22 +336,6 @@ def test_names_that_cannot_be(name: str, said: str, tmp_path: Path) -> None:
         check_report_file(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"probabilities": np.zeros((3, 2))}, r"probabilities are \(3, 2\)"),
-        ({"positive": 2}, "positive is 2"),
-        ({"texts": ["one"]}, "texts has 1 values for 2 steps"),
-        ({"times": np.zeros(3)}, "times has 3 values for 2 steps"),
-    ],
-)
-def test_arrays_that_do_not_fit(change: dict[str, Any], said: str) -> None:
-    sequences = made([0, 1], [1, 1])
-    arguments: dict[str, Any] = {"sequences": sequences, "probabilities": np.eye(2)}
-    with pytest.raises(InputError, match=said):
-        Report("x", evaluate(sequences, np.eye(2), ["a", "b"]), **(arguments | change))
-
-
 def test_the_curve_has_the_title_of_its_score(tmp_path: Path) -> None:
     history = [epoch(1, 0.7, 0.8, 0.5, True)]
     text, page = written(example(history=history, metric="F1 of attack"), tmp_path)

@@ -102,18 +102,7 @@ class Benchmark:
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON, whole or not at all.
-
-        Raises:
-            DataError: the file cannot be written; what stood at `path` is untouched.
-
-        Example:
-            >>> import tempfile
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     Benchmark([], {"threads": 2}, {}).save(f"{folder}/some.json")
-            ...     json.loads(Path(folder, "some.json").read_text())
-            {'machine': {'threads': 2}, 'reasons': {}, 'results': []}
-        """
+        """Write it as JSON, whole or not at all; raises DataError if it cannot be written."""
         path = Path(path)
         with written_whole(path, DataError) as temporary:
             temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")

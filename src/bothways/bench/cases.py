@@ -99,12 +99,7 @@ class Case:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the matrix products in one call: those of training are three times as many.
-
-        Example:
-            >>> Case(Shape(32, 100, 64, 128)).flops == 2 * (2 * 32 * 100 * 4 * 128 * (64 + 128))
-            True
-        """
+        """Floating-point operations of the matrix products in one call: those of training are three times as many."""
         batch, time, features, units = self.shape
         columns = len(cell_spec(self.cell).gates) * units
         forward = self.directions * (2 * batch * time * columns * (features + units))
@@ -136,15 +131,7 @@ class Case:
 
 
 def choose_shapes(names: Iterable[str]) -> list[Shape]:
-    """The shapes meant by names of sets and by sizes written out, each once.
-
-    Raises:
-        InputError: neither a set nor four sizes.
-
-    Example:
-        >>> [str(shape) for shape in choose_shapes(["8,20,4,16", "small"])][:2]
-        ['8,20,4,16', '1,10,1,20']
-    """
+    """The shapes meant by names of sets and by four sizes written out, each once; InputError for anything else."""
     chosen: list[Shape] = []
     for name in names:
         chosen += SHAPES[name] if name in SHAPES else [_shape(name)]
@@ -162,17 +149,8 @@ def _shape(text: str) -> Shape:
 
 
 def choose_peers(names: Iterable[str] | None = None) -> tuple[list[str], dict[str, list[str]]]:
-    """The names of the peers that are installed, and for each other one the modules that are missing.
-
-    Args:
-        names: those wanted, in any order; None for all.
-
-    Raises:
-        InputError: there is no such peer.
-
-    Example:
-        >>> choose_peers([])
-        ([], {})
+    """The names of the peers that are installed, of those wanted or of all, and for each other one the modules that are
+    missing. Raises InputError if there is no such peer.
     """
     wanted = list(PEERS if names is None else names)
     for name in wanted:

@@ -149,28 +149,14 @@ def measure(
     seconds: float = 4.0,
     on_progress: OnProgress | None = None,
 ) -> Benchmark:
-    """Measure ours and its peers, in turns.
+    """Measure ours and its peers, keys of `PEERS` or None for all, in turns; those that are not installed are left out,
+    with the reason. Raises InputError for a peer that there is not, or a number out of its range.
 
-    In each round every worker runs the same case for a slice of time, after calls that are not timed; the worker
-    that comes first is another one in each round. What counts is the median over all calls of all rounds, but for
-    slices in which another program had the processor, if there are enough others.
-
-    Args:
-        cases: what to measure.
-        peers: keys of `PEERS`; None for all. Those that are not installed are left out, with the reason.
-        threads: for each worker; `OMP_NUM_THREADS` if it is set, else the processors of this process, if not given.
-        seconds: for the rounds of one case, compiling aside; up to three times as long where calls are slow or
-            other programs disturb.
-        on_progress: is called now and then.
-
-    Raises:
-        InputError: a peer that there is not, or a number out of its range.
-
-    Example:
-        >>> from bothways.bench import Case, Shape
-        >>> report = measure([Case(Shape(1, 4, 2, 8))], peers=[], seconds=0.05)
-        >>> list(report.measurements[0].ms), report.measurements[0].ratio
-        (['bothways'], None)
+    In each round every worker runs the same case for a slice of time, after calls that are not timed; the worker that
+    comes first is another one in each round. What counts is the median over all calls of all rounds, but for slices in
+    which another program had the processor, if there are enough others. `seconds` are for the rounds of one case,
+    compiling aside, up to three times as long where calls are slow or other programs disturb; `threads` of each worker
+    are `OMP_NUM_THREADS` or else the processors of this process, if not given.
     """
     cases = list(dict.fromkeys(cases))
     installed, missing = choose_peers(peers)

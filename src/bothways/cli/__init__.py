@@ -23,13 +23,7 @@ for command in (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C.
-
-    Example:
-        >>> main(["evaluate", "nowhere.bothways", "flows.csv"])
-        Traceback (most recent call last):
-        SystemExit: 2
-    """
+    """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C."""
     interrupts.kept = ""
     try:
         with command_line():

@@ -92,16 +92,8 @@ def bothways_command(
 
 
 def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of dataclasses.
-
-    Example:
-        >>> from bothways.network import Network
-        >>> from bothways.options import options
-        >>> @takes(network=options(Network, "units", "conv_window", "conv_stride"))
-        ... def show(network: Given) -> None:
-        ...     print(network)
-        >>> show(units=8, conv_window="5:2")
-        {'units': 8, 'conv_window': 5, 'conv_stride': 2}
+    """Give a command the options of dataclasses: those given here as `network` become its argument `network`, values by
+    name. A text such as "5:2" sets an option and the one that follows it.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -132,12 +124,7 @@ def given(context: typer.Context, values: Given) -> Given:
 
 
 def names(given: list[str] | None) -> list[str]:
-    """Names, of which one argument may hold several with commas between them; one that holds a comma stands in quotes.
-
-    Example:
-        >>> names(["a, b", '"c, d"'])
-        ['a', 'b', 'c, d']
-    """
+    """Names; an argument may hold several, with commas between them, and one that holds a comma stands in quotes."""
     found = [match for argument in given or [] for match in _NAME.findall(argument)]
     return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
 

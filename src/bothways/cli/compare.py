@@ -131,10 +131,8 @@ def compare(
 
 @contextmanager
 def run_progress() -> Iterator[Callable[[Progress], None]]:
-    """Show runs come in: a live table on a terminal, a line now and then in a log.
-
-    Returns:
-        What to call with how far the study is.
+    """Show runs come in: a live table on a terminal, a line now and then in a log. Gives what to call with how far the
+    study is.
     """
     console = display.words()
     if not console.is_terminal:

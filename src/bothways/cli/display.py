@@ -73,10 +73,8 @@ def show_error(message: str) -> None:
 
 @contextmanager
 def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, str], None]]]:
-    """Show progress: a bar on a terminal, in a log one line every `LOG_EVERY` seconds, or for `each` name.
-
-    Returns:
-        How to print a message meanwhile; and what to call with how much is done, of how much, its name, and more.
+    """Show progress: a bar on a terminal, in a log one line every `LOG_EVERY` seconds, or for `each` name. Gives how to
+    print a message meanwhile, and what to call with how much is done, of how much, its name, and more.
     """
     console, last, logged = words(), float("-inf"), ""
 
@@ -126,10 +124,8 @@ def training_progress() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def waiting(doing: str, logged: bool = False) -> Iterator[tuple[Say, Say]]:
-    """Show on a terminal, and if `logged` in a log, what is being done.
-
-    Returns:
-        How to print a message meanwhile, and what to call with the next thing that is done.
+    """Show on a terminal, and if `logged` in a log, what is being done. Gives how to print a message meanwhile, and
+    what to call with the next thing that is done.
     """
     console = words()
     if not console.is_terminal:

@@ -86,14 +86,9 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
 
 
 def read_truth(labeler: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Sequences, Form, Labels, Floats | None]:
-    """What the predictions of a fitted labeler are compared with.
-
-    Returns:
-        Sequences as its model takes them, the form of X, and the labels and weights of y in the order of y. An
-        estimator that has no such model gets the arrays themselves.
-
-    Raises:
-        InputError: y or the weights do not fit X, or labels are of another kind than those of the labeler.
+    """What the predictions of a fitted labeler are compared with: sequences as its model takes them, the form of X, and
+    the labels and weights of y in the order of y; an estimator that has no such model gets the arrays themselves.
+    Raises InputError if y or the weights do not fit X, or labels are of another kind than those of the labeler.
     """
     model = getattr(labeler, "model_", None)
     sequences, form = model.read("X", X) if model is not None else read_arrays("X", X, None)
@@ -148,13 +143,7 @@ def class_weights(class_weight: Any, classes: Array) -> Floats | None:
 
 
 def check_kind(name: str, labels: Array, classes: Array) -> None:
-    """Refuse labels of another kind than the classes, none of which can be right.
-
-    Example:
-        >>> check_kind("y", np.array(["0", "1"]), np.array([0, 1]))
-        Traceback (most recent call last):
-        bothways.errors.InputError: y has labels of type str, such as '0'; those of the model are of type int: 0, 1. ...
-    """
+    """Refuse labels of another kind than the classes, none of which can be right."""
     if len(labels) and labels.dtype.kind != classes.dtype.kind:
         own, known = type(labels[0].item()).__name__, type(classes[0].item()).__name__
         raise InputError(

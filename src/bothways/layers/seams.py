@@ -55,10 +55,8 @@ def why_not() -> str | None:
 
 
 def refuse_export() -> None:
-    """Refuse to be traced for a SavedModel, which would fail where it is loaded, or cannot be written.
-
-    Raises:
-        InputError: an exporter of Keras or TensorFlow is what calls.
+    """Refuse to be traced for a SavedModel, which would fail where it is loaded, or cannot be written: raises
+    InputError if an exporter of Keras or TensorFlow is what calls.
     """
     callers, frame = [], sys._getframe()
     while (frame := frame.f_back) is not None:  # type: ignore[assignment]

@@ -45,25 +45,9 @@ POLICY = (
 
 
 def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
-    """Write a page that labels tables by itself.
-
-    Args:
-        model: a model of a table.
-        path: the file, .html.
-        name: what the page calls the model.
-
-    Raises:
-        InputError: the model was trained on arrays, or holds what a graph cannot do; or another ending of the file.
-        MissingDependencyError: bothways was installed without the engine for pages.
-
-    Example:
-        >>> from bothways.network import Network
-        >>> from bothways.runtime import Member
-        >>> network = Network(features=1, classes=2, units=4)
-        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> write_page(Model([Member(network, weights)], classes=(0, 1)), "some.html", "some")
-        Traceback (most recent call last):
-        bothways.errors.InputError: some: this model was trained on arrays, so it does not know the columns of a table.
+    """Write an .html page that labels tables by itself, and calls the model `name`. Raises InputError if the model was
+    trained on arrays or holds what a graph cannot do, and MissingDependencyError if bothways was installed without the
+    engine for pages.
     """
     path = check_output(path, (".html",))
     said, arrays = _described(model, table_columns(model, name), name)

@@ -54,6 +54,13 @@ def row(name: str, cells: Iterable[str], kind: str = "") -> str:
     return f'<tr class="{kind}"><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
+def verdict(kind: str, first: str, rest: str, notes: Sequence[str]) -> str:
+    """What a page says first, and what to know when reading on; all HTML."""
+    items = "".join(f"<li>{note}</li>" for note in notes)
+    listed = f'<ul class="notes">{items}</ul>' if items else ""
+    return f'<div class="verdict {kind}"><p><b>{first}</b>{rest}</p>{listed}</div>'
+
+
 def section(title: str, lead: str, *parts: str) -> str:
     """A part of the page with a sentence on how to read it; nothing if there are no parts. All HTML."""
     body = "".join(parts)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import DataError, InputError, counted, missing, part_words
+from bothways.errors import DataError, counted, missing, part_words
 from bothways.files import check_output, written_whole
 from bothways.metrics import Evaluation
 from bothways.report.html import short, text
@@ -25,7 +25,7 @@ class Report:
         title: such as the name of the model.
         evaluation: the scores.
         sequences: what was evaluated, with labels.
-        probabilities: `(labels, n)`, what the model predicts.
+        probabilities: `(labels, n)`, what the model predicts; 0 for classes at the end that it does not know.
         positive: the code of the class to raise alarms for; None if there is none.
         history: for each epoch of training, by name: "epoch" (from 1), "loss", "valid_loss" and "valid_metric" (None
             without a valid part), and "best", whether its weights were the best so far.
@@ -38,16 +38,6 @@ class Report:
         inputs: the names of the first columns of the sequences' values, which are numbers.
         roles: what each column of the table is for: its name, its role, and why.
         decided: the codes of the predicted classes, where not the most probable ones.
-
-    Raises:
-        InputError: arrays that do not fit one another.
-
-    Example:
-        >>> from bothways.metrics import evaluate
-        >>> sequences = Sequences(np.zeros((4, 1)), np.array([2, 2]), labels=np.array([0, 1, 0, 0]))
-        >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
-        >>> Report("model", evaluate(sequences, p, ["calm", "attack"]), sequences, p).predicted
-        array([0, 1, 1, 0])
     """
 
     title: str
@@ -67,18 +57,8 @@ class Report:
     sentences: bool = False
 
     def __post_init__(self) -> None:
-        p, count, known = self.probabilities, len(self.expected), len(self.evaluation.classes)
-        if p.ndim != 2 or len(p) != count or p.shape[1] > known:
-            raise InputError(f"probabilities are {p.shape}; {count} labels of {known} classes need ({count}, {known}).")
-        if self.positive is not None and not 0 <= self.positive < known:
-            raise InputError(f"positive is {self.positive}; it must be the code of one of {known} classes.")
-        for name, values in {"texts": self.texts, "times": self.times}.items():
-            if values is not None and len(values) != self.sequences.steps:
-                raise InputError(
-                    f"{name} has {len(values)} values for {self.sequences.steps} steps; give one per step."
-                )
-        if missing := known - p.shape[1]:
-            object.__setattr__(self, "probabilities", np.pad(p, ((0, 0), (0, missing))))
+        if unseen := len(self.evaluation.classes) - self.probabilities.shape[1]:
+            object.__setattr__(self, "probabilities", np.pad(self.probabilities, ((0, 0), (0, unseen))))
 
     @property
     def expected(self) -> Numbers:
@@ -104,16 +84,8 @@ class Report:
 
 
 def check_report_file(path: str | os.PathLike[str]) -> Path:
-    """Say before the work whether a report can be drawn and written.
-
-    Raises:
-        InputError: as `bothways.files.check_output`.
-        MissingDependencyError: matplotlib is not installed.
-
-    Example:
-        >>> check_report_file("report.pdf")
-        Traceback (most recent call last):
-        bothways.errors.InputError: report.pdf: the name of this file must end in .html or .htm.
+    """Say before the work whether a report can be drawn and written; raises what `bothways.files.check_output` does, or
+    MissingDependencyError where matplotlib is not installed.
     """
     path = check_output(path, (".html", ".htm"))
     try:
@@ -132,29 +104,8 @@ def write_page(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report: one file that opens in any browser, without a network.
-
-    Args:
-        path: the file, ending in .html.
-        report: what to show.
-
-    Raises:
-        InputError, MissingDependencyError: as `check_report_file`.
-        DataError: the file cannot be written; what stood at `path` is untouched.
-
-    Example:
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from bothways.metrics import evaluate
-        >>> from bothways.sequences import Sequences
-        >>> sequences = Sequences(np.zeros((4, 1)), np.array([2, 2]), labels=np.array([0, 1, 0, 0]))
-        >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
-        >>> evaluation = evaluate(sequences, p, ["calm", "attack"])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "report.html")
-        ...     write_report(path, Report("alarms", evaluation, sequences, p))
-        ...     path.read_text()[:15]
-        '<!doctype html>'
+    """Write a report: one .html file that opens in any browser, without a network. Raises what `check_report_file`
+    does, or DataError if it cannot be written; what stood at `path` is then untouched.
     """
     write_page(path, lambda: _page(report))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bothways.errors import counted
 from bothways.metrics import EntityScores, Interval, curve, share, title
-from bothways.report import figures
+from bothways.report import figures, html
 from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
 from bothways.report.page import Report
 from bothways.report.words import baseline_words, importance_words
@@ -28,10 +28,8 @@ EVEN = 0.02  # confidence and accuracy this close are as good as equal
 def verdict(report: Report) -> str:
     """Whether the model is worth anything, and what to know when reading on."""
     first, _, rest = verdict_words(report.evaluation).partition(". ")
-    items = "".join(f"<li>{text(note, 500)}</li>" for note in (*report.notes, *report.evaluation.warnings))
-    notes = f'<ul class="notes">{items}</ul>' if items else ""
-    kind = report.evaluation.standing
-    return f'<div class="verdict {kind}"><p><b>{text(first, 500)}.</b>{text(rest, 1000)}</p>{notes}</div>'
+    notes = [text(note, 500) for note in (*report.notes, *report.evaluation.warnings)]
+    return html.verdict(report.evaluation.standing, f"{text(first, 500)}.", text(rest, 1000), notes)
 
 
 def scores(report: Report) -> str:

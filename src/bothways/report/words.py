@@ -11,12 +11,7 @@ NAMED = 5  # this many classes are named in a sentence
 
 
 def baseline_words(name: str, per: str = "step") -> str:
-    """What a baseline does, in a few words; `per` is what has a label.
-
-    Example:
-        >>> baseline_words("majority")
-        'most frequent label'
-    """
+    """What a baseline does, in a few words; `per` is what has a label."""
     words = {
         "majority": ("most frequent label",) * 2,
         "most_frequent_per_value": ("most frequent label per value", "most frequent label per main value"),
@@ -32,16 +27,7 @@ def baseline_words(name: str, per: str = "step") -> str:
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """Whether a model is worth anything, in a few sentences.
-
-    Example:
-        >>> import numpy as np
-        >>> from bothways.metrics import evaluate
-        >>> from bothways.sequences import Sequences
-        >>> sequences = Sequences(np.zeros((20, 1)), np.full(10, 2), labels=np.tile([0, 1], 10))
-        >>> print(verdict(evaluate(sequences, np.eye(2)[sequences.labels], ["calm", "attack"])))
-        The model was compared with no baseline. Its macro F1 is 1.000 (1.000 to 1.000).
-    """
+    """Whether a model is worth anything, in a few sentences."""
     of = evaluation
     key = of.decisive
     value = float(getattr(of, key))
@@ -78,19 +64,7 @@ def verdict(evaluation: Evaluation) -> str:
 
 
 def warnings(evaluation: Evaluation) -> tuple[str, ...]:
-    """What to know before believing any score, in sentences.
-
-    Example:
-        >>> import numpy as np
-        >>> from bothways.metrics import evaluate
-        >>> from bothways.sequences import Sequences
-        >>> sequences = Sequences(np.zeros((4, 1)), np.full(2, 2), labels=np.array([0, 0, 0, 2]))
-        >>> for warning in warnings(evaluate(sequences, np.eye(2)[[0, 0, 0, 1]], ["calm", "attack", "scan"])):
-        ...     print(warning)
-        Only 2 sequences have labels: the intervals are rough, and rather too narrow.
-        Training has no label 'scan': 1 step here cannot be right, and F1 is 0.
-        No step here has the label 'attack', so its F1 is 0 and lowers the macro F1.
-    """
+    """What to know before believing any score, in sentences."""
     of, said = evaluation, []
     if of.split == "valid" and of.baselines:
         said.append("The valid part chose the model, but not the simple ones beside it, and so flatters the model.")

@@ -59,14 +59,8 @@ Reply = Answer | asyncio.Future[Answer] | None
 
 
 class App:
-    """The server.
-
-    Args:
-        models: what it serves.
-        limits: what it takes on at most.
-        key: what `Authorization: Bearer KEY` must say; None if nobody is asked for it.
-        hosts: the names by which it may be called, so that no web page reaches it by a name of its own; None for any.
-        threads: how many long requests are answered at once.
+    """The server. Requests must bring `key`, if there is one, as `Authorization: Bearer KEY`, and call it by one of
+    `hosts`, if any, so that no web page reaches it by a name of its own; `threads` long ones are answered at once.
 
     Attributes:
         ending: it is no longer ready, and closes connections.
@@ -108,10 +102,8 @@ class App:
         return bool(self._models.served) and not self.ending.is_set()
 
     def admit(self, call: Call) -> None:
-        """Refuse who must not ask, what is too large, and all if there is too much to do; what is taken counts.
-
-        Raises:
-            RefusedError: says why.
+        """Refuse who must not ask, what is too large, and all if there is too much to do, by a RefusedError that says
+        why; what is taken counts.
         """
         self._check_origin(call.headers)
         length = call.headers.get(b"content-length", b"0")
@@ -153,11 +145,7 @@ class App:
             self._heads[data[:end]] = (call.method, call.path, call.query, call.headers, size)
 
     def hold(self, call: Call, size: int) -> None:
-        """Count a part of a body, until the request is answered.
-
-        Raises:
-            RefusedError: it is too much.
-        """
+        """Count a part of a body, until the request is answered. Raises RefusedError if it is too much."""
         call.held += size
         self._held += size
         if call.held > self.limits.body << 20:

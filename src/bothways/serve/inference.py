@@ -42,14 +42,10 @@ class _Batch:
 
 
 class Inference:
-    """Runs models for requests, on one event loop.
+    """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked.
 
     Short requests that have arrived within a few turns of the loop share a run, which with 16 connections takes a sixth
     of the time. Nothing waits for company: a turn with nothing to do takes microseconds.
-
-    Args:
-        threads: how many long requests are answered at once.
-        most: how many bytes a body may have, once it is unpacked.
     """
 
     def __init__(self, threads: int, most: int) -> None:
@@ -60,12 +56,8 @@ class Inference:
         self.sequences = OpenSequences(self.watching)
 
     def infer(self, served: Served, call: Call) -> asyncio.Future[Answer] | None:
-        """The answer to a request; None if `call.answered` will be given it.
-
-        Raises:
-            RefusedError: its headers are wrong.
-            InputError: it cannot be answered; the future may say so, too.
-            DataError: the same.
+        """The answer to a request; None if `call.answered` will be given it. Raises RefusedError for wrong headers, and
+        InputError or DataError where it cannot be answered; the future may say so, too.
         """
         said = call.headers.get(HEADER_LENGTH)
         if said is not None and not (said.isdigit() and len(said) < 12):

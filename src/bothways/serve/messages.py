@@ -47,31 +47,15 @@ class Call:
     work: asyncio.Future[Answer] | None = None  # what a thread does for it
 
     def options(self, known: Sequence[str]) -> dict[str, str]:
-        """The parameters of the query, of which none is unknown.
-
-        Example:
-            >>> Call(b"GET", "/", b"chunk=2&lookahead=", {}).options(["lookahead", "chunk"])
-            {'chunk': '2', 'lookahead': ''}
-        """
+        """The parameters of the query, of which none is unknown."""
         given = parse_qs(self.query.decode("latin-1"), keep_blank_values=True)
         if unknown := given.keys() - set(known):
             raise InputError(f"There is no {min(unknown)!r} here; there are {', '.join(known)}.")
         return {name: values[-1] for name, values in given.items()}
 
     def unpacked(self, most: int) -> bytes:
-        """The body, decompressed; one of gzip shows it also where no header says so.
-
-        Args:
-            most: how many bytes it may have.
-
-        Raises:
-            RefusedError: it is compressed in another way than gzip or deflate, or too large.
-            InputError: it is damaged.
-
-        Example:
-            >>> call = Call(b"POST", "/", b"", {b"content-encoding": b"gzip"}, zlib.compress(b"[]", wbits=31))
-            >>> call.unpacked(2)
-            b'[]'
+        """The body, decompressed; one of gzip shows it also where no header says so. Raises RefusedError if it has more
+        than `most` bytes, or is compressed in another way than gzip or deflate, and InputError if it is damaged.
         """
         encoding = self.headers.get(b"content-encoding", b"identity").lower()
         if encoding == b"identity" and self.body.startswith(GZIP):

@@ -50,15 +50,7 @@ class Counts:
 
 
 class Metrics:
-    """Counts by the name and version of a model; `pending` gives the number of requests that are not answered yet.
-
-    Example:
-        >>> metrics = Metrics(lambda: 3)
-        >>> metrics.of("flows", "1a2b").success += 1
-        >>> print(*metrics.page().decode().splitlines()[1:3], sep="\\n")
-        # TYPE nv_inference_request_success counter
-        nv_inference_request_success{model="flows",version="1a2b"} 1.0
-    """
+    """Counts by the name and version of a model; `pending` gives the number of requests that are not answered yet."""
 
     def __init__(self, pending: Callable[[], int]) -> None:
         self._counts: dict[tuple[str, str], Counts] = {}

@@ -57,10 +57,8 @@ class Served:
 
     @classmethod
     def load(cls, path: Path) -> Served:
-        """Read a model, and run it once so that the first request need not wait.
-
-        Raises:
-            ModelFileError: as `store.load`, or the file is gone.
+        """Read a model, and run it once so that the first request need not wait. Raises ModelFileError as `store.load`
+        does, or if the file is gone.
         """
         model = store.load(path)
         try:
@@ -112,14 +110,12 @@ class Served:
         }
 
     def steps(self, request: Request) -> Steps:
-        """The sequences of a request.
+        """The sequences of a request; raises InputError for inputs that the model does not have, or that do not fit
+        each other.
 
         `sequences` is `(sequences, time, features)`, or `(steps, features)` of one sequence after the other; an input
-        per column has these axes but the last one. `lengths` says how many steps each has, or
-        `mask (sequences, time)` which ones count.
-
-        Raises:
-            InputError: inputs that the model does not have, or whose shapes do not fit each other.
+        per column has these axes but the last one. `lengths` says how many steps each has, or `mask (sequences, time)`
+        which ones count.
         """
         inputs, lengths, mask = dict(request.inputs), None, None
         if len(inputs) > 1:
@@ -152,11 +148,8 @@ class Served:
         return Steps(values, lengths, shape, places, single, total if places is None else int(lengths.sum()))
 
     def sequences(self, parts: Sequence[Steps]) -> Sequences:
-        """The sequences of several requests, as the network takes them.
-
-        Raises:
-            InputError: values that are no finite numbers where they must be some.
-            DataError: the same of a table.
+        """The sequences of several requests, as the network takes them. Raises InputError, or DataError of a table, for
+        values that are no finite numbers where they must be some.
         """
         model, columns = self.model, self.model.columns
         lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
@@ -291,12 +284,7 @@ def _check_order(name: str, places: Array, lengths: Numbers) -> None:
 
 class Models:
     """The models of a file, or of a folder of files that end in .bothways; one that cannot be read is told in the log.
-
-    Args:
-        path: the file or the folder.
-
-    Raises:
-        ModelFileError: no model is there, or none can be read.
+    Raises ModelFileError if no model is there, or none can be read.
     """
 
     def __init__(self, path: Path) -> None:

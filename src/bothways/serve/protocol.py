@@ -64,19 +64,8 @@ MANY_BYTES, MOST_LISTS = 1 << 16, 1 << 20  # a longer body of JSON may have so m
 
 
 def parse(body: bytes, header_length: int | None = None) -> Request:
-    """Read the body of a request.
-
-    Args:
-        body: JSON, and behind it the tensors that are sent as bytes.
-        header_length: how many bytes of it are JSON; None for all.
-
-    Raises:
-        InputError: it is none of the protocol, or a tensor does not hold what it says.
-
-    Example:
-        >>> inputs = [{"name": "sequences", "shape": [1, 2, 1], "datatype": "FP32", "data": [0.5, 1]}]
-        >>> parse(orjson.dumps({"id": "7", "inputs": inputs})).inputs["sequences"].tolist()
-        [[[0.5], [1.0]]]
+    """Read the body of a request: JSON of `header_length` bytes, None for all, and behind it the tensors that are sent
+    as bytes. Raises InputError if it is none of the protocol, or a tensor does not hold what it says.
     """
     at = len(body) if header_length is None else header_length
     if not 0 <= at <= len(body):
@@ -115,19 +104,8 @@ def parse(body: bytes, header_length: int | None = None) -> Request:
 
 
 def answer(model: Mapping[str, str], request: Request, results: Mapping[str, tuple[str, Array]]) -> list[bytes]:
-    """The body of an answer: JSON, and behind it the tensors that are asked for as bytes.
-
-    Args:
-        model: what the JSON says of the model.
-        request: what is answered.
-        results: data type and array by name.
-
-    Raises:
-        InputError: an output is asked for that there is not.
-
-    Example:
-        >>> answer({}, Request("7", {}, {}, [], False), {"labels": ("INT64", np.array([1, 0]))})
-        [b'{"id":"7","outputs":[{"name":"labels","datatype":"INT64","shape":[2],"data":[1,0]}]}']
+    """The body of an answer: JSON with what `model` says, and behind it the tensors that are asked for as bytes.
+    `results` has data type and array by name; raises InputError if an output is asked for that is not there.
     """
     tensors, behind = [], []
     for name, binary in request.outputs or [Output(name, request.binary) for name in results]:

@@ -44,19 +44,10 @@ class Lines(logging.Formatter):
 
 
 def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = None, each: bool = False) -> None:
-    """Serve models until SIGTERM, SIGHUP or Ctrl-C; then finish what has been asked for.
-
-    Args:
-        path: the file of a model, or a folder of such files.
-        host: the address to listen at; one of IPv6 may stand in brackets, as in URLs.
-        port: the port.
-        limits: what to take on at most.
-        key: as in `App`; blanks around it do not count.
-        each: log a line per request.
-
-    Raises:
-        ModelFileError: there is no model, or it cannot be read.
-        InputError: the key is empty, or the address cannot be had.
+    """Serve the model of a file, or those of a folder, until SIGTERM, SIGHUP or Ctrl-C; then finish what has been asked
+    for. An IPv6 `host` may stand in brackets, as in URLs; blanks around the key do not count; `each` logs a line per
+    request. Raises ModelFileError if there is no model to read, and InputError if the key is empty or the address
+    cannot be had.
     """
     if key is not None and not (key := key.strip()):
         raise InputError("The key is empty. Give one, or neither --key nor BOTHWAYS_API_KEY to ask for none.")

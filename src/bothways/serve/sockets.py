@@ -34,15 +34,8 @@ class GoneError(Exception):
 class WebSocket(asyncio.Protocol):
     """A WebSocket, which takes over the connection that a request for it came by.
 
-    Nothing more is read before a message has been received.
-
-    Args:
-        app: what answers.
-        call: the request.
-        url: its target.
-        transport: the connection.
-        rest: what came behind the request.
-        talk: does what it was opened for.
+    `url` is the target of the request, `rest` what came behind it; `talk` does what it was opened for. Nothing more is
+    read before a message has been received.
 
     Attributes:
         trusted: whether it may send messages as large as a request.
@@ -72,11 +65,7 @@ class WebSocket(asyncio.Protocol):
                 self.data_received(rest)
 
     async def receive(self) -> str:
-        """The next message.
-
-        Raises:
-            GoneError: there are no more.
-        """
+        """The next message; raises GoneError if there are no more."""
         self._read_on()
         if (message := await self._messages.get()) is None:
             raise GoneError

@@ -24,15 +24,11 @@ IDLE_SECONDS = 600.0  # a sequence of the protocol of which nothing has come for
 
 
 class Events:
-    """Events as lines of JSON to labels as such lines, as `bothways stream` has them.
+    """Events as lines of JSON to labels as such lines, as `bothways stream` has them; `source` shows them to those who
+    watch. `pace` is as for `bothways.stream.Stream`, which also says what it raises.
 
     An event is an object with the columns of the table that the model learned from; for a model of arrays, with `key`,
     `step` and `values`. `["close", KEY]` ends a sequence, `["flush"]` all of them.
-
-    Args:
-        served: the model.
-        source: shows them to those who watch.
-        pace: as for `bothways.stream.Stream`, which also says what it raises.
     """
 
     def __init__(self, served: Served, source: Watched, **pace: Any) -> None:
@@ -133,12 +129,9 @@ class OpenSequences:
         self._lock = threading.Lock()
 
     def take(self, served: Served, parameters: Mapping[str, Any], steps: Steps) -> tuple[Served, dict[str, Any]]:
-        """Take the steps of a request; the outputs are those of the steps whose labels are ready.
-
-        Beside labels and probabilities there is `steps`, the numbers of these steps in the sequence, from 0.
-
-        Raises:
-            InputError: a sequence that has not begun, more than one sequence at once, or a model that cannot do it.
+        """Take the steps of a request; the outputs are those of the steps whose labels are ready, with the numbers of
+        these steps in the sequence, from 0, as `steps`. Raises InputError for a sequence that has not begun, for more
+        than one at once, and for a model that cannot do it.
         """
         name = parameters["sequence_id"]
         for flag in ("sequence_start", "sequence_end"):

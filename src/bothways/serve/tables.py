@@ -50,12 +50,9 @@ class Asked(NamedTuple):
 
 
 def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str]]:
-    """The labeled table, or a view of it, and what the user should know.
-
-    Raises:
-        InputError: the model was trained on arrays, there is no such threshold, or the table has too long lines or too
-            many columns.
-        DataError: the table cannot be used.
+    """The labeled table, or a view of it, and what the user should know. Raises InputError if the model was trained on
+    arrays, there is no such threshold, or the table has too long lines or too many columns, and DataError if it cannot
+    be used.
     """
     model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
     _check_lines(body, asked.ending)

@@ -70,11 +70,7 @@ class Watching:
 
     @contextmanager
     def watcher(self, served: Served) -> Iterator[Watcher]:
-        """Watch a model.
-
-        Raises:
-            InputError: it gives one label per sequence, or too many watch already.
-        """
+        """Watch a model; raises InputError if it gives one label per sequence, or too many watch already."""
         if not served.per_step:
             raise InputError("This model gives one label per sequence, so that there are no streams to watch.")
         watcher = Watcher(self._lock)

@@ -23,23 +23,13 @@ LARGEST = sys.float_info.max
 
 
 class Time(datetime):
-    """A time that keeps the `text` in which it came.
-
-    Example:
-        >>> time = Time.of("2024-05-01 12:00:00Z")
-        >>> time.isoformat(), time.text
-        ('2024-05-01T12:00:00+00:00', '2024-05-01 12:00:00Z')
-    """
+    """A time that keeps the `text` in which it came."""
 
     text: str
 
     @classmethod
     def of(cls, text: str) -> Time:
-        """The time that a text in the form of ISO 8601 says.
-
-        Raises:
-            ValueError: it says none.
-        """
+        """The time that a text in the form of ISO 8601 says; raises ValueError if it says none."""
         time = cls.fromisoformat(text.strip())
         time.text = text
         return time
@@ -122,12 +112,7 @@ class EventReader:
 
 
 def gaps(steps: Array, before: Array) -> Array:
-    """log(1 + the gap to the step before), as in training: in seconds where steps are times.
-
-    Example:
-        >>> gaps(np.array([5, 9.5], object), np.array([4, 9], object)).round(3)
-        array([0.693, 0.405])
-    """
+    """log(1 + the gap to the step before), as in training: in seconds where steps are times."""
     found = steps - before
     if len(found) and isinstance(found[0], timedelta):
         found = np.array([each // timedelta(microseconds=1) * 1000 / 1e9 for each in found])

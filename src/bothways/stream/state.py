@@ -35,21 +35,15 @@ def fingerprint(model: Model, *settings: int) -> str:
 
 
 def pack(mark: str, facts: Mapping[str, Any], arrays: Iterable[Array]) -> bytes:
-    """Facts and arrays as bytes.
-
-    Raises:
-        InputError: a fact is, or holds, what JSON has no form for.
-    """
+    """Facts and arrays as bytes; raises InputError if a fact is, or holds, what JSON has no form for."""
     line = json.dumps({"stream": mark, **facts}, default=_coded).encode() + b"\n"
     body = line + b"".join(array.tobytes() for array in arrays)
     return hashlib.blake2b(body, digest_size=DIGEST).digest() + body
 
 
 def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int, ...], Any], Array]]:
-    """The facts, and what takes the arrays, of which shape and type must be known, one after the other.
-
-    Raises:
-        InputError: the bytes are damaged, or not of a stream with this mark.
+    """The facts, and what takes the arrays, of which shape and type must be known, one after the other. Raises
+    InputError if the bytes are damaged, or not of a stream with this mark.
     """
     if not isinstance(state, (bytes, bytearray, memoryview)):
         raise InputError(f"The state of a stream is bytes, as Stream.state or Stream.save gave it; {state!r} is none.")

@@ -57,13 +57,7 @@ class DataShape(NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """A value for every factor; `changed` has those that are not at their defaults, sorted by name.
-
-    Example:
-        >>> setting = Setting.of({"units": 8, "cell": "lstm"})
-        >>> setting.text, setting["units"], setting["depth"]
-        ('{"units": 8}', 8, 1)
-    """
+    """A value for every factor; `changed` has those that are not at their defaults, sorted by name."""
 
     changed: tuple[tuple[str, Value], ...] = ()
 
@@ -133,13 +127,7 @@ def default(name: str) -> Value:
 
 
 def factor(name: str) -> str:
-    """The name of the factor that `name` stands for; a dot or a dash is as good as an underscore.
-
-    Example:
-        >>> factor("dirction")
-        Traceback (most recent call last):
-        bothways.errors.InputError: There is no factor 'dirction'. Did you mean 'direction'? Factors: cell, ...
-    """
+    """The name of the factor that `name` stands for; a dot or a dash is as good as an underscore."""
     known, plain = _names(), _plain(name)
     if plain not in known:
         close = difflib.get_close_matches(plain, known, 1)

@@ -64,11 +64,9 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
 
 def _verdict(comparison: Comparison) -> str:
     first, *rest = comparison.verdict()
-    items = "".join(f"<li>{html.text(sentence, 1000)}</li>" for sentence in rest)
-    notes = f'<ul class="notes">{items}</ul>' if items else ""
     best = comparison.settings[0].difference
     kind = "better" if best is not None and best.verdict == "better" else "unclear"
-    return f'<div class="verdict {kind}"><p><b>{html.text(first, 1000)}</b></p>{notes}</div>'
+    return html.verdict(kind, html.text(first, 1000), "", [html.text(sentence, 1000) for sentence in rest])
 
 
 def _table(table: view.TableView) -> str:
@@ -94,5 +92,4 @@ def _curved(results: Sequence[SettingResult]) -> list[SettingResult]:
 
 
 def _section(title: str, lead: str, drawing: str, table: view.TableView | None = None) -> str:
-    wide = f'<div class="scroll wide">{html.figure("", drawing)}</div>'
-    return html.section(title, lead, wide, "" if table is None else _table(table))
+    return html.section(title, lead, html.wide(drawing), "" if table is None else _table(table))

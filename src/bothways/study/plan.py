@@ -239,12 +239,9 @@ def _batch_size(train: Sequences) -> int:
 
 
 class SearchClock:
-    """How much of a budget is spent; what the processes take to start is not counted.
+    """How much of a budget, in seconds, is spent; what the processes take to start is not counted.
 
     On a machine with other work trials get but a share of a processor, and the budget is longer, up to `BUSY` times.
-
-    Args:
-        budget: seconds.
 
     Attributes:
         before: what an earlier search has spent, in seconds.

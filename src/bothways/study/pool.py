@@ -165,13 +165,10 @@ def results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Itera
 
 
 def until_stopped(what: str, tasks: Iterator[Any], processes: int, stopped: Callable[[], bool]) -> Iterator[Any]:
-    """What comes of tasks but None, as it comes, until somebody stops it; the processes are made ready before.
+    """What comes of tasks but None, as it comes, until somebody stops it; the processes are made ready before. Raises
+    PoolError, which tells `what` was to be done, if a process died, and a BothwaysError of a task.
 
     The pool has a thread of its own, so that nobody waits for it when stopped; `tasks` should end then.
-
-    Raises:
-        PoolError: a process died; `what` was to be done.
-        BothwaysError: that of a task.
     """
     ready = [joblib.delayed(begin)(Driver.here())] * processes
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()

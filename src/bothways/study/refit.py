@@ -35,25 +35,13 @@ def refit(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Model:
-    """The model of a search, its members and what it is compared with fitted to train and valid parts together.
+    """The model of a search, its members and what it is compared with fitted to train and valid parts together. Raises
+    KeyboardInterrupt if it was stopped, and PoolError if the processes that train die.
 
     Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
     stopped it, at most all, with a learning rate that has fallen to 0 by then. Networks for which there is no time stay
-    as they are, as do those whose loss is no finite number.
-
-    Args:
-        model: what `tuned` was made into.
-        tuned: the search.
-        train: what it learned from.
-        valid: what it chose by; labels of classes that the model does not have count as unknown.
-        vectors: how many of the numeric columns are the pretrained vectors of words.
-        seed: of what is drawn for what it is compared with.
-        workers: how many processes; as many as there are cores if not given.
-        on_progress: is called with how much is done, and of how much.
-
-    Raises:
-        KeyboardInterrupt: it was stopped.
-        PoolError: the processes that train die.
+    as they are, as do those whose loss is no finite number. Labels of `valid` of classes that the model does not have
+    count as unknown; `vectors` of the numeric columns are the pretrained vectors of words.
     """
     together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
     room = np.concatenate([train.lengths, valid.lengths])  # the networks share what the search has compiled

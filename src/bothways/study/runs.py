@@ -173,12 +173,8 @@ class Store:
 
 def _another(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What two studies do not have in common, in words."""
-    if "facts" in there and "facts" in here:
-        there, here = there["facts"], here["facts"]
-        names = list(dict.fromkeys([*here, *there]))
-    else:  # which earlier versions did not keep
-        names = [name for name in ("task", "tested_on", "classes", "positive") if name in there and name in here]
-    other = [name for name in names if there.get(name) != here.get(name)]
+    there, here = there.get("facts", {}), here.get("facts", {})
+    other = [name for name in dict.fromkeys([*here, *there]) if there.get(name) != here.get(name)]
     told = [
         f"{name} is {reprlib.repr(there.get(name))} there and {reprlib.repr(here.get(name))} here"
         for name in other
@@ -254,7 +250,7 @@ def _run(row: Mapping[str, Any], classes: int) -> Run:
         right, predicted, support = (np.array(row[name], np.int32).reshape(-1, classes) for name in COUNTS)
         alarms = {each["rate"]: np.array([each["right"], each["wrong"]], np.int32).T for each in row["alarms"]}
         entities = None
-        if row.get("entities") is not None:  # which earlier versions did not keep
+        if row["entities"] is not None:
             found, called, there = np.array(row["entities"], np.int32).reshape(-1, 3, 1).swapaxes(0, 1)
             entities = found, called, there
         counts = Counts(right, predicted, support, np.array(row["sequence_loss"]), alarms, entities)

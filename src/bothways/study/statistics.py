@@ -80,29 +80,16 @@ class Shares:
 
 
 def variance_shares(scores: Doubles, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
-    """The share of the variance of a score that each factor explains: functional ANOVA (Hutter et al. 2014).
+    """The share of the variance of a score that each factor explains: functional ANOVA (Hutter et al. 2014). Scores are
+    `(cells, seeds)`, `cells` has the number of each cell's value, factor by factor, and `levels` how many values each
+    factor has; raises InputError if they do not fit, or scores are not finite.
 
     On a full grid the score of a cell is a sum of a mean, one term a factor, one a pair of factors and so on, each with
-    mean 0 over every factor in it; the variances of the terms add up to that of the score, all cells of equal
-    weight. Runs with noise would inflate every term, and most of all interactions, which have many cells and
-    few runs. So squares of a term are taken between different seeds, whose noise is independent: their mean is the
-    square of the term itself. A share may so come out below 0 by chance, and is then 0. What cells do not
-    explain is the seed's. On a part of the grid main effects are fitted by least squares.
-
-    Args:
-        scores: `(cells, seeds)`, finite.
-        cells: for each cell the number of its value, factor by factor.
-        levels: how many values each factor has.
-
-    Raises:
-        InputError: scores that do not fit the cells, or are not finite.
-
-    Example:
-        >>> cells = [(0, 0), (0, 1), (1, 0), (1, 1)]
-        >>> scores = np.array([[0.1, 0.1], [0.1, 0.1], [0.5, 0.5], [0.5, 0.5]])
-        >>> shares = variance_shares(scores, cells, {"direction": 2, "window": 2})
-        >>> {"x".join(names): round(share, 6) for names, share in shares.effects.items()}
-        {'direction': 1.0, 'window': 0.0, 'directionxwindow': 0.0}
+    mean 0 over every factor in it; the variances of the terms add up to that of the score, all cells of equal weight.
+    Runs with noise would inflate every term, and most of all interactions, which have many cells and few runs. So
+    squares of a term are taken between different seeds, whose noise is independent: their mean is the square of the
+    term itself. A share may so come out below 0 by chance, and is then 0. What cells do not explain is the seed's. On a
+    part of the grid main effects are fitted by least squares.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or len(scores) != len(cells) or not np.isfinite(scores).all():

@@ -79,11 +79,6 @@ def folds(
     one count), or few groups in the train part, thirds of the train part are held out in turn, too; of a few long
     sequences with labels of steps a third each. `groups` has for each sequence of the train part the number of its
     group, which stays together.
-
-    Example:
-        >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.arange(90) % 2)
-        >>> [(len(learn), len(hold)) for learn, hold in folds(days, days.take(np.arange(2)), seed=0)]
-        [(9, 2), (6, 3), (6, 3), (6, 3)]
     """
     units = np.arange(len(train)) if groups is None else groups
     count, few = int(units.max(initial=-1)) + 1, FEW_HELD_OUT[train.per]

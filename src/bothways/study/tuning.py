@@ -150,33 +150,15 @@ def tune(
     resume: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Tuned:
-    """Look for settings that suit a table, and average the best networks.
+    """Look for settings that suit a table, and average the best networks, `members` of them at most, with some of the
+    `simple` models, which are fitted already. Factors in `given` keep their values; `groups` is as in `folds`. What is
+    found depends on the speed of the machine, whatever the seed. Ctrl-C ends it with what there is.
 
-    Ctrl-C ends it with what there is.
-
-    Args:
-        train: what to learn from.
-        valid: what to choose by.
-        shape: what the data determine about every network.
-        given: values of factors that are kept.
-        simple: models that are fitted already, and may become members.
-        groups: as in `folds`.
-        budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
-            machine with other work; the first trial is done in any case, and none begins that has not half the time
-            of the shortest one. By itself what suits the table's size.
-        seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
-        members: the most networks that are averaged.
-        workers: how many processes; as many as there are cores if not given.
-        on_progress: is called after each trial.
-        stopped: tells whether to end with what there is.
-        checkpoint: a file that keeps the trials that are done.
-        resume: go on from the checkpoint, if there is one.
-        say: is called with what the user should know.
-
-    Raises:
-        InputError: settings that cannot work, or a checkpoint of another search.
-        KeyboardInterrupt: it was stopped before the first trial was done.
-        PoolError: the processes that train die.
+    After `budget` seconds, by itself what suits the table's size, no trial begins, and those that are going on end, up
+    to half as many again on a machine with other work; the first trial is done in any case, and none begins that has
+    not half the time of the shortest one. Trials that are done are kept in `checkpoint`, from which `resume` goes on,
+    if it is there. Raises InputError for settings that cannot work, or a checkpoint of another search;
+    KeyboardInterrupt if it was stopped before the first trial was done; PoolError if the processes that train die.
     """
     from bothways.training.checkpoints import Checkpoints, fingerprint
 

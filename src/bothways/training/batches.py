@@ -40,12 +40,7 @@ Batches = tuple[int, npt.NDArray[np.int32]]
 
 
 def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Numbers:
-    """Cut sequences into equal shares of at most `window` steps; None leaves them whole.
-
-    Example:
-        >>> piece_lengths([10, 3], window=4).tolist()
-        [4, 3, 3, 3]
-    """
+    """Cut sequences into equal shares of at most `window` steps; None leaves them whole."""
     whole = np.asarray(lengths, np.int64)
     whole = whole[whole > 0]
     counts = np.ones_like(whole) if window is None else -(-whole // window)
@@ -54,14 +49,7 @@ def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Numbers:
 
 
 def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -> list[int]:
-    """The lengths to pad to that need the least padding.
-
-    Example:
-        >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], most=3)
-        [4, 10, 50]
-        >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], least=3)
-        [9, 50]
-    """
+    """The lengths to pad to that need the least padding."""
     distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
     if len(distinct) > 64:
         distinct = np.unique(np.quantile(lengths, np.linspace(0, 1, 65)[1:], method="higher"))

@@ -97,13 +97,7 @@ class Checkpoints:
 
 
 def fingerprint(network: Network, settings: Settings, sequences: Sequences, valid: Sequences | None) -> dict[str, str]:
-    """What tells one training from another, part by part.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.zeros((3, 1))], labels=np.array([0, 1, 0]))
-        >>> sorted(fingerprint(Network(features=1, classes=2), Settings(), sequences, None))
-        ['data', 'network', 'settings', 'versions']
-    """
+    """What tells one training from another, part by part."""
     parts = [part for part in (sequences, valid) if part is not None]
     data = [array for part in parts for array in (part.lengths, part.values, part.labels, part.weights)]
     backend = keras.backend.backend()

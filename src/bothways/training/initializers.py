@@ -59,12 +59,6 @@ def number_weights(network: Network, sequences: Sequences) -> dict[str, Floats]:
 
     Standardised, numbers have mean 0 and deviation 1. Those that enter piecewise have median 0 and quartiles 1 apart,
     lest a few huge ones take the digits of all others.
-
-    Example:
-        >>> network = Network(features=1, classes=2, bins=2, levels="raw", changes=0)
-        >>> weights = number_weights(network, Sequences.from_arrays([np.arange(9.0)[:, None]]))
-        >>> {name: array.ravel().tolist() for name, array in weights.items()}  # doctest: +NORMALIZE_WHITESPACE
-        {'input/mean': [4.0], 'input/scale': [4.0], 'input/centers': [-0.5, 0.5], 'input/slopes': [2.0, 2.0]}
     """
     found = numbers(network, sequences.values, sequences.lengths)
     mean, deviation = _moments(found)
@@ -86,10 +80,6 @@ def quantile_edges(column: Floats, bins: int) -> Array:
     """The edges of so many bins of about the same size; fewer where the column has fewer values.
 
     No value counts for more than half a bin, lest one that is very frequent leaves none for the others.
-
-    Example:
-        >>> quantile_edges(np.float32([0] * 90 + list(range(10))), 4).tolist()
-        [0.0, 3.0, 5.0, 7.0, 9.0]
     """
     distinct, counts = np.unique(column.astype(np.float64), return_counts=True)
     if len(distinct) <= bins + 1:

@@ -96,9 +96,6 @@ class CrfLoss(keras.losses.Loss):
     """How unlikely the labels of sequences are, all together: -log p(labels), shared out among the labels.
 
     Steps without a label may have any. Labels of weight 0, as those of padding, are no steps of the sequence.
-
-    Args:
-        transitions: the weight of `Transitions`.
     """
 
     def __init__(self, transitions: Any) -> None:

@@ -109,7 +109,9 @@ def train(
     say: Callable[[str], None] | None = None,
     room: Numbers | None = None,
 ) -> Trained:
-    """Train a network.
+    """Train a network on sequences, of which one label at least is needed; without `valid` it trains all epochs. Raises
+    InputError for sequences that do not fit it, for a loss that is not a finite number and for a checkpoint of another
+    training, ModelFileError for a damaged one, and KeyboardInterrupt for Ctrl-C before the first update was done.
 
     With validation data, training stops after `settings.patience` epochs without a better score (of equals the lower
     loss), and the best weights are kept. The score is the one that `settings.monitor` names, by itself an F1 rather
@@ -117,36 +119,13 @@ def train(
     while its labels still improve.
 
     Ctrl-C ends training with the best weights so far; those of an epoch that it cuts short count only in the first one.
+    With `resume` training goes on from `checkpoint`, if it is there, to the very weights, bit for bit, of a training
+    that was never stopped. The file is written after an epoch if the last time is some seconds ago; it stays when
+    training is done, and where it cannot be written, training goes on.
 
-    A sequence, or a batch, that would take more memory than there is gets cut, or smaller, and a notice says so.
-
-    Args:
-        network: what to train.
-        sequences: what to learn from; at least one label.
-        settings: how.
-        valid: what to validate on.
-        on_epoch: is called after each epoch.
-        checkpoint: a file that keeps where training stands, written after an epoch if the last time is some seconds
-            ago. It stays when training is done: remove it then. If it cannot be written, training goes on.
-        resume: go on from the checkpoint, if there is one, to the very weights, bit for bit, of a training that was
-            never stopped.
-        say: is called with whatever the user should know; None for warnings.
-        room: lengths of sequences of which these are a part: all parts of those have arrays of one shape, and so share
-            one compilation.
-
-    Raises:
-        InputError: sequences that do not fit the network; the loss is not a finite number; a checkpoint of another
-            training.
-        ModelFileError: a checkpoint that is damaged.
-        KeyboardInterrupt: Ctrl-C before the first update was done.
-
-    Example:
-        >>> import numpy as np
-        >>> x = np.random.default_rng(0).normal(size=(50, 4, 1))
-        >>> sequences = Sequences.from_arrays(x, labels=(x > 0).astype(int).ravel())
-        >>> trained = train(Network(features=1, classes=2, units=4), sequences, Settings(epochs=20))
-        >>> trained.history[-1].loss < trained.history[0].loss
-        True
+    A sequence, or a batch, that would take more memory than there is gets cut, or smaller. `say`, by default a warning,
+    tells of this and of whatever else the user should know. `room` has the lengths of sequences of which these are a
+    part: all parts of those have arrays of one shape, and so share one compilation.
     """
     if resume and checkpoint is None:
         raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")

@@ -14,25 +14,10 @@ from bothways.sequences import Floats, Sequences
 
 
 class Validation:
-    """Validation data, standardised and padded once for all epochs.
-
-    Args:
-        network: what will be validated.
-        numbers: its weights for numbers, `input/...`.
-        sequences: the data; at least one label. Labels from `network.classes` up are of classes that training does not
-            have, and are missed.
-        monitor: a key of `bothways.settings.MONITORS`.
-        positive: the class that "f1" is about, and of two classes "average_precision".
-
-    Raises:
-        InputError: no labels, or a monitor that is for two classes or for tags only.
-
-    Example:
-        >>> network = Network(features=1, classes=2, units=4)
-        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([1, 0]))
-        >>> Validation(network, weights, sequences, "accuracy", 1)(weights)[0]
-        0.5
+    """Validation data, standardised by the weights `input/...` in `numbers` and padded once for all epochs. `positive`
+    is the class that "f1" is about, and of two classes "average_precision". Labels from `network.classes` up are of
+    classes that training does not have, and are missed. Raises InputError if there are no labels, or the monitor is for
+    two classes or for tags only.
     """
 
     def __init__(
