@@ -71,7 +71,9 @@ def short(rows: list[Row]) -> list[str]:
     """The ratios in float32, a line for each shape, for the first page, and what its marks mean."""
     rows = [row for row in rows if exact(row.of)]
     ratios = {
-        (of.case.mode, of.case.directions, of.case.shape): row.ratio + "†" * rougher(row) for row in rows for of in [row.of]
+        (of.case.mode, of.case.directions, of.case.shape): row.ratio + "†" * rougher(row)
+        for row in rows
+        for of in [row.of]
     }
     kinds = [(mode, count) for mode in MODES for count in (2, 1) if any(key[:2] == (mode, count) for key in ratios)]
     shapes = dict.fromkeys(key[2] for key in ratios)
@@ -79,7 +81,11 @@ def short(rows: list[Row]) -> list[str]:
     slower = sum(ratio.startswith("**") for ratio in ratios.values())
     marks = [f"Bold: the best peer is faster, in {slower} of {len(rows)}."] if slower else []
     marks += ["†: ONNX Runtime's int8 is faster than our float32."] if any(map(rougher, rows)) else []
-    return [*study.table(["B,T,D,H", *(f"{NAMES[mode]}, {NAMES[count]}" for mode, count in kinds)], lines), "", " ".join(marks)]
+    return [
+        *study.table(["B,T,D,H", *(f"{NAMES[mode]}, {NAMES[count]}" for mode, count in kinds)], lines),
+        "",
+        " ".join(marks),
+    ]
 
 
 def exact(of: Measurement) -> bool:

@@ -184,15 +184,8 @@ def test_every_public_name_has_a_docstring(name: str, thing: object) -> None:
     assert (inspect.getdoc(thing) or "").strip(), name
 
 
-# Rooms whose docstrings are short but for names that docs/reference shows; "" for the files directly in bothways.
-SHORT = {"", "baselines", "export", "jobs", "patterns", "runtime"}
 SECTIONS = re.compile(r"^(Args|Returns|Raises):$", re.MULTILINE)
 DIRECTIVE = re.compile(r"auto(module|class|function):: (\S+)\n((?: +:.*\n)*)")
-
-
-def room_of(module: str) -> str:
-    room = module.split(".")[0]
-    return room if (PACKAGE / room).is_dir() else ""
 
 
 @functools.cache
@@ -211,7 +204,7 @@ def in_reference() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if room_of(module) in SHORT])
+@pytest.mark.parametrize("module", modules())
 def test_docstrings_of_the_inside_are_short(module: str) -> None:
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for owner in parsed(module).body:

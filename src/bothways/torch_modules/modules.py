@@ -33,7 +33,7 @@ _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 
 
 def accelerate(model: torch.nn.Module) -> Acceleration:
-    """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place.
+    """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place; the report says why not others.
 
     Parameters, state dicts, hooks and numbers stay those of torch, for its own dropout, too; gradients are exact and
     can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A copy or a pickle of the
@@ -41,14 +41,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     to another device or dtype are torch's for as long as they are there, and so are all under autocast, in `torch.func`
     and forward mode, in `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster.
     `undo()` comes before `torch.jit.script`.
-
-    Args:
-        model: any module.
-
-    Returns:
-        The report: which modules run on the engine, and for every other recurrent one the reason why not.
-        Its `undo()` gives these modules back to torch, also where an earlier call, or that of a model of which this
-        one is a copy, had put them on the engine.
+    It gives the modules back to torch, also where an earlier call, or that of a model of which this one is a copy,
+    had put them on the engine.
 
     Example:
         >>> model = torch.nn.ModuleDict({
