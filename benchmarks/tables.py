@@ -3,8 +3,9 @@
     bothways bench --directions 1,2 --dtype float32,bfloat16,int8 --save benchmarks/results/NAME.json
     python benchmarks/tables.py
 
-What stands between `<!-- speed: NAME -->` and `<!-- end -->` is replaced; the first page marks where a peer is faster, the
-other one names those rows below the table. With `--check` nothing is written, and a page that is not up to date is an error.
+What stands between `<!-- speed: NAME -->` and `<!-- end -->` is replaced; the first page marks where a peer is faster,
+the other one names those rows below the table. With `--check` nothing is written, and a page that is not up to date is
+an error.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Row(NamedTuple):
         """The row in a sentence."""
         case = self.of.case
         return f"{case.shape} {NAMES[case.mode]} in {case.dtype}, {NAMES[case.directions]}"
+
+    @property
+    def place(self) -> tuple[str, int, Any]:
+        """Its column and its line on the first page."""
+        return self.of.case.mode, self.of.case.directions, self.of.case.shape
 
     @property
     def ratio(self) -> str:
@@ -70,22 +76,15 @@ def whole(rows: list[Row]) -> list[str]:
 def short(rows: list[Row]) -> list[str]:
     """The ratios in float32, a line for each shape, for the first page, and what its marks mean."""
     rows = [row for row in rows if exact(row.of)]
-    ratios = {
-        (of.case.mode, of.case.directions, of.case.shape): row.ratio + "†" * rougher(row)
-        for row in rows
-        for of in [row.of]
-    }
+    ratios = {row.place: row.ratio + "†" * rougher(row) for row in rows}
     kinds = [(mode, count) for mode in MODES for count in (2, 1) if any(key[:2] == (mode, count) for key in ratios)]
     shapes = dict.fromkeys(key[2] for key in ratios)
     lines = [[str(shape), *(ratios.get((*kind, shape), "") for kind in kinds)] for shape in shapes]
     slower = sum(ratio.startswith("**") for ratio in ratios.values())
     marks = [f"Bold: the best peer is faster, in {slower} of {len(rows)}."] if slower else []
     marks += ["†: ONNX Runtime's int8 is faster than our float32."] if any(map(rougher, rows)) else []
-    return [
-        *study.table(["B,T,D,H", *(f"{NAMES[mode]}, {NAMES[count]}" for mode, count in kinds)], lines),
-        "",
-        " ".join(marks),
-    ]
+    titles = ["B,T,D,H", *(f"{NAMES[mode]}, {NAMES[count]}" for mode, count in kinds)]
+    return [*study.table(titles, lines), "", " ".join(marks)]
 
 
 def exact(of: Measurement) -> bool:

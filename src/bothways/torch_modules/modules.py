@@ -33,15 +33,15 @@ _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 
 
 def accelerate(model: torch.nn.Module) -> Acceleration:
-    """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place; the report says why not others.
+    """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place.
 
+    The report says which run there, and why others do not.
     Parameters, state dicts, hooks and numbers stay those of torch, for its own dropout, too; gradients are exact and
     can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A copy or a pickle of the
     model is accelerated as well; the pickle needs bothways where it is loaded, a state dict does not. Modules that move
     to another device or dtype are torch's for as long as they are there, and so are all under autocast, in `torch.func`
     and forward mode, in `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster.
-    `undo()` comes before `torch.jit.script`.
-    It gives the modules back to torch, also where an earlier call, or that of a model of which this one is a copy,
+    `undo()` comes before `torch.jit.script`; it gives the modules back to torch, also where an earlier call, or that of a model of which this one is a copy,
     had put them on the engine.
 
     Example:
