@@ -41,8 +41,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     model is accelerated as well; the pickle needs bothways where it is loaded, a state dict does not. Modules that move
     to another device or dtype are torch's for as long as they are there, and so are all under autocast, in `torch.func`
     and forward mode, in `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster.
-    `undo()` comes before `torch.jit.script`; it gives the modules back to torch, also where an earlier call, or that of a model of which this one is a copy,
-    had put them on the engine.
+    `undo()` comes before `torch.jit.script`; it gives the modules back to torch, also where an earlier call, or that of
+    a model of which this one is a copy, had put them on the engine.
 
     Example:
         >>> model = torch.nn.ModuleDict({
