@@ -246,12 +246,27 @@ def csv(folder: Path, text: str) -> Path:
         (["3,5", "2,5", "1.5"], "data row 3 .*'1.5', which is no number"),
         (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal point. or 12.345 .--decimal comma"),
         (["$5", "$6", "€7"], "data row 3 .*'€7', which is no number"),
+        (["M", "M", "no", "{row}.5"], "row 1 .*'M', which is no number .89 more.*such fields.*--missing M,no.,"),
+        (["1.5", "2.5", "3.5", "{row}x7"], "row 4 .*, which is no number .29 more such fields.. Put it right, or lea"),
     ],
 )
 def test_columns_of_numbers_are_read_or_refused(tmp_path: Path, fields: list[str], said: str) -> None:
-    rows = "".join(f"{field};{row % 2}\n" for row, field in enumerate(fields * 30))
+    rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
     with command_line(), pytest.raises(DataError, match=said):
         choose_columns(read_table(csv(tmp_path, "x;label\n" + rows)))
+
+
+@pytest.mark.parametrize("fields", [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"]])
+def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path, fields: list[str]) -> None:
+    rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
+    assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)
+
+
+@pytest.mark.parametrize("word", ["\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"])
+def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:
+    assert read("1.5", word)[0].to_list() == [1.5, None]
+    assert read("2024-01-02", word)[0].null_count() == 1
+    assert read("a", word)[0].to_list() == ["a", word]
 
 
 def test_what_was_learned_is_kept(tmp_path: Path) -> None:

@@ -26,12 +26,16 @@ from bothways.data.numbers import (
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
+NO_VALUES = ("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?")
+"""What databases and spreadsheets write where there is no value."""
+
 MISSING = (
-    *("?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan"),
+    *("?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
 
+FEW_WORDS = 2  # where no more different fields of a column are no numbers, they may be words for a missing value
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
@@ -282,16 +286,21 @@ def reading_notices(readings: Mapping[str, str]) -> list[str]:
     return [f"Column {name!r}: {text}{'' if text.endswith('?') else '.'}" for name, text in readings.items()]
 
 
-def not_numbers(column: pl.Series) -> tuple[int, int] | None:
-    """The first field that keeps a column of text from being numbers, and how many do; None if most fields do."""
+def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
+    """The first field that keeps a column of text from being numbers, how many do, and which, if they are a few words.
+
+    None if most fields do, unless these are a few words and the others many numbers.
+    """
     text = stripped(column)
     words = text.str.to_lowercase().is_in(MISSING)
     numbers = max((separated(text, sign) for sign in ".,"), key=lambda each: each.count())
     stray = numbers.is_null() & text.is_not_null()
-    if numbers.count() < stray.sum():
-        return None
     named = stray & ~words if (stray & ~words).any() else stray
-    return int(named.arg_max() or 0), int(stray.sum())
+    others = text.filter(named).unique().sort().to_list()
+    few = len(others) <= FEW_WORDS
+    if numbers.count() < stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
+        return None
+    return int(named.arg_max() or 0), int(stray.sum()), others if few else []
 
 
 def not_times(column: pl.Series) -> tuple[int, int] | None:

@@ -277,11 +277,12 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     if (found := not_numbers(column)) is None:
         _check_stray_time(table, name, droppable)
         return
-    row, count = found
+    row, count, few = found
     if count:
-        unit = "If it is the unit of the column, take this row out. " if found == (0, 1) else ""
-        cure = f"{unit}Put it right, or read it as missing ({option('missing', column[row])})"
-        raise _stray(table, name, found, "number", cure, droppable)
+        unit = "If it is the unit of the column, take this row out. " if (row, count) == (0, 1) else ""
+        which = "it" if len(few) == 1 else "such fields"
+        missing = f", or read {which} as missing ({option('missing', *few)})" if few else ""
+        raise _stray(table, name, (row, count), "number", f"{unit}Put it right{missing}", droppable)
     if not (droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all()):
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
 

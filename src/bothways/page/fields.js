@@ -1,5 +1,6 @@
 /* What fields of text mean: bothways.data.fields. */
-const MISSING = new Set(["?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "inf", "+inf", "-inf",
+const MISSING = new Set(["?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
+  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$/
 const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/, LISTED = /^\(\d{1,3}\)$/, PHONE = /^\+\d{8,15}$/, LONG = /^\d{17,}$/
