@@ -30,6 +30,9 @@ MINUS = "\u2212"
 LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
+NINES = r"^-?9{2,}(?:\.9+|\.0)?$"
+FEW_TIMES = 3  # a value that comes less often is no word for a missing one
+
 SHOWING = 100  # so many fields show whether there may be more of their kind
 
 
@@ -53,6 +56,26 @@ def are_whole(numbers: pl.Series) -> bool:
         (True, False)
     """
     return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
+
+
+def outlying_nines(column: pl.Series) -> list[str]:
+    """Values such as -999 and 9999.9 that come several times, farther from all others than these are from one another.
+
+    Example:
+        >>> outlying_nines(pl.Series([1.5, 7.0, 9999.9] * 3)), outlying_nines(pl.Series([99, 100, 98] * 3))
+        (['9999.9'], [])
+    """
+    if not pl.Series([column.min(), column.max()], dtype=column.dtype).cast(pl.String).str.contains(NINES).any():
+        return []
+    counts = column.drop_nulls().value_counts(name="n")
+    values, nines = counts.to_series(), counts.to_series().cast(pl.String).str.contains(NINES)
+    others = values.filter(~nines)
+    if not len(others):
+        return []
+    low, high = float(others.min()), float(others.max())  # type: ignore[arg-type]
+    far = (values > 2 * high - low) | (values < 2 * low - high)
+    found = values.filter(nines & far & (counts["n"] >= FEW_TIMES)).sort()
+    return found.cast(pl.String).str.strip_suffix(".0").to_list()
 
 
 def separated(text: pl.Series, sign: str) -> pl.Series:
