@@ -30,8 +30,8 @@ COUNT = r"\(?\d+ (?:rows?|records?)\b.*"
 def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     """Rows of text without the last one, if that is a total, or the number of rows alone.
 
-    The first field of a total says so and that of the row before does not, and at least half of the other fields are empty that
-    are not in the row before.
+    The first field of a total says so and that of the row before does not, and at least half of the other fields are
+    empty that are not in the row before.
 
     Example:
         >>> frame = pl.DataFrame({"machine": ["a", "a", "Total"], "time": ["1", "2", None], "x": ["3", "4", "7"]})

@@ -13,6 +13,7 @@ from bothways.data import times
 from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
 from bothways.data.names import digits_of_date, names_sequences
 from bothways.data.numbers import (
+    BEHIND_FRACTION,
     IN_PARENTHESES,
     LONE,
     MANY_NUMBERS,
@@ -34,6 +35,8 @@ MISSING = (
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
+
+IN_FORMULA = '^="(.*)"$'  # a text that Excel leaves as it is
 
 FEW_WORDS = 2  # where no more different fields of a column are no numbers, they may be words for a missing value
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
@@ -202,7 +205,7 @@ class FieldReader:
             raise LaterRowsDifferError
         order, others = "month-first" if american else next(iter(ways)), list[str]()
         for kind, dates in ways.items():
-            shown = times.likelier(dates, ways[order]) if kind == SHORT_YEAR else 0
+            shown = times.likelier(dates, ways[order])
             if shown > 0:
                 return kind
             if shown == 0 and not dates.equals(ways[order]):
@@ -270,6 +273,8 @@ class FieldReader:
             self._notes[name] = f"zeros in front are {LEFT_OUT}"
         if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
             self._notes[name] = f"amounts in parentheses {NEGATIVE}"
+        if values.dtype.is_numeric() and fields.str.contains(BEHIND_FRACTION).any():
+            self._notes[name] = f"amounts with a minus after them {NEGATIVE}"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
@@ -375,8 +380,10 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
 
 
 def stripped(fields: pl.Series) -> pl.Series:
-    """The text without blanks around it; null where nothing is left."""
+    """The text without blanks around it, and without what keeps Excel from reading it; null where nothing is left."""
     text = fields.str.strip_chars()
+    if text.str.starts_with('="').any():
+        text = text.str.replace(IN_FORMULA, "${1}").str.strip_chars()
     return text.set(text == "", None)
 
 

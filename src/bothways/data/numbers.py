@@ -24,6 +24,9 @@ SECONDS = {
 """How many seconds a unit has that stands after all numbers of a column; a single m or d may mean something else."""
 
 IN_PARENTHESES = rf"^\(({CURRENCY}?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
+BEHIND = r"^(\d[\d.,]*)-$"  # a negative amount, as SAP writes it
+BEHIND_FRACTION = r"^\d[\d.,]*[.,]\d+-$"  # what shows that the minus is one, and no part of a grade such as 2-
+EXPONENT = r"^([-+]?[\d.,]+)[dD]([-+]\d+)$"  # as Fortran writes it
 LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
 NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
 MINUS = "\u2212"
@@ -84,6 +87,10 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
         return text.clear(len(text)).cast(pl.Float64)
     if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
         text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    if text.str.contains(BEHIND_FRACTION).any():
+        text = text.str.replace(BEHIND, "-${1}")
+    if text.str.contains(EXPONENT).any():
+        text = text.str.replace(EXPONENT, "${1}e${2}")
     if text.str.contains(UNIT).any():
         negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
         units = before.fill_null(after)

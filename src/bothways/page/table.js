@@ -225,7 +225,7 @@ async function read_csv(file, needed, encoding, sequence) {
       if (is_blank(fields, names)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
-      for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim() || null)
+      for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim().replace(IN_FORMULA, "$1").trim() || null)
       rows++
       before = last
       last = fields
