@@ -432,3 +432,13 @@ def test_hours_that_end_at_24_stand_beside_a_date(tmp_path: Path) -> None:
     other.with_columns(frame["hour_ending"].shuffle(seed=0)).write_csv(path)
     with pytest.raises(DataError, match="do not stand in the order that 'date' and 'hour_ending' say together"):
         choose_columns(read_table(path), sequence="none")
+
+
+def test_parts_of_times_that_are_called_as_in_forms(tmp_path: Path) -> None:
+    names = ["#YY", "MM", "DD", "hh", "mm"]
+    frame = pl.DataFrame([(*time.timetuple()[:4], 50) for time in HOURS], schema=names, orient="row")
+    frame = frame.with_columns(x=pl.Series([row * row % 7 for row in range(120)]), label=pl.Series([0, 1] * 60))
+    frame.write_csv(tmp_path / "some.csv")
+    assert read_and_split(tmp_path / "some.csv").columns.order == "#YY,MM,DD,hh,mm"
+    rain = frame.drop("#YY", "hh").rename({"DD": "wind"})
+    assert choose_columns(Table("some.csv", rain), sequence="none").order is None
