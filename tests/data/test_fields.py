@@ -63,6 +63,13 @@ def test_codes_that_look_like_numbers() -> None:
         (["45 %", "3%"], [45, 3], "units"),
         (["16.22", "(1,016.22)"], [16.22, -1016.22], "units left out; amounts in parentheses are negative"),
         (["( 3,5)", "1.016,2"], [-3.5, 1016.2], "decimal comma; amounts in parentheses are negative"),
+        (["1,07-", "1.016,2", "3-"], [-1.07, 1016.2, -3.0], "comma; amounts with a minus after them are negative"),
+        (["1.07-", "2.5"], [-1.07, 2.5], "amounts with a minus after them are negative"),
+        (["2-", "1", "3-"], ["2-", "1", "3-"], ""),
+        (["8.2D-01", "1.5D+00", "3"], [0.82, 1.5, 3.0], "left out"),
+        (["1D2", "2D4"], ["1D2", "2D4"], ""),
+        (['="0.82"', '=" 1"', ""], [0.82, 1.0, None], ""),
+        (['="007"', '="a"'], ["007", "a"], ""),
         (["($5)", "(6)", "$7"], ["($5)", "(6)", "$7"], ""),
         (["($5)", "$7"], [-5, 7], "amounts in parentheses are negative"),
         (["(3)", "(a)"], ["(3)", "(a)"], ""),
@@ -111,6 +118,12 @@ def test_numbers(fields: list[str], values: list[Any], said: str) -> None:
             "day/month",
         ),
         (["[05/Mar/2024:08:00:00 +0100]", "[6/Mar/2024:23:15:00 +0000]"], ["2024-03-05 07", "2024-03-06 23:15"], "day"),
+        (
+            ["01-MAR-24 12.05.00.000000000 AM", "01-MAR-24 01.05.00.250000000 PM"],
+            ["2024-03-01 00:05", "2024-03-01 13:05:00.25"],
+            "day/month",
+        ),
+        (["5.1.2024 9.05", "12.5.2024 23.59.59"], ["2024-01-05 09:05", "2024-05-12 23:59:59"], "day/month"),
         (["Tue, 05 Mar 2024 08:00:00 GMT", "Wed, 6 Mar 2024 09:00:00 GMT"], ["2024-03-05 08", "2024-03-06 09"], "day"),
         (["2024-01-02", "?"], ["2024-01-02", None], "1 field is missing"),
         (["30/02/2024", "01/02/2024"], None, ""),
@@ -174,6 +187,19 @@ def test_years_of_two_digits(fields: list[str], dates: str, doubt: str) -> None:
         assert asked.dt.strftime("%y-%m-%d").to_list() == plain
         with pytest.raises(LaterRowsDifferError):
             FieldReader(whole=False).read(pl.DataFrame({"at": fields}))
+
+
+def test_the_order_of_dates_in_which_steps_are_even() -> None:
+    start, step = datetime.datetime(2024, 3, 1), datetime.timedelta(minutes=20)
+    times = [start + row * step for row in range(300)]
+    months = [datetime.datetime(2024, month, 1, hour) for month in range(1, 7) for hour in (8, 9)]
+    for form, said in (("%m/%d/%Y %H:%M", "month/day/year"), ("%d/%m/%Y %H:%M", "day/month/year")):
+        for some in (times, times * 2, [time for time in times for _ in "ab"]):
+            values, notice = read(*(f"{time:{form}}" for time in some))
+            assert (values.to_list(), notice) == (some, f"dates are {said}")
+    for some in (months, [datetime.datetime(2024, month, 1) for month in range(1, 13)], times[:20]):
+        values, notice = read(*(f"{time:%d/%m/%Y %H:%M}" for time in some))
+        assert (values.to_list(), notice.count("or month/day/year?")) == (some, 1)
 
 
 def test_times_of_day() -> None:
@@ -246,12 +272,38 @@ def csv(folder: Path, text: str) -> Path:
         (["3,5", "2,5", "1.5"], "data row 3 .*'1.5', which is no number"),
         (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal point. or 12.345 .--decimal comma"),
         (["$5", "$6", "€7"], "data row 3 .*'€7', which is no number"),
+        (["M", "M", "no", "{row}.5"], "row 1 .*'M', which is no number .89 more.*such fields.*--missing M,no.,"),
+        (["1.5", "2.5", "3.5", "{row}x7"], "row 4 .*, which is no number .29 more such fields.. Put it right, or lea"),
     ],
 )
 def test_columns_of_numbers_are_read_or_refused(tmp_path: Path, fields: list[str], said: str) -> None:
-    rows = "".join(f"{field};{row % 2}\n" for row, field in enumerate(fields * 30))
+    rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
     with command_line(), pytest.raises(DataError, match=said):
         choose_columns(read_table(csv(tmp_path, "x;label\n" + rows)))
+
+
+@pytest.mark.parametrize("field", ["[{row}.5, 2]", "[ {row} 2.5 ]", '{{"x": {row}}}'])
+def test_lists_and_objects_in_text_are_refused(tmp_path: Path, field: str) -> None:
+    def columns(field: str, **roles: Any) -> Columns:
+        rows = "".join(f"{field.format(row=row)}\t{row % 7}\t{row % 2}\n" for row in range(30))
+        return choose_columns(read_table(csv(tmp_path, "x\tz\tlabel\n" + rows)), **roles)
+
+    with pytest.raises(DataError, match=r"'x' holds lists or objects in text.*drop=\['x'\].*categorical=\['x'\]"):
+        columns(field)
+    assert columns(field, categorical=["x"]).categories == columns("[level {row}]").categories == ("x",)
+
+
+@pytest.mark.parametrize("fields", [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"]])
+def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path, fields: list[str]) -> None:
+    rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
+    assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)
+
+
+@pytest.mark.parametrize("word", ["\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"])
+def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:
+    assert read("1.5", word)[0].to_list() == [1.5, None]
+    assert read("2024-01-02", word)[0].null_count() == 1
+    assert read("a", word)[0].to_list() == ["a", word]
 
 
 def test_what_was_learned_is_kept(tmp_path: Path) -> None:
@@ -335,6 +387,8 @@ def test_amounts_of_money(fields: list[str], values: list[Any]) -> None:
     [
         (["4m 25s", "1h 20m", "30s"], [265.0, 4800.0, 30.0]),
         (["PT4M25S", "P1DT2H"], [265.0, 93600.0]),
+        (["05:35.5", "59:59.0", "1:00:00.5"], [335.5, 3599.0, 3600.5]),
+        (["0:05:35.5", "1:00:00"], [datetime.time(0, 5, 35, 500_000), datetime.time(1)]),
         (["5m", "7m"], ["5m", "7m"]),
         (["Apr-23", "May-23", "Apr-24"], [datetime.date(*each, 1) for each in ((2023, 4), (2023, 5), (2024, 4))]),
         (["Apr-01", "Apr-02", "Apr-03"], ["Apr-01", "Apr-02", "Apr-03"]),

@@ -896,3 +896,11 @@ def test_ids_of_words_that_start_over_are_told() -> None:
     assert role == "left out"
     assert "starts over 11 times, and no column tells these sequences apart" in said
     assert why(words_of(port_id=[80, 443, 22, 80] * 12), "port_id")[0] == "category"
+
+
+def test_minutes_and_seconds_of_several_hours_sort_nothing() -> None:
+    seconds = [(61.3 * step + 600 * machine) % 3600 for machine in range(6) for step in range(90)]
+    machines = [machine for machine in range(6) for _ in range(90)]
+    frame = pl.DataFrame({"machine": machines, "time": seconds, "label": [0, 1] * 270})
+    columns = choose_columns(Table("some.csv", frame))
+    assert (columns.sequence, columns.order, columns.features) == ("machine", None, ("time",))

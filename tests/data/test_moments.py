@@ -415,3 +415,30 @@ def test_dates_that_are_called_day_are_a_part_of_the_time(tmp_path: Path) -> Non
     assert columns.order == "day,time"
     for name in ("day", "time"):
         assert next((each.role, each.why) for each in columns.guesses if each.name == name) == ("left out", TOLD)
+
+
+def test_hours_that_end_at_24_stand_beside_a_date(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    rows = [(f"2024-03-{1 + row // 24:02}", f"{1 + row % 24}:00", row * row % 7, row % 2) for row in range(96)]
+    frame = pl.DataFrame(rows, schema=["date", "hour_ending", "x", "label"], orient="row")
+    frame.write_csv(path)
+    columns = read_and_split(path).columns
+    assert (columns.order, columns.features) == ("date,hour_ending", ("x",))
+    (chunk,) = stream_sequences(path, columns)
+    assert len(chunk.sequences.values) == 96
+    other = frame.with_columns(other=pl.lit("2024-05-01"))  # two dates, neither of which is joined with the hours
+    other.write_csv(path)
+    assert choose_columns(read_table(path), sequence="none").order == "date"
+    other.with_columns(frame["hour_ending"].shuffle(seed=0)).write_csv(path)
+    with pytest.raises(DataError, match="do not stand in the order that 'date' and 'hour_ending' say together"):
+        choose_columns(read_table(path), sequence="none")
+
+
+def test_parts_of_times_that_are_called_as_in_forms(tmp_path: Path) -> None:
+    names = ["#YY", "MM", "DD", "hh", "mm"]
+    frame = pl.DataFrame([(*time.timetuple()[:4], 50) for time in HOURS], schema=names, orient="row")
+    frame = frame.with_columns(x=pl.Series([row * row % 7 for row in range(120)]), label=pl.Series([0, 1] * 60))
+    frame.write_csv(tmp_path / "some.csv")
+    assert read_and_split(tmp_path / "some.csv").columns.order == "#YY,MM,DD,hh,mm"
+    rain = frame.drop("#YY", "hh").rename({"DD": "wind"})
+    assert choose_columns(Table("some.csv", rain), sequence="none").order is None

@@ -471,3 +471,20 @@ def test_tags_that_are_numbers(tmp_path: Path) -> None:
         frame.write_ndjson(path)
         notices = read_and_split(path).notices
         assert ("The tags in 'ner_tags' are numbers: with their names" in " ".join(notices)) == said
+
+
+def test_nines_far_from_all_other_values_are_told(tmp_path: Path) -> None:
+    rows = range(120)
+    x = [9999.9 if row % 10 == 3 else -999.0 if row % 10 == 4 else row % 7 / 2 for row in rows]
+    y = [-99 if row % 9 == 2 else row % 5 for row in rows]
+    once = [9999 if row == 50 else row % 11 for row in rows]
+    frame = pl.DataFrame({"x": x, "z": y, "once": once, "percent": [99 - row % 90 for row in rows]})
+    path = tmp_path / "some.csv"
+    frame.with_columns(label=pl.Series([0, 1] * 60)).write_csv(path)
+    notices = [each for each in read_and_split(path, sequence="none").notices if each.startswith("Careful")]
+    assert notices == [
+        "Careful: far from all other values there is -999, 9999.9 in 'x'; -99 in 'z'. If that says that there is no "
+        "value, read it as missing (missing=['-999', '9999.9', '-99'])."
+    ]
+    read = read_and_split(path, sequence="none", missing=["-999", "9999.9", "-99"])
+    assert not any(each.startswith("Careful") for each in read.notices)

@@ -410,7 +410,24 @@ def test_a_total_at_the_end_is_no_row(tmp_path: Path, between: str, line: str) -
         assert said[0] == table.notices[0]
 
 
-@pytest.mark.parametrize("line", ["Total,40,2,1,ok\n", "total7,,,,\n", ",3,Total,,\n", "Total,,,,\nb,40,2,1,ok\n"])
+@pytest.mark.parametrize("line", ["\n(40 rows affected)\n", "(40 rows),,,,", "\n\n40 rows selected.\n\n"])
+def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> None:
+    table = read_table(csv(tmp_path, HOURS + line))
+    assert len(table) == 40
+    assert table.schema["time"] == pl.Int64
+    said = list[str]()
+    assert sum(map(len, csv_files.batches(tmp_path / "some.csv", 20, said.append))) == 40
+    assert said[0] == table.notices[0]
+    assert said[0].endswith(f"the last row counts the rows ({line.strip().rstrip(',')!r}) and is left out.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Total,40,2,1,ok\n", "total7,,,,\n", ",3,Total,,\n", "Total,,,,\nb,40,2,1,ok\n"),
+        *("9 rows,40,,,\n", ",9 rows,,,\n", "9 rowers,,,,\n"),
+    ],
+)
 def test_what_is_no_total_stays(tmp_path: Path, line: str) -> None:
     path = csv(tmp_path, HOURS + line)
     assert (len(read_table(path)), read_table(path).notices) == (40 + line.count("\n"), ())

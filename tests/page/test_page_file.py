@@ -178,6 +178,10 @@ TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
 """A total at the end."""
 
 
+COUNT = TEXT + "\n".join(LINES) + "\n(3 rows affected)\n"
+"""What clients of databases write below the rows."""
+
+
 @pytest.mark.every_case
 @pytest.mark.parametrize(
     ("name", "text", "encoding"),
@@ -188,6 +192,7 @@ TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
         pytest.param("logger.csv", LOGGER, "utf-8", marks=pytest.mark.slow),
         ("titled.csv", TITLED, "utf-8"),
         ("total.csv", TOTAL, "utf-8"),
+        pytest.param("count.csv", COUNT, "utf-8", marks=pytest.mark.slow),
         pytest.param("units.csv", UNITS, "utf-8", marks=pytest.mark.slow),
         pytest.param("twice.csv", TWICE, "utf-8", marks=pytest.mark.slow),
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
@@ -204,6 +209,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
     assert ("1 row without any value is left out." in page.inner_text("#said")) == (text == LOGGER)
     assert ("3 lines before the header are left out." in page.inner_text("#said")) == (text == TITLED)
     assert ("the last row is a total ('Summe:') and is left out." in page.inner_text("#said")) == (text == TOTAL)
+    assert ("counts the rows ('(3 rows affected)')" in page.inner_text("#said")) == (text == COUNT)
     assert ("the row of units below the names is left out." in page.inner_text("#said")) == (text == UNITS)
     with page.expect_download() as download:
         page.click("#save")

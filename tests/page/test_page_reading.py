@@ -74,6 +74,9 @@ FIELDS = (
     ["$-", "$5", "-$3"],
     ["-", "$5", "$1,000.50"],
     ["($5)", "$7.25"],
+    ["1,07-", "1.016,2", "3-"],
+    ["8.2D-01", "1.5"],
+    ['="0.5"', '=" 1"'],
     ["R$ 5.5", "R$ 6"],
     ["EUR 5.5", "EUR 6"],
     ["50%", "7 %"],
@@ -82,6 +85,7 @@ FIELDS = (
     ["1e39", "inf", "n/a", "3"],
     ["1,5", "1.234,5"],
     ["00:05", "1:30"],
+    ["05:35.5", "59:59.0"],
     ["007", "12"],
     ["true", "False"],
     ["1.500", "2.500"],
@@ -95,6 +99,7 @@ TEXT = (
     (["202401311805", "202401311806"], "these are times"),
     (["0.2 kg", "300 g"], 'here stands "0.2 kg"'),
     (["5", "$5", "$6"], 'data row 1 (the first is 1): the column "x" must hold numbers; here stands "5"'),
+    (["2-", "1"], 'here stands "2-"'),
     (["1.5m", "2.5m"], 'here stands "1.5m"'),
     (["10.0.0.1", "10.0.0.2"], 'here stands "10.0.0.1"'),
     (["1,100", "2,200"], 'numbers in doubt: 1100 ("bothways predict --decimal point") or 1.1'),
@@ -133,6 +138,7 @@ TIMES = [datetime(2024, 1 + day, 2 + day, 11 + day, 5) + timedelta(minutes=7 * k
         ("%d/%m/%Y %H:%M", {}, 'day/month/year; or month/day/year? ("bothways predict --dates month-first")'),
         ("%d/%m/%Y %H:%M", {"dates": "day-first"}, "dates are day/month/year."),
         ("%d.%m.%Y %H:%M", {"dates": "month-first"}, "dates are day/month/year."),
+        ("%d-%b-%y %I.%M.%S.000000000 %p", {}, "dates are day/month/year."),
     ],
 )
 def test_dates_that_can_be_read_in_two_ways(

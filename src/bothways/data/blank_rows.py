@@ -23,12 +23,15 @@ TOTALS = frozenset(
 ) | {"totaux", "totale", "totali", "grand total", "sous-total"}
 """What a row of totals begins with, in small letters."""
 
+COUNT = r"\(?\d+ (?:rows?|records?)\b.*"
+"""What clients of databases write below the rows: (360 rows affected), 360 rows selected."""
+
 
 def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
-    """Rows of text without the last one, if that is a total.
+    """Rows of text without the last one, if that is a total, or the number of rows alone.
 
-    Its first field says so and that of the row before does not, and at least half of the other fields are empty that
-    are not in the row before.
+    The first field of a total says so and that of the row before does not, and at least half of the other fields are
+    empty that are not in the row before.
 
     Example:
         >>> frame = pl.DataFrame({"machine": ["a", "a", "Total"], "time": ["1", "2", None], "x": ["3", "4", "7"]})
@@ -44,9 +47,12 @@ def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     word, other = (row[at].strip().rstrip(": ") for row in (last, before))
     filled = [place for place, field in enumerate(before) if field.strip() and place != at]
     gone = [place for place in filled if not last[place].strip()]
-    if word.lower() not in TOTALS or other.lower() in TOTALS or not gone or 2 * len(gone) < len(filled):
+    total = word.lower() in TOTALS and other.lower() not in TOTALS and 2 * len(gone) >= len(filled)
+    count = re.fullmatch(COUNT, word) and other and not at and gone == filled
+    if not gone or not (total or count):
         return frame
-    say(f"{path}: the last row is a total ({last[at].strip()!r}) and is left out.")
+    is_what = "is a total" if total else "counts the rows"
+    say(f"{path}: the last row {is_what} ({last[at].strip()!r}) and is left out.")
     return frame.head(rows[-2] + 1)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from bothways.data.columns import TOLD, Guess
 from bothways.data.names import clock_rank, names_time_of_day, part_of_time, words
 from bothways.data.tables import Table
-from bothways.data.times import with_colons
+from bothways.data.times import elapsed, with_colons
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
@@ -42,6 +42,8 @@ ORDER_REASONS: Mapping[int, str] = {
 """Why a column sorts the steps, the best reason first."""
 
 NO_ORDER, STARTS_OVER = 7, 8  # why a clock does not
+
+TEXT_TIMES = r"^(?:[0-2]?\d\.[0-5]\d\.[0-5]\d|(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?|24:00(?::00)?)$"
 
 ROW_NAMES = ("id", "no", "nr", "num", "number", "row", "index", "idx", "line", "record", "order")
 """Last words in the name of a column that numbers rows."""
@@ -151,13 +153,14 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
         return 2 if temporal else 4, downs
     if column.dtype == pl.Time or not ups:
         return NO_ORDER, 0
-    if one and downs <= 0.1 * len(same):
-        falls = np.flatnonzero(values[1:] < values[:-1])
-        low = values.min()
-        if np.median((values[falls + 1] - low) / (values[falls] - low)) < 0.1:
-            return STARTS_OVER, downs
+    falls, low = np.flatnonzero((values[1:] < values[:-1]) & same), values.min()
+    over = downs <= 0.1 * len(same) and np.median((values[falls + 1] - low) / (values[falls] - low)) < 0.1
+    if one and over:
+        return STARTS_OVER, downs
     if temporal:
         return (3 if clock or alone else NO_ORDER), ups + downs
+    if over:
+        return NO_ORDER, 0  # such as minutes and seconds of several hours
     numbers = np.append(0, np.cumsum(~same))
     gaps = np.diff(values[np.lexsort((values, numbers))])[same]
     gaps = gaps[gaps > 0]
@@ -191,9 +194,10 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
     for name in names:
         column = table.column(name)
         hours = column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"])
-        if column.dtype == pl.String and _all_times(column):
-            column = column.str.replace_all(".", ":", literal=True).str.to_time("%H:%M:%S")
-        if not (column.dtype == pl.Time or hours):
+        several = column.dtype == pl.String and _all_times(column)
+        if several:
+            column = elapsed(column.str.replace_all(".", ":", literal=True))
+        if not (column.dtype == pl.Time or hours or several):
             continue
         places = rows[np.lexsort((dates.to_physical().to_numpy()[rows], np.append(0, np.cumsum(~same))))]
         tied = same & (dates.gather(places)[1:] == dates.gather(places)[:-1]).to_numpy()
@@ -351,9 +355,9 @@ def _is_part(table: Table, name: str) -> bool:
 
 
 def _all_times(column: pl.Series) -> bool:
-    """Whether all texts are times of day with points, as 18.00.00; others are read as times."""
+    """Whether all texts are times of day with points, as 18.00.00, or up to 24:00; others are read as times."""
     return bool(column.count()) and all(
-        bool(part.str.contains(r"^[0-2]?\d\.[0-5]\d\.[0-5]\d$").all()) for part in (column.head(HEAD), column)
+        bool(part.str.contains(TEXT_TIMES).all()) for part in (column.head(HEAD), column)
     )
 
 

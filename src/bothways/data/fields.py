@@ -13,6 +13,7 @@ from bothways.data import times
 from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
 from bothways.data.names import digits_of_date, names_sequences
 from bothways.data.numbers import (
+    BEHIND_FRACTION,
     IN_PARENTHESES,
     LONE,
     MANY_NUMBERS,
@@ -26,12 +27,18 @@ from bothways.data.numbers import (
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
+NO_VALUES = ("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?")
+"""What databases and spreadsheets write where there is no value."""
+
 MISSING = (
-    *("?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan"),
+    *("?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
 
+IN_FORMULA = '^="(.*)"$'  # a text that Excel leaves as it is
+
+FEW_WORDS = 2  # where no more different fields of a column are no numbers, they may be words for a missing value
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
@@ -189,7 +196,7 @@ class FieldReader:
             raise LaterRowsDifferError
         order, others = "month-first" if american else next(iter(ways)), list[str]()
         for kind, dates in ways.items():
-            shown = times.likelier(dates, ways[order]) if kind == SHORT_YEAR else 0
+            shown = times.likelier(dates, ways[order])
             if shown > 0:
                 return kind
             if shown == 0 and not dates.equals(ways[order]):
@@ -257,6 +264,8 @@ class FieldReader:
             self._notes[name] = f"zeros in front are {LEFT_OUT}"
         if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
             self._notes[name] = f"amounts in parentheses {NEGATIVE}"
+        if values.dtype.is_numeric() and fields.str.contains(BEHIND_FRACTION).any():
+            self._notes[name] = f"amounts with a minus after them {NEGATIVE}"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
@@ -273,16 +282,21 @@ def reading_notices(readings: Mapping[str, str]) -> list[str]:
     return [f"Column {name!r}: {text}{'' if text.endswith('?') else '.'}" for name, text in readings.items()]
 
 
-def not_numbers(column: pl.Series) -> tuple[int, int] | None:
-    """The first field that keeps a column of text from being numbers, and how many do; None if most fields do."""
+def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
+    """The first field that keeps a column of text from being numbers, how many do, and which, if they are a few words.
+
+    None if most fields do, unless these are a few words and the others many numbers.
+    """
     text = stripped(column)
     words = text.str.to_lowercase().is_in(MISSING)
     numbers = max((separated(text, sign) for sign in ".,"), key=lambda each: each.count())
     stray = numbers.is_null() & text.is_not_null()
-    if numbers.count() < stray.sum():
-        return None
     named = stray & ~words if (stray & ~words).any() else stray
-    return int(named.arg_max() or 0), int(stray.sum())
+    others = text.filter(named).unique().sort().to_list()
+    few = len(others) <= FEW_WORDS
+    if numbers.count() < stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
+        return None
+    return int(named.arg_max() or 0), int(stray.sum()), others if few else []
 
 
 def not_times(column: pl.Series) -> tuple[int, int] | None:
@@ -352,8 +366,10 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
 
 
 def stripped(fields: pl.Series) -> pl.Series:
-    """The text without blanks around it; null where nothing is left."""
+    """The text without blanks around it, and without what keeps Excel from reading it; null where nothing is left."""
     text = fields.str.strip_chars()
+    if text.str.starts_with('="').any():
+        text = text.str.replace(IN_FORMULA, "${1}").str.strip_chars()
     return text.set(text == "", None)
 
 

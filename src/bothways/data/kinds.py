@@ -72,7 +72,7 @@ KINDS: Mapping[str, Kind] = {
     SHORT_YEAR: Kind(times.SHORT_YEAR, times.short_year_first, f"{DATES}year/month/day", ("dates", "year-first")),
     "month by name": Kind(rf"{LETTERS}\.?,? .*\d{{4}}", times.month_by_name),
     "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
-    "elapsed": Kind(r"\d+ days?,? ", times.elapsed, IN_SECONDS),
+    "elapsed": Kind(r"\d+ days?,? |\d+:\d\d\.\d", times.elapsed, IN_SECONDS),
     "duration": Kind(r"\d+:\d", times.elapsed, IN_SECONDS),
     "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, IN_SECONDS),
     "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),

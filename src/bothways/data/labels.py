@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import Columns
+from bothways.data.fields import NO_VALUES
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.tags import no_tags
 
-NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled")
+NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled", *NO_VALUES)
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
 MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
 MANY_NUMBERS = 50  # more whole numbers than these may be amounts

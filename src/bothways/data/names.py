@@ -58,6 +58,21 @@ PARTS_OF_TIME = {
 }
 """What columns are called that hold a part of a time."""
 
+SHORT_PARTS = {
+    **dict.fromkeys(("YYYY", "yyyy", "YY"), "year"),
+    **{
+        "MM": "month",
+        "DD": "day",
+        "dd": "day",
+        "HH": "hour",
+        "hh": "hour",
+        "mm": "minute",
+        "SS": "second",
+        "ss": "second",
+    },
+}
+"""The same as in forms of times, where capitals tell months from minutes."""
+
 CLOCKS = frozenset(
     words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
     + words("yearmonth yyyymm yyyymmdd ddmmyyyy mmddyyyy yearweek yyyyww hhmm hhmmss")
@@ -113,7 +128,8 @@ def part_of_time(name: str) -> str:
         ('year', 'month', '', '')
     """
     own = words(name)
-    return PARTS_OF_TIME.get(own[0], "") if len(own) == 1 else ""
+    alone = PARTS_OF_TIME.get(own[0], "") if len(own) == 1 else ""
+    return SHORT_PARTS.get(re.sub(r"\W", "", name), alone)
 
 
 def names_duration(name: str) -> bool:

@@ -24,11 +24,17 @@ SECONDS = {
 """How many seconds a unit has that stands after all numbers of a column; a single m or d may mean something else."""
 
 IN_PARENTHESES = rf"^\(({CURRENCY}?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
+BEHIND = r"^(\d[\d.,]*)-$"  # a negative amount, as SAP writes it
+BEHIND_FRACTION = r"^\d[\d.,]*[.,]\d+-$"  # what shows that the minus is one, and no part of a grade such as 2-
+EXPONENT = r"^([-+]?[\d.,]+)[dD]([-+]\d+)$"  # as Fortran writes it
 LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
 NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
 MINUS = "\u2212"
 LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
+
+NINES = r"^-?9{2,}(?:\.9+|\.0)?$"
+FEW_TIMES = 3  # a value that comes less often is no word for a missing one
 
 SHOWING = 100  # so many fields show whether there may be more of their kind
 
@@ -55,12 +61,36 @@ def are_whole(numbers: pl.Series) -> bool:
     return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
 
 
+def outlying_nines(column: pl.Series) -> list[str]:
+    """Values such as -999 and 9999.9 that come several times, farther from all others than these are from one another.
+
+    Example:
+        >>> outlying_nines(pl.Series([1.5, 7.0, 9999.9] * 3)), outlying_nines(pl.Series([99, 100, 98] * 3))
+        (['9999.9'], [])
+    """
+    if not pl.Series([column.min(), column.max()], dtype=column.dtype).cast(pl.String).str.contains(NINES).any():
+        return []
+    counts = column.drop_nulls().value_counts(name="n")
+    values, nines = counts.to_series(), counts.to_series().cast(pl.String).str.contains(NINES)
+    others = values.filter(~nines)
+    if not len(others):
+        return []
+    low, high = float(others.min()), float(others.max())  # type: ignore[arg-type]
+    far = (values > 2 * high - low) | (values < 2 * low - high)
+    found = values.filter(nines & far & (counts["n"] >= FEW_TIMES)).sort()
+    return found.cast(pl.String).str.strip_suffix(".0").to_list()
+
+
 def separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
     if text.count() and text.str.contains(LISTED).drop_nulls().all():
         return text.clear(len(text)).cast(pl.Float64)
     if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
         text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    if text.str.contains(BEHIND_FRACTION).any():
+        text = text.str.replace(BEHIND, "-${1}")
+    if text.str.contains(EXPONENT).any():
+        text = text.str.replace(EXPONENT, "${1}e${2}")
     if text.str.contains(UNIT).any():
         negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
         units = before.fill_null(after)

@@ -17,6 +17,7 @@ from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import names_sequences
+from bothways.data.numbers import outlying_nines
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequence_columns import CUTS, glued_by
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
@@ -148,6 +149,16 @@ def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
         yield Remark(
             f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
             "one."
+        )
+    numbers = [name for name in columns.features if name not in columns.categories]
+    nines = {name: found for name in numbers if (found := outlying_nines(table.column(name)))}
+    if nines:
+        where = "; ".join(f"{', '.join(found)} in {name!r}" for name, found in [*nines.items()][:5])
+        where += "; ..." * (len(nines) > 5)
+        words = dict.fromkeys(value for found in nines.values() for value in found)
+        yield (
+            f"Careful: far from all other values there is {where}. If that says that there is no value, read it as "
+            f"missing ({option('missing', *words)})."
         )
     if columns.sequence is None and (wide := wide_notice(table, columns.features)):
         yield wide

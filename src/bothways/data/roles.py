@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
+from bothways.data.clocks import HEAD, ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_words, pointed_to
@@ -24,6 +24,7 @@ from bothways.settings import Roles
 
 HUGE = 10**15  # whole numbers of sixteen digits measure or count nothing
 LONGEST_TIME = 40  # characters of a time in text, with the names of its day and its zone
+NESTED = r"""^\s*(?:\[\s*[-+\d.eE]+[,;\s]+[-+\d.,;\seE]*\d[-+\d.,;\seE]*\]|\{\s*["'].*\})\s*$"""  # [1.5, 2], {"x": 1}
 NONE = "none"  # given for a role, it says that no column has it
 FEW_SEQUENCES = 10  # among fewer sequences, labels that never change within one may be chance
 
@@ -245,14 +246,22 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         return
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
+    if column.drop_nulls().head(HEAD).str.contains(NESTED).all() and column.drop_nulls().str.contains(NESTED).all():
+        keep = f"; or take them for names ({option('categorical', name)})" if droppable else ""
+        raise DataError(
+            f"{table.source}: the column {name!r} holds lists or objects in text, such as "
+            f"{column.drop_nulls()[0][:LONGEST_TIME]!r}. Write each of their values into a column of its own, or leave "
+            f"the column out ({option('drop', name)}){keep}."
+        )
     if (found := not_numbers(column)) is None:
         _check_stray_time(table, name, droppable)
         return
-    row, count = found
+    row, count, few = found
     if count:
-        unit = "If it is the unit of the column, take this row out. " if found == (0, 1) else ""
-        cure = f"{unit}Put it right, or read it as missing ({option('missing', column[row])})"
-        raise _stray(table, name, found, "number", cure, droppable)
+        unit = "If it is the unit of the column, take this row out. " if (row, count) == (0, 1) else ""
+        which = "it" if len(few) == 1 else "such fields"
+        missing = f", or read {which} as missing ({option('missing', *few)})" if few else ""
+        raise _stray(table, name, (row, count), "number", f"{unit}Put it right{missing}", droppable)
     if not (droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all()):
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
 

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-CLOCK = (
-    r"(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d+))?)?"
-    r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
-)
+SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
+CLOCK = rf"(?<hour>\d{{1,2}}):(?<minute>\d{{2}})(?::{SECONDS})?{HALF}"
+CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})[:.](?<minute>\d{{2}})(?:[:.]{SECONDS})?{HALF}"
 ZONE = r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})(?:\[[\w/+-]+\])?)?"
 NAME = r"\p{L}{3,10}\.?"  # of a month or a day of the week
 DATE = (
     rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
-    rf"(?:(?:T|,? |:){CLOCK})?{ZONE}\]?$"
+    rf"(?:(?:T|,? |:){CLOCK_OF_DATE})?{ZONE}\]?$"
 )
 SHORT_YEAR = r"^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)"  # what may begin with the year as well as with the day
 NAMED = (
@@ -102,8 +101,9 @@ def short_year_first(text: pl.Series) -> pl.Series:
 def likelier(ours: pl.Series, theirs: pl.Series) -> int:
     """Which of two readings of dates is likelier as the rows stand: 1 for ours, -1 for theirs, 0 if that is not clear.
 
-    It is the one that turns back far less often from row to row, or has far fewer years, unless the one speaks against
-    the other. Days of several years may be the ends of these; times of day have no such reason.
+    It is the one that turns back far less often from row to row, or has far fewer years, or whose steps within a day go
+    on evenly from day to day, unless the one speaks against the other. Days of several years may be the ends of these;
+    times of day have no such reason.
 
     Example:
         >>> text = pl.Series(["24-03-30", "24-03-31", "24-04-01", "24-04-30", "24-05-01", "24-05-31"])
@@ -112,7 +112,7 @@ def likelier(ours: pl.Series, theirs: pl.Series) -> int:
     """
     ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
     days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
-    for measure, least in ((_turns, 2), (_years, 10 if days else 2)):
+    for measure, least in ((_turns, 2), (_years, 10 if days else 2), (_jumps, 1)):
         our, their = measure(ours), measure(theirs)
         shown += (their >= 2 * our + least) - (our >= 2 * their + least)
     return (shown > 0) - (shown < 0)
@@ -121,6 +121,13 @@ def likelier(ours: pl.Series, theirs: pl.Series) -> int:
 def _turns(dates: pl.Series) -> int:
     changes = dates.to_physical().diff()
     return min(int((changes > 0).sum()), int((changes < 0).sum()))
+
+
+def _jumps(dates: pl.Series) -> int:
+    """How many gaps are not as most are; 0 where most are of a day or more, as days of months are not even."""
+    gaps = dates.unique().sort().diff().dt.total_seconds().drop_nulls()
+    usual = gaps.mode().sort()
+    return int((gaps != usual[0]).sum()) if len(usual) and usual[0] < DAY else 0
 
 
 def _years(dates: pl.Series) -> int:

@@ -1,11 +1,13 @@
 /* What fields of text mean: bothways.data.fields. */
-const MISSING = new Set(["?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "inf", "+inf", "-inf",
+const MISSING = new Set(["?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
+  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$/
 const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/, LISTED = /^\(\d{1,3}\)$/, PHONE = /^\+\d{8,15}$/, LONG = /^\d{17,}$/
 const SIGNS = "$€£¥₹₽₩₺", CURRENCY = `(?:[A-Z]{0,2}[${SIGNS}]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY)\\b)`
 const UNIT = RegExp(CURRENCY + "|%"), AMOUNT = RegExp(`^([-+]?)\\s*(${CURRENCY})?\\s*(.*?)\\s*([${SIGNS}%])?$`)
 const IN_PARENTHESES = RegExp(`^\\((${CURRENCY}?)\\s*([\\d.,].*)\\)$`), NOTHING = RegExp(`^(${CURRENCY})\\s*-$`)
+const BEHIND = /^(\d[\d.,]*)-$/, BEHIND_FRACTION = /^\d[\d.,]*[.,]\d+-$/, EXPONENT = /^([-+]?[\d.,]+)[dD]([-+]\d+)$/, IN_FORMULA = /^="(.*)"$/
 const WITH_UNIT = /^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$/u
 const SECONDS = new Map([["ms msec msecs", 1e-3], ["s sec secs second seconds Sek", 1], ["min mins minute minutes Min", 60], ["h hr hrs hour hours Std", 3600],
   ["day days", 86400]].flatMap(([units, factor]) => units.split(" ").map(unit => [unit, factor])))
@@ -30,7 +32,8 @@ function mode(values) {
 function amounts(fields, sign) {
   const texts = fields.filter(text => text !== null)
   if (texts.length && texts.every(text => LISTED.test(text))) return () => NaN
-  const signed = text => String(text).replaceAll("\u2212", "-").replace(IN_PARENTHESES, "$1-$2")
+  const behind = texts.some(text => BEHIND_FRACTION.test(text)) ? BEHIND : /$^/
+  const signed = text => String(text).replaceAll("\u2212", "-").replace(IN_PARENTHESES, "$1-$2").replace(behind, "-$1").replace(EXPONENT, "$1e$2")
   const parts = text => {
     const [, minus, before, number, after] = AMOUNT.exec(signed(text).replace(NOTHING, (_, unit) => unit + 0)) ?? []
     return [before ?? after, minus + number]
@@ -66,9 +69,10 @@ function stray(fields, ways) {
   return rows[0] ?? -1
 }
 const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
+const CLOCK_OF_DATE = CLOCK.replace("):", ")[:.]").replace("(?::", "(?:[:.]")
 const TIME = RegExp(`^${CLOCK}$`)
 const NAME = "\\p{L}{3,10}\\.?", ZONE = "(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2})(?:\\[[\\w/+-]+\\])?)?"
-const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?${ZONE}\\]?$`, "u")
+const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK_OF_DATE})?${ZONE}\\]?$`, "u")
 const FIRST = `^(?:${NAME},? )?(?<month>${NAME}) {1,2}(?<day>\\d{1,2})`, AT = `(?:(?:,|,? at)? ${CLOCK})?`
 const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "u"), RegExp(`${FIRST},? (?<year>\\d{4})${AT}${ZONE}$`, "u")]
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
@@ -125,9 +129,10 @@ const PERIODS = [
   return year ? day(year, part) : NaN
 })
 /* The ways to read the fields of a column, {name: values}; none for text. Hours and minutes are times of day, unless they are `lasting`. */
-function ways_of(fields, lasting) {
+function ways_of(fields, lasts) {
   const rest = converted(fields, plain) ? fields : fields.map(text => is_missing(text) ? null : text)
   const texts = rest.filter(text => typeof text === "string"), first = texts[0] ?? "", all = pattern => texts.every(text => pattern.test(text))
+  const lasting = lasts || /^\d+:\d\d\.\d/.test(first)
   if (first && (all(PHONE) || all(LONG) && texts.some(text => BigInt(text) >> 64n))) return {}
   const compact = /^(?:19|20)\d{6}/.test(first) && converted(rest, parsed(COMPACT))
   if (compact) return {times: compact}
@@ -203,7 +208,8 @@ function told({way, values, unit, note, fields}, stood) {
   for (let rest = gone; rest.length && some.length < 3; rest = rest.filter(word => word !== some.at(-1))) some.push(mode(rest))
   const texts = [SAID[way], gone.length && `${gone.length.toLocaleString("en")} ${gone.length === 1 ? "field is" : "fields are"} missing (${some.map(word => `'${word}'`).join(", ")})`,
     unit && `unit '${unit}'${SECONDS.has(unit) ? ", read in seconds" : " left out"}`, note,
-    NUMERIC.includes(way) && (fields.some(text => IN_PARENTHESES.test(text)) ? "amounts in parentheses are negative"
+    NUMERIC.includes(way) && (fields.some(text => BEHIND_FRACTION.test(text)) ? "amounts with a minus after them are negative"
+      : fields.some(text => IN_PARENTHESES.test(text)) ? "amounts in parentheses are negative"
       : fields.some(text => /^0\d/.test(text)) && !fields.some(text => /[.,:eE]/.test(text)) && "zeros in front are left out")]
   return texts.filter(text => text).join("; ")
 }

@@ -147,15 +147,17 @@ function told_apart(names) {
   }
   return found
 }
-/* Whether the last row is a total: its first field says so and not that of the row before, and at least half of the other fields
-   are empty that are not in the row before. */
+/* What the last row is: a total, whose first field says so and not that of the row before, where at least half of the other fields
+   are empty that are not in the row before; or the number of rows alone. "" if neither. */
 const TOTALS = new Set(("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme " +
   "totaux totale totali suma sous-total").split(" ").concat("grand total"))
-function is_total(last, before) {
+const COUNT = /^\(?\d+ (?:rows?|records?)\b.*$/
+function what_ends(last, before) {
   const field = (row, at) => (row[at] ?? "").trim(), word = row => field(row, at).replace(/[: ]+$/, "").toLowerCase()
   const at = last.findIndex(text => text.trim()), filled = before.map((_, i) => i).filter(i => i !== at && field(before, i))
   const gone = filled.filter(i => !field(last, i)).length
-  return TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && 2 * gone >= filled.length
+  if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && 2 * gone >= filled.length) return "is a total"
+  return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at && field(before, 0) ? "counts the rows" : ""
 }
 /* Whether all fields of a row of several columns are empty, or all repeat the header. */
 const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
@@ -223,7 +225,7 @@ async function read_csv(file, needed, encoding, sequence) {
       if (is_blank(fields, names)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
-      for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim() || null)
+      for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim().replace(IN_FORMULA, "$1").trim() || null)
       rows++
       before = last
       last = fields
@@ -235,10 +237,11 @@ async function read_csv(file, needed, encoding, sequence) {
     if (head.length > MOST_COMMENTS) begin()
   })
   if (head) begin()
-  if (names.length > 1 && is_total(last, before)) {
+  const end = names.length > 1 ? what_ends(last, before) : ""
+  if (end) {
     for (const [column] of places) column.pop()
     rows--
-    notices.push(`${file.name}: the last row is a total ('${last.find(text => text.trim()).trim()}') and is left out.`)
+    notices.push(`${file.name}: the last row ${end} ('${last.find(text => text.trim()).trim()}') and is left out.`)
   }
   if (!rows) throw Error(`${file.name}: this table has no rows. ${INSTEAD}`)
   if (form.returns) notices.push(`${file.name}: lines end in CR alone, as on old Macs; they are written with LF again.`)
