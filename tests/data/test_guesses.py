@@ -407,6 +407,20 @@ def test_a_counter_that_starts_over_shows_what_tells_sequences_apart(lengths: An
     assert choose_columns(Table("some.csv", one), label="y").sequence is None
 
 
+@pytest.mark.parametrize("at", [0, 20, 39])
+def test_a_counter_that_starts_over_may_have_sequences_of_one_row(at: int) -> None:
+    """As a sentence of one word; 0 and 1 that take turns are no counter."""
+    lengths = np.random.default_rng(0).integers(2, 9, 40)
+    lengths[at] = 1
+    address = np.repeat([f"Main {each}" for each in range(40)], lengths)
+    n = np.concatenate([np.arange(1, length + 1) for length in lengths])
+    frame = pl.DataFrame({"address": address, "n": n, "word": [f"w{each}" for each in n % 3], "y": n % 2})
+    columns = choose_columns(Table("some.csv", frame), label="y")
+    assert (columns.sequence, columns.features) == ("address", ("word",))
+    found = choose_columns(Table("some.csv", frame.with_columns(n=pl.int_range(pl.len()) % 2)), label="y")
+    assert found.sequence is None
+
+
 @pytest.mark.parametrize(
     "lengths",
     [[12] * 9, [24, 24, 23, 24, 25, 24], [31, 28, 31, 30, 31, 30, 31], [52, 53, 52, 52, 53], [365, 366, 365, 365]],

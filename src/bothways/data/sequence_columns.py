@@ -189,7 +189,8 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
 def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
     """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back.
 
-    Of many the first few: each takes a look at all columns.
+    One that starts over at its first number may have sequences of one row. Of many the first few: each takes a look at
+    all columns.
     """
     schema, found = table.schema, list[tuple[str, pl.Series, bool, int]]()
     for name in names:
@@ -197,8 +198,10 @@ def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series
             continue
         for column in (table.column(name).head(FIRST), table.column(name)):
             values = numbers_of(column)
-            falls = np.flatnonzero(values[1:] < values[:-1])
-            if column.null_count() or (values[1:] == values[:-1]).any() or 3 * len(falls) > len(values):
+            over = _starts_over(column)
+            falls = np.flatnonzero(values[1:] <= values[:-1] if over else values[1:] < values[:-1])
+            again = not over and (values[1:] == values[:-1]).any()
+            if column.null_count() or again or (2 if over else 3) * len(falls) > len(values):
                 break
         else:
             if len(falls) and not _are_of_a_calendar(values, falls):
@@ -318,11 +321,11 @@ def _are_runs(column: pl.Series) -> bool:
 
 
 def _starts_over(column: pl.Series) -> bool:
-    """Whether whole numbers rise by one from row to row, and fall to the first one alone."""
+    """Whether whole numbers rise by one from row to row, to three of them and more, and fall to the first one alone."""
     values = numbers_of(column)
-    falls = values[1:] < values[:-1]
-    first = values[1:] == values[0]
-    return column.dtype.is_integer() and bool(falls.any() and np.where(falls, first, np.diff(values) == 1).all())
+    over = values[1:] <= values[:-1]
+    steps = np.where(over, values[1:] == values[0], np.diff(values) == 1)
+    return column.dtype.is_integer() and bool(over.any() and steps.all() and values.max() > values[0] + 1)
 
 
 def _numbered(column: pl.Series) -> bool:
