@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.clocks import ROW_NUMBERS, clock_columns
+from bothways.data.clocks import ROW_NUMBERS, clock_columns, names_by_file
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
-from bothways.data.names import names_sequences
+from bothways.data.names import FILE, names_sequences
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequence_columns import CUTS, glued_by
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
@@ -159,6 +159,14 @@ def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
         yield f"No column tells sequences apart, so each of the {len(table.files)} files is one."
+    files, names = table.names_of_sequences(None), table.names_of_sequences(columns.sequence)
+    if columns.sequence is not None and files is not None and names is not None and not parts_are_files:
+        several = pl.DataFrame({"name": names, "file": files}).n_unique() > names.n_unique()
+        if several and names_by_file(table, columns.sequence, [columns.order] if columns.order else []) is None:
+            yield Remark(
+                f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "
+                f"its own: {option('sequence', f'{FILE},{columns.sequence}')}."
+            )
     joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
     if joined and columns.split is None and columns.group is None:
         yield Remark(

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day, two_columns
+from bothways.data.clocks import FEW_STEPS, HEAD, names_by_file, time_of_day, two_columns
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.hints import TEXT
@@ -86,9 +86,13 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         return sequences, _tie_notices(table, columns, keys.ties(sequences))
     sequences = keys.sorted()
     ties = keys.ties(sequences)
-    if ties and (by_part := _named_by_part(table, keys, columns)) is not None:
-        sequences, ties = keys._replace(names=by_part).sorted(), 0
-        again = f"Names in {columns.sequence!r} come again in other parts of {columns.split!r}"
+    anew, where = names_by_file(table, columns.sequence, [str(columns.order)]) if ties else None, "files"
+    if ties and anew is None:
+        anew, where = _named_by_part(table, keys, columns), f"parts of {columns.split!r}"
+    if anew is not None:
+        keys = keys._replace(names=anew)
+        sequences, ties = keys.sorted(), 0
+        again = f"Names in {columns.sequence!r} come again in other {where}"
         notices = [f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences."]
     if ties and keys.newest_first():
         sequences = keys.sorted(newest_first=True)

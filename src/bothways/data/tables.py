@@ -18,7 +18,7 @@ import polars as pl
 from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
 from bothways.data.hints import TEXT, suggestion, unused
 from bothways.data.moments import moments
-from bothways.data.names import joined_columns, names_sequences
+from bothways.data.names import FILE, joined_columns, names_sequences
 from bothways.data.numbers import as_values
 from bothways.data.opening import BROKEN, intact, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
@@ -338,6 +338,10 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
     values, joined = table.values, dict(table.joined)
     if parts := joined_columns(sequence, table.names):
         joined[str(sequence)] = parts
+        if FILE in parts and FILE not in table.names:
+            files = table.names_of_sequences(None)
+            values = values.with_columns(pl.lit(table.source if files is None else files).alias(FILE))
+            table = replace(table, values=values)
         table.require(*parts)
         texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
