@@ -27,6 +27,7 @@ from bothways.data import (
     refuse_leaks,
     stream_sequences,
 )
+from bothways.data.frames import frame_table
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from bothways.settings import Reading
@@ -971,3 +972,28 @@ def test_lines_with_some_bytes(tmp_path: Path, size: int, monkeypatch: pytest.Mo
         assert [*opening.lines_with(path, b"#")] == [
             line for line in path.read_bytes().splitlines(True) if b"#" in line
         ]
+
+
+def test_decimals_of_databases_are_numbers(tmp_path: Path) -> None:
+    t, count = pl.int_range(240) % 40, pl.Decimal(38, 0)
+    frame = pl.select(
+        machine=(pl.int_range(240) // 40).cast(count),
+        t=t.cast(count),
+        label=(t % 3 // 2).cast(count),
+        price=(t * t / 8).cast(pl.Decimal(12, 3)),
+        id=pl.lit(10**30).cast(count),
+    )
+    frame.write_parquet(path := tmp_path / "some.parquet")
+    whole = dict.fromkeys(("machine", "t", "label"), pl.Int64)
+    assert read_table(path).schema == {**whole, "price": pl.Float64, "id": pl.Decimal(38, 0)}
+    split = read_and_split(path, drop=["id"])
+    assert split.columns.roles == {"label": "label", "sequence": "machine", "order": "t"}
+    assert split.parts.classes == (0, 1)
+    columns, _, _ = split.encoded()
+    (chunk,) = stream_sequences(path, columns)
+    assert chunk.frame.equals(frame)  # as they stand in the file
+    assert chunk.sequences.values[:3, 0].tolist() == [0, 0.125, 0.5]
+    assert frame_table("X", frame, "machine").schema == read_table(path).schema
+    assert read_and_split(path, label="label", order="none", drop=["id"], categorical=["t"]).encoded()[
+        0
+    ].categories == ("t",)
