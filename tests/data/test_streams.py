@@ -27,8 +27,9 @@ from bothways.data import (
     split_table,
     stream_sequences,
 )
+from bothways.data.labeled import opened
 from bothways.data.opening import decompressed
-from bothways.data.tables import filled_down, opened
+from bothways.data.tables import filled_down
 from bothways.errors import DataError, counted
 from bothways.sequences import Sequences
 from prepared import write_table

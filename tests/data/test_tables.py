@@ -605,6 +605,19 @@ def test_a_quote_in_the_header_is_told(tmp_path: Path, header: str) -> None:
         read_table(csv(tmp_path, header + "\n1,2\n3,4\n"))
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+@pytest.mark.parametrize("where", [0, 1])
+def test_columns_to_drop_need_not_be_in_all_files(tmp_path: Path, ending: str, where: int) -> None:
+    frame = pl.DataFrame({"x": [1.5, 0.5, 2.5, 3.0], "label": [0, 1, 1, 0]})
+    for place, name in enumerate(("train", "test")):
+        write_table(frame.with_columns(more=pl.lit("a")) if place == where else frame, tmp_path / f"{name}{ending}")
+    with pytest.raises(DataError, match=r"no column 'more', which .* has.*drop=.'more'. leaves the column out"):
+        read_and_split(tmp_path)
+    assert read_and_split(tmp_path, drop=["more"]).columns.features == ("x",)
+    with pytest.raises(DataError, match="no column 'less'"):
+        read_and_split(tmp_path, drop=["more", "less"])
+
+
 def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     def said(name: str, text: str, *others: Path) -> str:
         with pytest.raises(DataError) as error:
@@ -994,6 +1007,5 @@ def test_decimals_of_databases_are_numbers(tmp_path: Path) -> None:
     assert chunk.frame.equals(frame)  # as they stand in the file
     assert chunk.sequences.values[:3, 0].tolist() == [0, 0.125, 0.5]
     assert frame_table("X", frame, "machine").schema == read_table(path).schema
-    assert read_and_split(path, label="label", order="none", drop=["id"], categorical=["t"]).encoded()[
-        0
-    ].categories == ("t",)
+    coded = read_and_split(path, label="label", order="none", drop=["id"], categorical=["t"])
+    assert coded.columns.categories == ("t",)

@@ -100,7 +100,7 @@ def read_and_split(
     def read(text: Sequence[str], sequence: str | None, order: str | None) -> Table:
         if isinstance(source, Table):
             return source
-        return read_table(source, text, reading, AS_SHOWN, sequence, order, asked.numeric)
+        return read_table(source, text, reading, AS_SHOWN, sequence, order, asked.numeric, asked.drop)
 
     table = read(asked.categorical, asked.sequence, asked.order)
     columns = choose_columns(table, **vars(asked))
