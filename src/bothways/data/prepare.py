@@ -109,10 +109,14 @@ def read_and_split(
         # What is learned from stays as it is, as new tables have it.
         table = read(asked.categorical, columns.sequence or NONE, order)
         columns = choose_columns(table, **vars(asked))
-    label = [columns.label] if changed(table.readings.get(columns.label, "")) else []
+    as_numbers = table.readings.get(columns.label, "")
+    label = [columns.label] if changed(as_numbers) else []
     if (columns.categories or label) and table.word is None:
         # Codes such as 007 were read as numbers.
         table = read([*columns.categories, *label], columns.sequence or NONE, order)
+        if label and columns.label not in table.readings:
+            *others, own = sorted(columns.guesses, key=lambda guess: guess.name in label)
+            columns = replace(columns, guesses=(replace(own, why=own.why.removesuffix(f"; {as_numbers}")), *others))
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
     names = long_columns(table, columns)
