@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -616,6 +617,27 @@ def test_columns_to_drop_need_not_be_in_all_files(tmp_path: Path, ending: str, w
     assert read_and_split(tmp_path, drop=["more"]).columns.features == ("x",)
     with pytest.raises(DataError, match="no column 'less'"):
         read_and_split(tmp_path, drop=["more", "less"])
+
+
+def test_json_that_pandas_wrote_in_one_object_is_told(tmp_path: Path) -> None:
+    rows = [{"x": row * 0.5, "label": row % 2} for row in range(300)]
+    forms = {
+        "columns": {name: {str(at): row[name] for at, row in enumerate(rows)} for name in ("x", "label")},
+        "index": {str(at): row for at, row in enumerate(rows)},
+        "split": {"columns": ["x", "label"], "index": [*range(300)], "data": [[*row.values()] for row in rows]},
+        "table": {"schema": {"fields": [{"name": "x"}]}, "data": rows},
+    }
+    for name, form in forms.items():
+        path = csv(tmp_path, json.dumps(form), f"{name}.json")
+        with pytest.raises(DataError, match=r"one object holds all rows.*orient='records', lines=True") as error:
+            read_table(path)
+        assert len(str(error.value)) < 400
+    one = read_table(csv(tmp_path, '{"x": 1.5, "at": {"hour": 7}, "label": 1}', "one.json"))
+    assert one.names == ["x", "at", "label"]
+    wide = csv(tmp_path, json.dumps([{"x": {f"field {at}": at for at in range(300)}, "label": 1}] * 2), "wide.json")
+    with pytest.raises(DataError, match=r"'x' is of type Struct\(\{'field .* \.\.\.\. Leave") as error:
+        choose_columns(read_table(wide))
+    assert len(str(error.value)) < 400
 
 
 def test_messages_say_what_to_do_next(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 import polars as pl
@@ -346,4 +347,4 @@ def _kind(table: Table, name: str, missing: bool = False) -> str:
         return "numbers"
     if dtype.is_temporal():
         return "a date or time"
-    return "text" if isinstance(dtype, TEXT) else f"of type {dtype}"
+    return "text" if isinstance(dtype, TEXT) else f"of type {shorten(str(dtype), 60, placeholder=' ...')}"
