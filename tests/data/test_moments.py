@@ -415,3 +415,16 @@ def test_dates_that_are_called_day_are_a_part_of_the_time(tmp_path: Path) -> Non
     assert columns.order == "day,time"
     for name in ("day", "time"):
         assert next((each.role, each.why) for each in columns.guesses if each.name == name) == ("left out", TOLD)
+
+
+@pytest.mark.parametrize(("month", "backwards", "told"), [(10, False, True), (7, False, False), (10, True, False)])
+def test_clocks_that_are_set_back_are_told(month: int, backwards: bool, told: bool) -> None:
+    start = datetime.datetime(2024, month, 26, 20)
+    at = [start + datetime.timedelta(minutes=5 * (row - 12 * (row >= 84))) for row in range(240)]  # from 3:00 to 2:00
+    x = GENERATOR.normal(size=480)
+    frame = pl.DataFrame({"machine": np.repeat(["a", "b"], 240), "time": at * 2, "x": x, "label": [0, 1] * 240})
+    split = read_and_split(Table("some.csv", frame.reverse() if backwards else frame))
+    said = "Careful: some.csv: the times in 'time' go back within an hour after 2024-10-27 02:55:00, as local time does"
+    assert any(notice.startswith(said) and "order='none'" in notice for notice in split.notices) == told
+    late = frame.with_columns(pl.Series("time", [*at[:100], at[70], *at[101:]] * 2))  # one row more that came late
+    assert not any("go back" in notice for notice in read_and_split(Table("some.csv", late)).notices)

@@ -619,6 +619,19 @@ def test_columns_to_drop_need_not_be_in_all_files(tmp_path: Path, ending: str, w
         read_and_split(tmp_path, drop=["more", "less"])
 
 
+@pytest.mark.parametrize("frame", ["{}", "+---+---+-------+\n{}+---+---+-------+\n"])
+def test_tables_between_bars_may_be_called_txt(tmp_path: Path, frame: str) -> None:
+    rows = "".join(f"| {row:3} | {row * 0.5} | {'ab'[row % 2]} |\n" for row in range(9))
+    table = read_table(csv(tmp_path, frame.format(f"| t | x | label |\n+---+---+-------+\n{rows}"), "some.txt"))
+    assert [table.column(table.called(name)).to_list()[:2] for name in ("t", "x", "label")] == [
+        [0, 1],
+        [0, 0.5],
+        ["a", "b"],
+    ]
+    with pytest.raises(DataError, match="plain text has no labels"):
+        read_table(csv(tmp_path, "Either | or.\nSo | it | is.\nYes | no.\n", "words.txt"))
+
+
 def test_json_that_pandas_wrote_in_one_object_is_told(tmp_path: Path) -> None:
     rows = [{"x": row * 0.5, "label": row % 2} for row in range(300)]
     forms = {

@@ -162,7 +162,8 @@ def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
     """What the user should be told of how the table lays its sequences out."""
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
-        yield f"No column tells sequences apart, so each of the {len(table.files)} files is one."
+        filled = sum(rows > 0 for _, rows in table.files)
+        yield f"No column tells sequences apart, so each of the {filled} files is one."
     files, names = table.names_of_sequences(None), table.names_of_sequences(columns.sequence)
     if columns.sequence is not None and files is not None and names is not None and not parts_are_files:
         several = pl.DataFrame({"name": names, "file": files}).n_unique() > names.n_unique()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import NamedTuple, cast
 
@@ -102,6 +103,12 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         stand = f"{displaced:,} of {len(table):,} stand after a later one"
         said = f"{table.source}: the rows are not in the order of {columns.order!r} ({stand}); they are sorted."
         notices = [Remark(said), *notices]
+        if (moment := keys.set_back()) is not None:
+            notices += [
+                f"Careful: {table.source}: the times in {columns.order!r} go back within an hour after {moment}, as "
+                "local time does where summer ends; sorted, rows of two hours are mixed. Write times in UTC or with "
+                f"their offset, or keep the rows as they stand ({option('order', 'none')})."
+            ]
     return sequences, notices
 
 
@@ -150,6 +157,18 @@ class _Keys(NamedTuple):
         sequences = bare.standing() or bare.sorted()
         places = cast("pl.Series", self.places).gather(sequences.table_rows)
         return bool(((places[1:] <= places[:-1]).to_numpy() | (sequences.positions[1:] == 0)).all())
+
+    def set_back(self) -> datetime | None:
+        """The last time before local time goes back, as where summer ends: at night, once a year; None if not."""
+        if self.places is None or not isinstance(dtype := self.places.dtype, pl.Datetime) or dtype.time_zone:
+            return None
+        rows = self._replace(places=None).sorted()
+        places = self.places.gather(rows.table_rows)
+        back = pl.Series(rows.positions[1:] > 0) & (places[1:] < places[:-1])
+        last, then = places[:-1].filter(back), places[1:].filter(back)
+        night = last.dt.hour().is_in([0, 1, 2]) & last.dt.month().is_in([3, 4, 10, 11])
+        once = last.dt.date().n_unique() == last.dt.year().n_unique() and night.all()
+        return cast("datetime", last.min()) if once and (last - then < timedelta(hours=1)).all() else None
 
     def _begins(self, names: pl.Series | None) -> Bools:
         """Which rows have another name than the row before."""
