@@ -426,5 +426,7 @@ def test_clocks_that_are_set_back_are_told(month: int, backwards: bool, told: bo
     split = read_and_split(Table("some.csv", frame.reverse() if backwards else frame))
     said = "Careful: some.csv: the times in 'time' go back within an hour after 2024-10-27 02:55:00, as local time does"
     assert any(notice.startswith(said) and "order='none'" in notice for notice in split.notices) == told
+    one = read_and_split(Table("some.csv", frame.head(240).drop("machine"))).notices
+    assert any(said in notice for notice in one) == (month == 10)
     late = frame.with_columns(pl.Series("time", [*at[:100], at[70], *at[101:]] * 2))  # one row more that came late
     assert not any("go back" in notice for notice in read_and_split(Table("some.csv", late)).notices)

@@ -162,7 +162,8 @@ class _Keys(NamedTuple):
         """The last time before local time goes back, as where summer ends: at night, once a year; None if not."""
         if self.places is None or not isinstance(dtype := self.places.dtype, pl.Datetime) or dtype.time_zone:
             return None
-        rows = self._replace(places=None).sorted()
+        bare = self._replace(places=None)
+        rows = bare.standing() or bare.sorted()
         places = self.places.gather(rows.table_rows)
         back = pl.Series(rows.positions[1:] > 0) & (places[1:] < places[:-1])
         last, then = places[:-1].filter(back), places[1:].filter(back)
