@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from bothways.data import Columns, Parts, SplitTable, Table, split_table
+from bothways.data.labeled import explained, opened
 from bothways.data.sources import FORMATS, OUTPUTS, ending
-from bothways.data.tables import explained, opened
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 

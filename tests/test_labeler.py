@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,14 @@ def test_one_direction_sees_its_own_side_only(direction: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "kind"), [((3, -1), "i"), (("low", "higher"), "U"), ((True, False), "b"), ((0.0, 1.0), "i")]
+    ("names", "kind"),
+    [
+        ((3, -1), "i"),
+        (("low", "higher"), "U"),
+        ((True, False), "b"),
+        ((0.0, 1.0), "i"),
+        ((Decimal(3), Decimal(-1)), "i"),
+    ],
 )
 def test_labels_come_back_as_their_kind(names: tuple[Any, ...], kind: str) -> None:
     X, y = some_data([5, 9, 7] * 20, names)

@@ -442,3 +442,18 @@ def test_parts_of_times_that_are_called_as_in_forms(tmp_path: Path) -> None:
     assert read_and_split(tmp_path / "some.csv").columns.order == "#YY,MM,DD,hh,mm"
     rain = frame.drop("#YY", "hh").rename({"DD": "wind"})
     assert choose_columns(Table("some.csv", rain), sequence="none").order is None
+
+
+@pytest.mark.parametrize(("month", "backwards", "told"), [(10, False, True), (7, False, False), (10, True, False)])
+def test_clocks_that_are_set_back_are_told(month: int, backwards: bool, told: bool) -> None:
+    start = datetime.datetime(2024, month, 26, 20)
+    at = [start + datetime.timedelta(minutes=5 * (row - 12 * (row >= 84))) for row in range(240)]  # from 3:00 to 2:00
+    x = GENERATOR.normal(size=480)
+    frame = pl.DataFrame({"machine": np.repeat(["a", "b"], 240), "time": at * 2, "x": x, "label": [0, 1] * 240})
+    split = read_and_split(Table("some.csv", frame.reverse() if backwards else frame))
+    said = "Careful: some.csv: the times in 'time' go back within an hour after 2024-10-27 02:55:00, as local time does"
+    assert any(notice.startswith(said) and "order='none'" in notice for notice in split.notices) == told
+    one = read_and_split(Table("some.csv", frame.head(240).drop("machine"))).notices
+    assert any(said in notice for notice in one) == (month == 10)
+    late = frame.with_columns(pl.Series("time", [*at[:100], at[70], *at[101:]] * 2))  # one row more that came late
+    assert not any("go back" in notice for notice in read_and_split(Table("some.csv", late)).notices)

@@ -205,6 +205,21 @@ def test_columns_that_look_like_steps_are_told() -> None:
     assert not any("are numbered" in notice for notice in said)
 
 
+@pytest.mark.parametrize(
+    ("classes", "per"), [(("01", "02"), "step"), (("$5", "$7"), "step"), (("01", "02"), "sequence")]
+)
+def test_what_labels_were_as_numbers_is_not_said(tmp_path: Path, classes: tuple[str, str], per: str) -> None:
+    label = [classes[row // 10 % 2 if per == "sequence" else row % 2] for row in range(240)]
+    frame = pl.DataFrame({"machine": [row // 10 for row in range(240)], "x": np.sqrt(np.arange(240)), "label": label})
+    frame.write_csv(tmp_path / "some.csv")
+    split = read_and_split(tmp_path / "some.csv")
+    assert split.parts.classes == classes
+    assert split.columns.per == per
+    assert [guess.name for guess in split.columns.guesses] == ["label", "machine", "x"]
+    assert ("one per sequence" in split.columns.guesses[0].why) == (per == "sequence")
+    assert "left out" not in split.columns.guesses[0].why
+
+
 def test_texts_that_may_be_sequences_are_told() -> None:
     texts = [f"open read {'write' if row % 3 else 'read read'} close" for row in range(90)]
     frame = pl.DataFrame({"calls": texts, "kind": [f"kind {row % 4}" for row in range(90)], "label": [0, 1] * 45})

@@ -93,6 +93,7 @@ def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
         ([True, False, None], (False, True), [1, 0, -1]),
         (["b", "a", None], ("a", "b", "c"), [1, 0, -1]),
         ([2, 1], ("1", "2"), [1, 0]),
+        (["2", None, "1"], (1, 2), [1, -1, 0]),
         (pl.Series(["b", "a"], dtype=pl.Categorical), ("a", "b"), [1, 0]),
     ],
 )
@@ -107,7 +108,9 @@ def test_labels_are_codes_of_classes(column: Any, classes: Any, codes: list[int]
     assert notices == ([said] if missing else [])
 
 
-@pytest.mark.parametrize(("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",))])
+@pytest.mark.parametrize(
+    ("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",)), (["01", "1"], (1, 2))]
+)
 def test_labels_that_are_no_classes(column: Any, classes: Any) -> None:
     with pytest.raises(DataError, match="no label that the model knows"):
         read(pl.DataFrame({"label": column, "x": 1}), Columns("label", ("x",)), classes)

@@ -27,8 +27,9 @@ from bothways.data import (
     split_table,
     stream_sequences,
 )
+from bothways.data.labeled import opened
 from bothways.data.opening import decompressed
-from bothways.data.tables import filled_down, opened
+from bothways.data.tables import filled_down
 from bothways.errors import DataError, counted
 from bothways.sequences import Sequences
 from prepared import write_table
@@ -391,6 +392,7 @@ def test_without_a_sequence_column_each_file_is_one(tmp_path: Path, rows: int, b
         at = np.arange(length)[:: -1 if backwards else 1]
         frames.append(pl.DataFrame({"t": at, "x": np.sin(at) + number, "label": at % 2}))
         frames[-1].write_csv(tmp_path / f"run {number}.csv")
+    (tmp_path / "run 3.csv").write_text("t,x,label\n")  # no rows, no sequence
     split = read_and_split(tmp_path)
     assert (split.columns.sequence, split.columns.order) == (None, "t")
     assert any("each of the 3 files is one" in notice for notice in split.notices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -27,6 +28,7 @@ from bothways.data import (
     refuse_leaks,
     stream_sequences,
 )
+from bothways.data.frames import frame_table
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from bothways.settings import Reading
@@ -621,6 +623,53 @@ def test_a_quote_in_the_header_is_told(tmp_path: Path, header: str) -> None:
         read_table(csv(tmp_path, header + "\n1,2\n3,4\n"))
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+@pytest.mark.parametrize("where", [0, 1])
+def test_columns_to_drop_need_not_be_in_all_files(tmp_path: Path, ending: str, where: int) -> None:
+    frame = pl.DataFrame({"x": [1.5, 0.5, 2.5, 3.0], "label": [0, 1, 1, 0]})
+    for place, name in enumerate(("train", "test")):
+        write_table(frame.with_columns(more=pl.lit("a")) if place == where else frame, tmp_path / f"{name}{ending}")
+    with pytest.raises(DataError, match=r"no column 'more', which .* has.*drop=.'more'. leaves the column out"):
+        read_and_split(tmp_path)
+    assert read_and_split(tmp_path, drop=["more"]).columns.features == ("x",)
+    with pytest.raises(DataError, match="no column 'less'"):
+        read_and_split(tmp_path, drop=["more", "less"])
+
+
+@pytest.mark.parametrize("frame", ["{}", "+---+---+-------+\n{}+---+---+-------+\n"])
+def test_tables_between_bars_may_be_called_txt(tmp_path: Path, frame: str) -> None:
+    rows = "".join(f"| {row:3} | {row * 0.5} | {'ab'[row % 2]} |\n" for row in range(9))
+    table = read_table(csv(tmp_path, frame.format(f"| t | x | label |\n+---+---+-------+\n{rows}"), "some.txt"))
+    assert [table.column(table.called(name)).to_list()[:2] for name in ("t", "x", "label")] == [
+        [0, 1],
+        [0, 0.5],
+        ["a", "b"],
+    ]
+    with pytest.raises(DataError, match="plain text has no labels"):
+        read_table(csv(tmp_path, "Either | or.\nSo | it | is.\nYes | no.\n", "words.txt"))
+
+
+def test_json_that_pandas_wrote_in_one_object_is_told(tmp_path: Path) -> None:
+    rows = [{"x": row * 0.5, "label": row % 2} for row in range(300)]
+    forms = {
+        "columns": {name: {str(at): row[name] for at, row in enumerate(rows)} for name in ("x", "label")},
+        "index": {str(at): row for at, row in enumerate(rows)},
+        "split": {"columns": ["x", "label"], "index": [*range(300)], "data": [[*row.values()] for row in rows]},
+        "table": {"schema": {"fields": [{"name": "x"}]}, "data": rows},
+    }
+    for name, form in forms.items():
+        path = csv(tmp_path, json.dumps(form), f"{name}.json")
+        with pytest.raises(DataError, match=r"one object holds all rows.*orient='records', lines=True") as error:
+            read_table(path)
+        assert len(str(error.value)) < 400
+    one = read_table(csv(tmp_path, '{"x": 1.5, "at": {"hour": 7}, "label": 1}', "one.json"))
+    assert one.names == ["x", "at", "label"]
+    wide = csv(tmp_path, json.dumps([{"x": {f"field {at}": at for at in range(300)}, "label": 1}] * 2), "wide.json")
+    with pytest.raises(DataError, match=r"'x' is of type Struct\(\{'field .* \.\.\.\. Leave") as error:
+        choose_columns(read_table(wide))
+    assert len(str(error.value)) < 400
+
+
 def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     def said(name: str, text: str, *others: Path) -> str:
         with pytest.raises(DataError) as error:
@@ -988,3 +1037,27 @@ def test_lines_with_some_bytes(tmp_path: Path, size: int, monkeypatch: pytest.Mo
         assert [*opening.lines_with(path, b"#")] == [
             line for line in path.read_bytes().splitlines(True) if b"#" in line
         ]
+
+
+def test_decimals_of_databases_are_numbers(tmp_path: Path) -> None:
+    t, count = pl.int_range(240) % 40, pl.Decimal(38, 0)
+    frame = pl.select(
+        machine=(pl.int_range(240) // 40).cast(count),
+        t=t.cast(count),
+        label=(t % 3 // 2).cast(count),
+        price=(t * t / 8).cast(pl.Decimal(12, 3)),
+        id=pl.lit(10**30).cast(count),
+    )
+    frame.write_parquet(path := tmp_path / "some.parquet")
+    whole = dict.fromkeys(("machine", "t", "label"), pl.Int64)
+    assert read_table(path).schema == {**whole, "price": pl.Float64, "id": pl.Decimal(38, 0)}
+    split = read_and_split(path, drop=["id"])
+    assert split.columns.roles == {"label": "label", "sequence": "machine", "order": "t"}
+    assert split.parts.classes == (0, 1)
+    columns, _, _ = split.encoded()
+    (chunk,) = stream_sequences(path, columns)
+    assert chunk.frame.equals(frame)  # as they stand in the file
+    assert chunk.sequences.values[:3, 0].tolist() == [0, 0.125, 0.5]
+    assert frame_table("X", frame, "machine").schema == read_table(path).schema
+    coded = read_and_split(path, label="label", order="none", drop=["id"], categorical=["t"])
+    assert coded.columns.categories == ("t",)

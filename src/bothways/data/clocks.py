@@ -86,9 +86,11 @@ def guess_order(
     Refused are rows that are sorted by their dates alone and whose times of day stand in another order, and a column
     that would sort them but is empty in a few.
     """
-    sequences = table.names_of_sequences(sequence)
-    steps = steps_of(sequences, len(table))
     schema, clocks = table.schema, clock_columns(table, names)
+    sequences = names_by_file(table, sequence, clocks)
+    if sequences is None:
+        sequences = table.names_of_sequences(sequence)
+    steps = steps_of(sequences, len(table))
     times = [name for name in clocks if schema[name].is_temporal()]
     finer = {name: whole for name in times for whole in times if name != whole and _are_days_of(table, name, whole)}
     ranks = {
@@ -249,6 +251,39 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
     only += "" if few else " within sequences"
     return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
+
+
+def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -> pl.Series | None:
+    """The names of sequences with their files, if each file counts its sequences anew; None if not.
+
+    That is so where the best of the clocks start over: within a file they tell a sequence no time twice, but most of
+    its times come again in another file. Times of day do so each day, numbers of rows in each file, and copies prove
+    nothing.
+
+    Example:
+        >>> frame = pl.DataFrame({"trial": [0, 0, 1, 1, 0, 0], "t": [1, 2, 1, 2, 1, 2], "x": [0.5, 2, 3, 7, 4, 5]})
+        >>> table = Table("runs", frame, files=(("a.csv", 4), ("b.csv", 2)))
+        >>> names_by_file(table, "trial", ["t"]).unique(maintain_order=True).to_list()
+        ['0 (a.csv)', '1 (a.csv)', '0 (b.csv)']
+    """
+    files, schema, found = table.names_of_sequences(None), table.schema, None
+    if sequence is None or files is None:
+        return None
+    numbers = [name for name, dtype in schema.items() if dtype.is_numeric()]
+    worth = {name: 3 if schema[name].is_temporal() else clock_rank(name) for name in clocks}
+    for clock in (name for name in worth if worth[name] == max(worth.values()) and schema[name] != pl.Time):
+        frame = pl.DataFrame({"name": table.column(sequence), "file": files, "clock": table.column(clock)})
+        if frame.n_unique() < len(frame):
+            continue
+        longest = pl.col("file").unique_counts().max()
+        counts = frame.group_by("name").agg(pl.col("clock").n_unique(), longest).select("clock", "file").sum()
+        again, others = (len(frame) - count for count in counts.row(0))
+        copied = len(frame) - table.columns({sequence, clock, *numbers}).n_unique() if again else 0
+        numbered = worth[clock] == 1 and frame.drop("name").n_unique() == len(frame)
+        if not again or 2 * again < others or 2 * copied >= again or numbered:
+            return None
+        found = frame.select(pl.format("{} ({})", "name", "file")).to_series()
+    return found
 
 
 def steps_of(sequence: pl.Series | None, count: int) -> Steps:

@@ -23,6 +23,7 @@ from bothways.data.numbers import (
     plain,
     separated,
     split_unit,
+    without_decimals,
 )
 from bothways.errors import counted, option
 from bothways.settings import Reading
@@ -105,7 +106,7 @@ class FieldReader:
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
         for column in frame:
-            name, column = column.name, self._spelled(column.name, column.alias(""))
+            name, column = column.name, self._spelled(column.name, without_decimals(column.alias("")))
             if column.dtype != pl.String:
                 done[name] = as_text(column) if name in self.text else column
                 continue
@@ -326,7 +327,11 @@ def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> 
         >>> may_be_read(frame, frame.collect_schema(), FieldReader())
         ['at']
     """
-    places = {name: place for place, (name, dtype) in enumerate(schema.items()) if may_be_dates(name, dtype)}
+    places = {
+        name: place
+        for place, (name, dtype) in enumerate(schema.items())
+        if may_be_dates(name, dtype) or dtype == pl.Decimal
+    }
     if not (names := [name for name in places if name not in reader.text]):
         return []
     first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()

@@ -18,6 +18,7 @@ from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
 from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds
 from bothways.data.names import joined_columns
+from bothways.data.numbers import without_decimals
 from bothways.data.sequences import encoded
 from bothways.data.tables import Table, filled_down, with_joined
 from bothways.errors import DataError
@@ -59,7 +60,7 @@ def frame_table(
             raise DataError(f"{name}: there are two columns {twice!r}. Rename one.")
         columns = zip(names, frame.columns, strict=True)
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
-    table = Table(name, frame)
+    table = Table(name, pl.DataFrame(map(without_decimals, frame)))
     parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
     keys = joined_columns(order, table.names) or ([] if order is None else [order])
     fields = list(map(table.called, (*fields, *keys)))

@@ -34,7 +34,14 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     An object with a list of `words.LISTS` is a sentence: it becomes a row per word, with the number of the sentence.
     """
     with utf8(path, say) as file:
-        return by_word(f"{path}: {_what(path)}", _parse(path, file.read_bytes()))
+        frame = _parse(path, file.read_bytes())
+    objects = all(isinstance(dtype, pl.Struct) for dtype in frame.dtypes)
+    if frame.height == 1 and (objects or ("data" in frame.columns and {"columns", "schema"} & {*frame.columns})):
+        raise DataError(
+            f"{path}: one object holds all rows, as pandas writes it. Write an object per row: "
+            "frame.to_json(path, orient='records', lines=True), and call the file .jsonl."
+        )
+    return by_word(f"{path}: {_what(path)}", frame)
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import queue
 import re
@@ -13,7 +14,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import polars as pl
@@ -22,9 +23,9 @@ from polars.io.plugins import register_io_source
 from bothways.data import csv_files
 from bothways.data.columns import Columns
 from bothways.data.conll_files import CONLLU, MARK, new_lines
+from bothways.data.opening import BROKEN
 from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
 from bothways.data.streams import Chunk, stream_sequences
-from bothways.data.tables import explained, opened
 from bothways.data.words import SENTENCE, Pieces, word_column
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
@@ -267,3 +268,18 @@ def _write_parquet(frame: pl.LazyFrame, path: Path) -> None:
         # Polars tells of a full disk in words.
         code = re.search(r"\(os error (\d+)\)", str(error))
         raise error if code is None else OSError(int(code[1]), os.strerror(int(code[1]))) from None
+
+
+def opened(path: Path, temporary: Path) -> BinaryIO:
+    """The file to write in the place of `path`, compressed if its name says so."""
+    return cast("BinaryIO", gzip.open(temporary, "wb", 6) if ending(path).endswith(".gz") else temporary.open("wb"))
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say which file cannot hold a table: a DataError instead of what Polars raises."""
+    try:
+        yield
+    except BROKEN as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"{path}: this file cannot hold the table ({reason}). Use .parquet.") from None

@@ -52,9 +52,10 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[N
         (array([ 0,  1, -1]), ['worm', 'no'])
     """
     values = label_values(table, name)
-    if classes and isinstance(classes[0], str) and values.dtype == pl.Int64:
-        values = values.cast(pl.String)
     known = pl.Series(list(classes)) if classes else values.clear()
+    if {known.dtype, values.dtype} == {pl.String(), pl.Int64()}:
+        typed = values.cast(known.dtype, strict=False)
+        values = typed if typed.cast(values.dtype).eq_missing(values).all() else values
     alike = known if known.dtype == values.dtype else values.clear()
     found = values.drop_nulls().unique().sort()
     others = found.filter(~found.is_in(alike.implode()))

@@ -17,6 +17,7 @@ VARIABLE, VALUE = "variable", "value"
 
 MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 NUMBER = "'([0-9]+)$'"  # the pattern that takes the number of a step from its name
+DATE = r"\d{4}([-/.])\d\d?(\1\d\d?)?( 00:00:00)?|\d\d?([/.])\d\d?\4(\d{4}|\d\d)"  # the name of a column that is one
 
 
 def numbered_columns(names: Sequence[str]) -> list[str]:
@@ -35,15 +36,20 @@ def numbered_columns(names: Sequence[str]) -> list[str]:
 
 def wide_notice(table: Table, features: Sequence[str]) -> str:
     """What is said where most features are numbered, as if each row held a whole sequence; "" for others."""
-    if not (steps := numbered_columns(features)):
+    steps, dates = numbered_columns(features), [name for name in features if re.fullmatch(DATE, name)]
+    what, step = "numbered", "step"
+    polars = f".with_columns(pl.col('step').str.extract({NUMBER}).cast(pl.Int64))"
+    pandas = f".assign(step=lambda frame: frame['step'].str.extract({NUMBER}, expand=False).astype(int))"
+    if not steps and len(dates) >= max(MANY_STEPS, len(features) / 2):
+        steps, what, step, polars, pandas = dates, "dates", "date", "", ""
+    if not steps:
         return ""
     keep = ["sequence_id", *(name for name in table.names if name not in steps)]
     return (
-        f"The columns {steps[0]!r} to {steps[-1]!r} are numbered. If they are the steps of one sequence per row, write "
+        f"The columns {steps[0]!r} to {steps[-1]!r} are {what}. If they are the steps of one sequence per row, write "
         "them one below the other, with a column that tells sequences apart (Polars: frame.with_row_index("
-        f"'sequence_id').unpivot(index={keep}, variable_name='step').with_columns(pl.col('step').str.extract({NUMBER})"
-        f".cast(pl.Int64)); pandas: frame.reset_index(names='sequence_id').melt({keep}, var_name='step').assign(step="
-        f"lambda frame: frame['step'].str.extract({NUMBER}, expand=False).astype(int)))."
+        f"'sequence_id').unpivot(index={keep}, variable_name={step!r}){polars}; "
+        f"pandas: frame.reset_index(names='sequence_id').melt({keep}, var_name={step!r}){pandas})."
     )
 
 

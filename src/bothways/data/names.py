@@ -103,6 +103,8 @@ IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "
 PLACES = ("idx", "index", "ix")
 """Last words in names of numbers: of things, as in `sentence_idx`, or of places among them, as in `row_index`."""
 
+FILE = "file"  # in the joined names of sequences, the file that a row is of, where no column is called so
+
 
 def names_sequences(name: str) -> int:
     """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0.

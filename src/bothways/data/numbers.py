@@ -51,6 +51,19 @@ def plain(text: pl.Series) -> pl.Series:
     return numbers.clear(len(numbers)) if long else numbers
 
 
+def without_decimals(column: pl.Series) -> pl.Series:
+    """The column; one of type Decimal, as databases write numbers, as whole numbers or floats, where these hold all.
+
+    Example:
+        >>> without_decimals(pl.Series(["7", "8"]).cast(pl.Decimal(38, 0))).to_list()
+        [7, 8]
+    """
+    if not isinstance(column.dtype, pl.Decimal):
+        return column
+    numbers = column.cast(pl.Float64 if column.dtype.scale else pl.Int64, strict=False)
+    return numbers if numbers.null_count() == column.null_count() else column
+
+
 def are_whole(numbers: pl.Series) -> bool:
     """Whether all that are there are whole numbers, and none too large for its last digit.
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.clocks import ROW_NUMBERS, clock_columns
+from bothways.data.clocks import ROW_NUMBERS, clock_columns, names_by_file
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
-from bothways.data.names import names_sequences
+from bothways.data.names import FILE, names_sequences
 from bothways.data.numbers import outlying_nines
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequence_columns import CUTS, glued_by
@@ -85,7 +85,7 @@ def read_and_split(
     def read(text: Sequence[str], sequence: str | None, order: str | None) -> Table:
         if isinstance(source, Table):
             return source
-        return read_table(source, text, reading, AS_SHOWN, sequence, order, asked.numeric)
+        return read_table(source, text, reading, AS_SHOWN, sequence, order, asked.numeric, asked.drop)
 
     table = read(asked.categorical, asked.sequence, asked.order)
     columns = choose_columns(table, **vars(asked))
@@ -94,10 +94,14 @@ def read_and_split(
         # What is learned from stays as it is, as new tables have it.
         table = read(asked.categorical, columns.sequence or NONE, order)
         columns = choose_columns(table, **vars(asked))
-    label = [columns.label] if changed(table.readings.get(columns.label, "")) else []
+    as_numbers = table.readings.get(columns.label, "")
+    label = [columns.label] if changed(as_numbers) else []
     if (columns.categories or label) and table.word is None:
         # Codes such as 007 were read as numbers.
         table = read([*columns.categories, *label], columns.sequence or NONE, order)
+        if label and columns.label not in table.readings:
+            *others, own = sorted(columns.guesses, key=lambda guess: guess.name in label)
+            columns = replace(columns, guesses=(replace(own, why=own.why.removesuffix(f"; {as_numbers}")), *others))
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
     names = long_columns(table, columns)
@@ -143,7 +147,16 @@ def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
     """What the user should be told of how the table lays its sequences out."""
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
-        yield f"No column tells sequences apart, so each of the {len(table.files)} files is one."
+        filled = sum(rows > 0 for _, rows in table.files)
+        yield f"No column tells sequences apart, so each of the {filled} files is one."
+    files, names = table.names_of_sequences(None), table.names_of_sequences(columns.sequence)
+    if columns.sequence is not None and files is not None and names is not None and not parts_are_files:
+        several = pl.DataFrame({"name": names, "file": files}).n_unique() > names.n_unique()
+        if several and names_by_file(table, columns.sequence, [columns.order] if columns.order else []) is None:
+            yield Remark(
+                f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "
+                f"its own: {option('sequence', f'{FILE},{columns.sequence}')}."
+            )
     joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
     if joined and columns.split is None and columns.group is None:
         yield Remark(

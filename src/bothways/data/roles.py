@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 import polars as pl
 
-from bothways.data.clocks import HEAD, ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
+from bothways.data.clocks import (
+    HEAD,
+    ROW_NUMBERS,
+    clock_columns,
+    guess_order,
+    guess_parts,
+    moment_columns,
+    names_by_file,
+)
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_words, pointed_to
@@ -73,7 +82,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
         why = "; ".join(guess.why for guess in found) or plain
         guesses[name] = Guess(name, "category" if category else "feature", why)
     more = dict(table.readings)
-    if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence")):
+    if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence"), roles.get("order")):
         per = "sequence"
         why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
         more[label] = "; ".join([why, *filter(None, [more.get(label)])])
@@ -170,9 +179,10 @@ def _guessed(
     return roles, guesses
 
 
-def _one_label_each(table: Table, label: str, sequence: str | None) -> bool:
+def _one_label_each(table: Table, label: str, sequence: str | None, order: str | None) -> bool:
     """Whether there are several sequences, most of more than one step, and no label changes within any."""
-    names = table.names_of_sequences(sequence)
+    names = None if order is None else names_by_file(table, sequence, [order])
+    names = table.names_of_sequences(sequence) if names is None else names
     if names is None:
         return False
     frame = pl.DataFrame({"label": table.column(label), "sequence": names})
@@ -325,4 +335,4 @@ def _kind(table: Table, name: str, missing: bool = False) -> str:
         return "numbers"
     if dtype.is_temporal():
         return "a date or time"
-    return "text" if isinstance(dtype, TEXT) else f"of type {dtype}"
+    return "text" if isinstance(dtype, TEXT) else f"of type {shorten(str(dtype), 60, placeholder=' ...')}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import NamedTuple, cast
 
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day, two_columns
+from bothways.data.clocks import FEW_STEPS, HEAD, names_by_file, time_of_day, two_columns
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.hints import TEXT
@@ -76,9 +77,13 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         return sequences, _tie_notices(table, columns, keys.ties(sequences))
     sequences = keys.sorted()
     ties = keys.ties(sequences)
-    if ties and (by_part := _named_by_part(table, keys, columns)) is not None:
-        sequences, ties = keys._replace(names=by_part).sorted(), 0
-        again = f"Names in {columns.sequence!r} come again in other parts of {columns.split!r}"
+    anew, where = names_by_file(table, columns.sequence, [str(columns.order)]) if ties else None, "files"
+    if ties and anew is None:
+        anew, where = _named_by_part(table, keys, columns), f"parts of {columns.split!r}"
+    if anew is not None:
+        keys = keys._replace(names=anew)
+        sequences, ties = keys.sorted(), 0
+        again = f"Names in {columns.sequence!r} come again in other {where}"
         notices = [f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences."]
     if ties and keys.newest_first():
         sequences = keys.sorted(newest_first=True)
@@ -88,6 +93,12 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         stand = f"{displaced:,} of {len(table):,} stand after a later one"
         said = f"{table.source}: the rows are not in the order of {columns.order!r} ({stand}); they are sorted."
         notices = [Remark(said), *notices]
+        if (moment := keys.set_back()) is not None:
+            notices += [
+                f"Careful: {table.source}: the times in {columns.order!r} go back within an hour after {moment}, as "
+                "local time does where summer ends; sorted, rows of two hours are mixed. Write times in UTC or with "
+                f"their offset, or keep the rows as they stand ({option('order', 'none')})."
+            ]
     return sequences, notices
 
 
@@ -136,6 +147,19 @@ class _Keys(NamedTuple):
         sequences = bare.standing() or bare.sorted()
         places = cast("pl.Series", self.places).gather(sequences.table_rows)
         return bool(((places[1:] <= places[:-1]).to_numpy() | (sequences.positions[1:] == 0)).all())
+
+    def set_back(self) -> datetime | None:
+        """The last time before local time goes back, as where summer ends: at night, once a year; None if not."""
+        if self.places is None or not isinstance(dtype := self.places.dtype, pl.Datetime) or dtype.time_zone:
+            return None
+        bare = self._replace(places=None)
+        rows = bare.standing() or bare.sorted()
+        places = self.places.gather(rows.table_rows)
+        back = pl.Series(rows.positions[1:] > 0) & (places[1:] < places[:-1])
+        last, then = places[:-1].filter(back), places[1:].filter(back)
+        night = last.dt.hour().is_in([0, 1, 2]) & last.dt.month().is_in([3, 4, 10, 11])
+        once = last.dt.date().n_unique() == last.dt.year().n_unique() and night.all()
+        return cast("datetime", last.min()) if once and (last - then < timedelta(hours=1)).all() else None
 
     def _begins(self, names: pl.Series | None) -> Bools:
         """Which rows have another name than the row before."""

@@ -158,7 +158,7 @@ class _Reader:
             for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
                 word = word_column(batch.columns, self.files.format.words)
                 batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
-                bare = Table(self.files.name, batch)
+                bare = Table(name, batch)
                 joined = with_joined(bare, self.columns.sequence, self.columns.order, typed=False).frame()
                 self.renamed |= dict.fromkeys(set(joined.columns).difference(batch.columns), "")
                 batch = joined

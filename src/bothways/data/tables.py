@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 import polars as pl
@@ -18,10 +15,10 @@ import polars as pl
 from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
 from bothways.data.hints import TEXT, suggestion, unused
 from bothways.data.moments import moments
-from bothways.data.names import joined_columns, names_sequences
+from bothways.data.names import FILE, joined_columns, names_sequences
 from bothways.data.numbers import as_values
-from bothways.data.opening import BROKEN, intact, readable
-from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
+from bothways.data.opening import intact, readable
+from bothways.data.sources import Files, Source, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError, option
 from bothways.settings import Reading
@@ -186,6 +183,7 @@ def read_table(
     sequence: str | None = None,
     order: str | None = None,
     numbers: Collection[str] = (),
+    drop: Collection[str] = (),
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
@@ -196,10 +194,11 @@ def read_table(
     Columns of `text` are text even where every field looks like a number; those of `numbers` are numbers, so that text
     after these is a unit, and times of day are durations. `reading` says how fields are read that can be read in two
     ways; where nothing shows it, `learned` decides, how the table of a model was read. `sequence` is the column of
-    `filled_down`, and `order` sorts the steps; each may be several columns with commas, see `with_joined`.
+    `filled_down`, and `order` sorts the steps; each may be several columns with commas, see `with_joined`. Columns of
+    `drop` may be missing in some files.
     """
     files = find_files(source)
-    table = read_files(files, text, reading, learned, sequence, order, numbers)[1]
+    table = read_files(files, text, reading, learned, sequence, order, numbers, drop)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
@@ -215,6 +214,7 @@ def read_files(
     sequence: str | None = None,
     order: str | None = None,
     numbers: Collection[str] = (),
+    drop: Collection[str] = (),
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
     frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), [*files.notices], 0
@@ -224,7 +224,7 @@ def read_files(
         if isinstance(frame, pl.DataFrame):
             frame, last = numbered_on(frame, files.format.words, last)
         frames.append((str(path), frame))
-    values, counts = _joined(frames)
+    values, counts = _joined(frames, drop)
     table = Table(files.name, values, counts, notices=tuple(notices))
     if not table.names or len(table) == 0:
         raise DataError(f"{table.source}: this table has no rows.")
@@ -284,6 +284,10 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
     values, joined = table.values, dict(table.joined)
     if parts := joined_columns(sequence, table.names):
         joined[str(sequence)] = parts
+        if FILE in parts and FILE not in table.names:
+            files = table.names_of_sequences(None)
+            values = values.with_columns(pl.lit(table.source if files is None else files).alias(FILE))
+            table = replace(table, values=values)
         table.require(*parts)
         texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
@@ -310,21 +314,6 @@ def stands_first(column: pl.Series) -> bool:
     return some and whole and column[0] is not None and ids.n_unique() == len(ids)
 
 
-def opened(path: Path, temporary: Path) -> BinaryIO:
-    """The file to write in the place of `path`, compressed if its name says so."""
-    return cast("BinaryIO", gzip.open(temporary, "wb", 6) if ending(path).endswith(".gz") else temporary.open("wb"))
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Say which file cannot hold a table: a DataError instead of what Polars raises."""
-    try:
-        yield
-    except BROKEN as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{path}: this file cannot hold the table ({reason}). Use .parquet.") from None
-
-
 def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.LazyFrame:
     """The rows of the file `name`, its columns in the order of `schema`, those of the file `first`.
 
@@ -339,6 +328,7 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
             raise DataError(
                 f"{where}: there is no column {missing!r}, which {other} has. The files of a table have the same "
                 f"columns; files without labels are for `bothways predict`{join}. "
+                f"For training {option('drop', missing)} leaves the column out. "
                 f"{suggestion(missing, lacks)}"
             )
     for column, dtype in own.items():
@@ -353,12 +343,15 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
 
 
 def _joined(
-    frames: list[tuple[str, pl.DataFrame | pl.LazyFrame]],
+    frames: list[tuple[str, pl.DataFrame | pl.LazyFrame]], drop: Collection[str]
 ) -> tuple[pl.DataFrame | pl.LazyFrame, tuple[tuple[str, int], ...]]:
     """The rows of all files one after the other, and how many each has if there are several."""
     first, frame = frames[0]
     if len(frames) == 1:
         return frame, ()
+    some = {column for _, each in frames for column in each.collect_schema()}.intersection(drop)
+    empty = [[pl.lit(None).alias(column) for column in some.difference(each.collect_schema())] for _, each in frames]
+    frames = [(name, each.with_columns(lacks)) for (name, each), lacks in zip(frames, empty, strict=True)]
     schemas = [dict(each.collect_schema()) for _, each in frames]
     schema = pl.Schema(schemas[0])
     for column in schema:  # what is empty in the first file has the type that it has in a later one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -252,6 +253,8 @@ def checked_labels(name: str, array: Array, missing: Any) -> tuple[Array, Bools]
     labels = array[present]
     if array.dtype == object:
         types = set(map(type, labels))
+        if types == {Decimal}:  # as databases write numbers
+            labels, types = labels.astype(np.float64), {float}
         kinds = {np.dtype(kind).kind for kind in types}
         if len(kinds) > 1 or "O" in kinds:
             names = ", ".join(sorted(kind.__name__ for kind in types))
