@@ -77,10 +77,11 @@ def events_of(sequences: list[np.ndarray], seed: int = 2) -> Iterator[tuple[str,
         places[k] += 1
 
 
-def table_model(gaps: str, least: float = 0.1, **more: Any) -> Model:
+def table_model(gaps: str, least: float = 0.1, clock: tuple[str, ...] = (), **more: Any) -> Model:
     random = np.random.default_rng(0)
     numbers = (Number("bytes", fill=3.5, flagged=True), Number("on"), Number("load", fill=0.25))
-    encoding = Encoding(numbers, (Category("proto", ("tcp", None, "80")), Category("flag", ("true",))), gaps)
+    kinds = Category("proto", ("tcp", None, "80")), Category("flag", ("true",))
+    encoding = Encoding(numbers, kinds, gaps, clock=clock)
     columns = Columns(
         label="attack",
         features=("bytes", "on", "load", "proto", "flag"),

@@ -18,6 +18,7 @@ import bothways
 from bothways import jobs
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns, Table, read_sequences, read_table
+from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
 from bothways.errors import InputError
@@ -157,9 +158,10 @@ def test_an_average(tmp_path: Path) -> None:
     check_random(Model(members, ("a", "b", "c"), temperature=0.8), tmp_path / "some.onnx")
 
 
-def of_a_table(gaps: str = "times", per: str = "step") -> Model:
+def of_a_table(gaps: str = "times", per: str = "step", clock: tuple[str, ...] = ()) -> Model:
     numbers = (Number("size", 2.5, flagged=True), Number("rate", None), Number("port", 0.5))
-    encoding = Encoding(numbers, (Category("kind", ("tcp", None, "7")), Category("host", ("Åse", "b"))), gaps)
+    kinds = Category("kind", ("tcp", None, "7")), Category("host", ("Åse", "b"))
+    encoding = Encoding(numbers, kinds, gaps, clock=clock)
     columns = Columns(
         "attack",
         ("size", "rate", "port", "kind", "host"),
@@ -180,7 +182,7 @@ def padded(model: Model, frame: pl.DataFrame, sequences: Sequences) -> dict[str,
     assert columns is not None
     known = np.arange(sequences.lengths.max()) < sequences.lengths[:, None]
     inputs: dict[str, Array] = {"lengths": sequences.lengths}
-    for name in (*columns.features, *([columns.order] if columns.fitted.gaps and columns.order else [])):
+    for name in (*columns.features, *([columns.order] if columns.fitted.order and columns.order else [])):
         column = frame[name]
         other: Any = -3.0
         if name == columns.order:
@@ -194,11 +196,13 @@ def padded(model: Model, frame: pl.DataFrame, sequences: Sequences) -> dict[str,
     return inputs
 
 
-@pytest.mark.parametrize("gaps", ["", "times", "numbers"])
+@pytest.mark.parametrize(
+    ("gaps", "clock"), [("", ()), ("times", ()), ("numbers", ()), ("", CLOCK), ("times", CLOCK[1:]), ("times", CLOCK)]
+)
 @pytest.mark.parametrize("per", ["step", "sequence"])
-def test_raw_columns(gaps: str, per: str, tmp_path: Path) -> None:
-    """Missing, infinite and unknown values, gaps, and text of any kind."""
-    model, random = of_a_table(gaps, per), np.random.default_rng(0)
+def test_raw_columns(gaps: str, clock: tuple[str, ...], per: str, tmp_path: Path) -> None:
+    """Missing, infinite and unknown values, gaps, times of day and weekdays, and text of any kind."""
+    model, random = of_a_table(gaps, per, clock), np.random.default_rng(0)
     lengths = [9, 1, 4, 8]
     at = pl.Series(random.uniform(0, 1e5, sum(lengths)) + 1.7e9)
     some = random.normal(size=(3, sum(lengths))).astype(np.float32)
@@ -210,7 +214,7 @@ def test_raw_columns(gaps: str, per: str, tmp_path: Path) -> None:
             **dict(zip(("size", "rate", "port"), some, strict=True)),
             "kind": random.choice(np.array(["tcp", "udp", None, "7", "7.0"]), sum(lengths)).tolist(),
             "host": random.choice(np.array(["Åse", "b", "c", None]), sum(lengths)).tolist(),
-            "at": pl.from_epoch((at * 1e6).cast(pl.Int64), time_unit="us") if gaps == "times" else at,
+            "at": pl.from_epoch((at * 1e6).cast(pl.Int64), time_unit="us") if gaps == "times" or clock else at,
         }
     )
     assert model.columns is not None

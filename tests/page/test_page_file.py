@@ -17,6 +17,7 @@ import pytest
 from bothways import jobs, store
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns, read_sequences
+from bothways.data.calendar import CLOCK
 from bothways.data.columns import NAMED, TOLD, Guess
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.tables import Table
@@ -43,13 +44,14 @@ def model(
     classes: tuple[Any, ...] = ("calm", "odd", "worm"),
     gaps: str = "times",
     categories: tuple[Category, ...] = CATEGORIES,
+    clock: tuple[str, ...] = (),
     **how: Any,
 ) -> Model:
     """A model of a table with numbers, categories, times and gaps among them."""
     first = members[0]
     assert isinstance(first, Member)
     names = ("size", "rate", "kind", "host")
-    encoding = Encoding(NUMBERS, categories, gaps)
+    encoding = Encoding(NUMBERS, categories, gaps, clock=clock)
     columns = Columns(
         "label", names, "flow", "at", categories=("kind", "host"), per=first.network.per, encoding=encoding
     )
@@ -100,6 +102,7 @@ NETWORKS: dict[str, Callable[[], Model]] = {
     "forward, late": lambda: model(member(direction="forward", lookahead=3, levels="both", changes=1)),
     "convolution": lambda: model(member(conv_window=5, conv_stride=2)),
     "standard": lambda: model(member(encoding="standard", merge_mode="sum"), gaps="times"),
+    "clock": lambda: model(member(), clock=CLOCK),
     "balance": lambda: model(member(), class_counts={"calm": 900, "odd": 30, "worm": 7}, balance=0.5),
     "crf": lambda: model(member(head="crf"), temperature=0.7),
     "tags": lambda: model(member(), classes=TAGS, threshold=0.4),
@@ -118,7 +121,7 @@ NETWORKS: dict[str, Callable[[], Model]] = {
 }
 
 
-COMMON = {"gru, two layers", "crf", "pools", "forest", "average"}
+COMMON = {"gru, two layers", "clock", "crf", "pools", "forest", "average"}
 
 
 @pytest.mark.every_case

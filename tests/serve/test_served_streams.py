@@ -13,14 +13,15 @@ import pytest
 
 from bothways import store
 from bothways.data import Columns, Encoding
+from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Number
 from serving import TABLE, Running, model_of, saved
 
-GAPS = Columns("kind", ("x",), "flow", "at", encoding=Encoding((Number("x", 0.5),), gaps="times"))
+GAPS = Columns("kind", ("x",), "flow", "at", encoding=Encoding((Number("x", 0.5),), (), "times", clock=CLOCK))
 MODELS = {
     "flows": model_of(),
     "table": model_of(2, columns=TABLE),
-    "gaps": model_of(2, columns=GAPS),
+    "gaps": model_of(4, columns=GAPS),
     "traces": model_of(2, per="sequence"),
 }
 X = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)

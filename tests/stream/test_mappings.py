@@ -13,15 +13,18 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
+from bothways.data.calendar import CLOCK
 from bothways.errors import DataError
 from bothways.runtime import Model
 from bothways.settings import Reading
 from stream_cases import table_model, table_rows
 
 
-@pytest.mark.parametrize("gaps", ["", "numbers", "times"])
-def test_mappings_give_what_a_data_frame_gives(gaps: str) -> None:
-    model, rows = table_model(gaps), table_rows(gaps == "times")
+@pytest.mark.parametrize(
+    ("gaps", "clock"), [("", ()), ("numbers", ()), ("times", ()), ("", CLOCK[:1]), ("times", CLOCK)]
+)
+def test_mappings_give_what_a_data_frame_gives(gaps: str, clock: tuple[str, ...]) -> None:
+    model, rows = table_model(gaps, clock=clock), table_rows(gaps == "times" or bool(clock))
     stream = model.stream(lookahead=1000)
     frame = pl.DataFrame(rows, infer_schema_length=None)
     with pytest.warns(UserWarning, match="never saw"):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bothways.data.calendar import CLOCK, clock_of, seconds_of
 from bothways.data.fields import as_text
 from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
@@ -71,6 +72,7 @@ class Encoding:
     Attributes:
         gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
             order column, 0 at the first step of a sequence; "" if not.
+        clock: the parts of `bothways.data.calendar.CLOCK` that are features.
         vectors: those of the words of one of the categories, each number of which is a feature; None if there are none.
     """
 
@@ -78,6 +80,7 @@ class Encoding:
     categories: tuple[Category, ...] = ()
     gaps: str = ""
     vectors: Vectors | None = None
+    clock: tuple[str, ...] = ()
 
     @property
     def _features(self) -> Iterator[tuple[str, str]]:
@@ -86,7 +89,19 @@ class Encoding:
         yield from ((number.name, f"{number.name} is missing") for number in self.numbers if number.flagged)
         yield from ((self.vectors.column, name) for name in self.vectors.names) if self.vectors else ()
         yield from [("gap to the previous step", "gap")] if self.gaps else ()
+        yield from ((part, part) for part in self.clock)
         yield from ((each.name, f"{each.name}, {each.view}" if each.view else each.name) for each in self.categories)
+
+    @property
+    def order(self) -> str:
+        """What the order column must be, "times" or "numbers", since features are made of it; "" if none is."""
+        return "times" if self.clock else self.gaps
+
+    @property
+    def of_order(self) -> slice:
+        """The places of the features that are made of the order column: the gap, then the parts of the clock."""
+        end = len(self.names) - len(self.categories)
+        return slice(end - bool(self.gaps) - len(self.clock), end)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,10 +172,13 @@ class Encoding:
         for at, of_category in enumerate(itertools.chain.from_iterable(codes), first):
             values[:, at] = of_category
         if self.vectors is not None:
-            end = first - bool(self.gaps)
+            end = self.of_order.start
             values[:, end - self.vectors.size : end] = self.vectors.of(as_text(inputs.get_column(self.vectors.column)))
-        gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
-        self._complete(values, gaps, tally)
+        if self.order:
+            places = table.column(str(order)).gather(rows)
+            gaps = [gaps_of(places, sequences.offsets)[:, None]] if self.gaps else []
+            values[:, self.of_order] = np.hstack([*gaps, clock_of(seconds_of(places), self.clock)])
+        self._complete(values, tally)
         return values
 
     def encode_arrays(self, sequences: Sequences, tally: Tally | None = None) -> Sequences:
@@ -185,11 +203,11 @@ class Encoding:
             unknown, counts = np.unique(codes[(values[:, at] == 0) & (codes > 0)], return_counts=True)
             if len(unknown):
                 tally.count_unknown(category.name, dict(zip(map(str, unknown), counts.tolist(), strict=True)))
-        self._complete(values, None, tally)
+        self._complete(values, tally)
         return replace(sequences, values=values)
 
-    def _complete(self, values: Array, gaps: Array | None, tally: Tally) -> None:
-        """Fill missing numbers, and put flags and gaps behind them."""
+    def _complete(self, values: Array, tally: Tally) -> None:
+        """Fill missing numbers, and put flags behind them."""
         flag = len(self.numbers)
         levels = values[:, :flag]
         for at, number in enumerate(self.numbers):
@@ -201,8 +219,6 @@ class Encoding:
             if number.flagged:
                 values[:, flag] = missing
                 flag += 1
-        if gaps is not None:
-            values[:, -len(self.categories) - 1] = gaps
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values, without the words and numbers of vectors."""
@@ -218,6 +234,7 @@ class Encoding:
                 tuple(Category(each["name"], tuple(each["values"]), each["view"]) for each in data["categories"]),
                 data["gaps"],
                 Vectors.from_json(data["vectors"], arrays) if arrays or data["vectors"] is not None else None,
+                tuple(data.get("clock", ())),  # files of some days before know none
             )
             names = encoding.read
             if not (
@@ -233,6 +250,8 @@ class Encoding:
                 )
                 and len({(each.name, each.view) for each in encoding.categories}) == len(encoding.categories)
                 and encoding.gaps in ("", "times", "numbers")
+                and encoding.clock in [tuple(part for part in CLOCK if part in encoding.clock)]
+                and not (encoding.clock and encoding.gaps == "numbers")
                 and (encoding.vectors is None or encoding.vectors.column in encoding.texts)
             ):
                 raise ValueError

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bothways.data.calendar import helpful_parts
 from bothways.data.clocks import time_of_day
 from bothways.data.columns import Columns
-from bothways.data.encoding import Category, Encoding, Number, float_column, gaps_of
+from bothways.data.encoding import Category, Encoding, Number, Tally, float_column, gaps_of
 from bothways.data.fields import as_text
 from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
@@ -81,6 +82,12 @@ def fit_encoding(
     if not numbers and not kinds:
         raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
     encoding = Encoding(tuple(numbers), tuple(kinds), gaps)
+    if order is not None:
+        single = encoding.encode(table, order, train, Tally())
+        if clock := helpful_parts(single, table.column(order).gather(rows), train):
+            encoding = replace(encoding, clock=clock)
+            are = "are features, since they make" if len(clock) > 1 else "is a feature, since it makes"
+            notices.append(f"The {' and the '.join(clock)} of {order!r} {are} labels of other days likelier.")
     if vectors is not None:
         if (words := encoding.words()) is None:
             raise DataError(f"{table.source}: no column holds words, which {option('vectors', vectors.name)} is for.")

@@ -117,10 +117,10 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     if columns.order is not None:
         _check_order(table, columns.order)
         dtype = table.schema[columns.order]
-        if encoding is not None and encoding.gaps and (encoding.gaps == "times") != dtype.is_temporal():
+        if encoding is not None and encoding.order and (encoding.order == "times") != dtype.is_temporal():
             raise DataError(
                 f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
-                f"{encoding.gaps}."
+                f"{encoding.order}."
             )
 
 

@@ -91,14 +91,18 @@ def inputs(graph: Graph, model: Model) -> Inputs:
     words = "Text; whole numbers without a point; the empty text where it is missing."
     texts = {name: graph.input(name, str, BATCH_TIME, words) for name in encoding.texts}
     order = None
-    if encoding.gaps:
-        unit = "seconds" if encoding.gaps == "times" else "the unit of training"
+    if encoding.order:
+        unit = "seconds" if encoding.order == "times" else "the unit of training"
+        unit += " since 1970 or whole weeks after" * bool(encoding.clock)
         order = graph.input(str(columns.order), np.float64, BATCH_TIME, f"Ascending within a sequence, in {unit}.")
     lengths, steps = _steps(graph, (*numbers_of, *texts.values())[0])
     raw = graph("Concat", *(graph.unsqueeze(each, 2) for each in numbers_of), axis=2) if numbers_of else None
-    gaps = None if order is None else _gaps(graph, order, steps)
+    made = [] if order is None else [_clock(graph, order, part) for part in encoding.clock]
+    if order is not None and encoding.gaps:
+        made.insert(0, _gaps(graph, order, steps))
     codes = [_text_codes(graph, each, texts[each.name]) for each in encoding.categories]
-    return _inputs(graph, encoding.dtype, _complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps)
+    numbers = _complete(graph, encoding, raw, made)
+    return _inputs(graph, encoding.dtype, numbers, _joined(graph, codes), lengths, steps)
 
 
 def _said(fill: float | None) -> str:
@@ -140,7 +144,7 @@ def _of_arrays(graph: Graph, encoding: Encoding, array: Value) -> tuple[Value | 
         found = graph.cast(graph.where(graph("IsNaN", column), -1.0, column), np.int64)
         known = {-1: 0} | {int(str(value)): code for code, value in enumerate(category.values, 1)}
         codes.append(_encoded(graph, found, "keys_int64s", known))
-    return _complete(graph, encoding, raw, None), _joined(graph, codes)
+    return _complete(graph, encoding, raw, []), _joined(graph, codes)
 
 
 def _text_codes(graph: Graph, category: Category, text: Value) -> Value:
@@ -163,8 +167,8 @@ def _joined(graph: Graph, codes: list[Value]) -> Value | None:
     return graph("Concat", *(graph.unsqueeze(each, 2) for each in codes), axis=2) if codes else None
 
 
-def _complete(graph: Graph, encoding: Encoding, raw: Value | None, gaps: Value | None) -> Value | None:
-    """Numbers with what is missing filled, the flags of it, and gaps: `Encoding._complete`."""
+def _complete(graph: Graph, encoding: Encoding, raw: Value | None, of_order: list[Value]) -> Value | None:
+    """Numbers with what is missing filled, the flags of it, and what is made of the order column: `Encoding.encode`."""
     parts = []
     if raw is not None:
         missing = graph("IsNaN", raw - raw)  # of infinite numbers, too
@@ -172,8 +176,7 @@ def _complete(graph: Graph, encoding: Encoding, raw: Value | None, gaps: Value |
         parts.append(graph.where(missing, np.array(fill, encoding.dtype), raw))
         if flagged := [at for at, each in enumerate(encoding.numbers) if each.flagged]:
             parts.append(graph.cast(graph("Gather", missing, flagged, axis=2), encoding.dtype))
-    if gaps is not None:
-        parts.append(graph.cast(gaps, encoding.dtype))
+    parts += [graph.cast(each, encoding.dtype) for each in of_order]
     return graph("Concat", *parts, axis=2) if parts else None
 
 
@@ -182,3 +185,16 @@ def _gaps(graph: Graph, order: Value, steps: Value) -> Value:
     before = graph("Gather", order, graph("Max", steps - np.int64(1), np.int64(0)), axis=1)
     logs = graph("Log", order - before + np.float64(1))
     return graph.unsqueeze(graph.cast(logs, np.float32), 2)
+
+
+def _clock(graph: Graph, seconds: Value, part: str) -> Value:
+    """The time of day in hours, or the weekday: `bothways.data.calendar.clock_of`."""
+    from bothways.data.calendar import DAY, THURSDAY, TIME_OF_DAY
+
+    days = graph("Floor", graph("Div", seconds, np.float64(DAY)))
+    if part == TIME_OF_DAY:
+        found = graph("Div", seconds - graph("Mul", days, np.float64(DAY)), np.float64(3600))
+    else:
+        days = days + np.float64(THURSDAY)
+        found = days - graph("Mul", graph("Floor", graph("Div", days, np.float64(7))), np.float64(7))
+    return graph.unsqueeze(found, 2)

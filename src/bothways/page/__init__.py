@@ -135,7 +135,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         {
             "name": part,
             "part": part_of_time(part),
-            "digits": 0 if place or encoding.gaps == "numbers" else digits_of_date(part),
+            "digits": 0 if place or encoding.order == "numbers" else digits_of_date(part),
             "hours": place > 0 and names_time_of_day(part),
         }
         for place, part in enumerate(parts)
@@ -155,7 +155,8 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
             "order": columns.order,
             "told": told,
             "between": template(parts) if parts else [],
-            "gaps": encoding.gaps,
+            "wanted": encoding.order,
+            "clock": bool(encoding.clock),
             "features": columns.features,
             "reading": asdict(columns.reading),
             "numbers": [

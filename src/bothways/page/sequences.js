@@ -1,5 +1,5 @@
 /* Columns of a table -> sequences, as bothways.data.sequences makes them. */
-const INSTEAD = 'Label such a table with "bothways predict", which reads more.'
+const WEEK = 7 * 24 * 3600e6, INSTEAD = 'Label such a table with "bothways predict", which reads more.'
 /* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
 async function read_sequences(file, model) {
   const {sequence, joined, order, reading} = model
@@ -50,19 +50,19 @@ async function read_sequences(file, model) {
     const total = [...strange.values()].reduce((a, b) => a + b, 0)
     if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
   }
-  const by = order === null ? null : read[order]?.values, wanted = model.gaps || "numbers or times"
+  const by = order === null ? null : read[order]?.values, wanted = model.wanted || "numbers or times"
   if (order !== null && !by) {
-    const times = [...["abc", "cba", "cab"].map(dates), named, time_of_day], row = stray(columns[order], model.gaps === "times" ? times : model.gaps ? [plain] : [plain, ...times])
+    const times = [...["abc", "cba", "cab"].map(dates), named, time_of_day], row = stray(columns[order], model.wanted === "times" ? times : model.wanted ? [plain] : [plain, ...times])
     const stands = row < 0 ? "these are written in several ways" : `here stands ${JSON.stringify(columns[order][row])}`
     throw Error(`${row < 0 ? file.name : place(row)}: the column ${JSON.stringify(order)} must hold ${wanted}; ${stands}. ${INSTEAD}`)
   }
   const kind = order === null || NUMERIC.includes(read[order].way) ? "numbers" : "times"
-  if (model.gaps && kind !== model.gaps) throw Error(`${file.name}: the order column ${JSON.stringify(order)} is of type ${kind}; the model was trained on ${model.gaps}.`)
+  if (model.wanted && kind !== model.wanted) throw Error(`${file.name}: the order column ${JSON.stringify(order)} is of type ${kind}; the model was trained on ${model.wanted}.`)
   /* As text where numbers would make one id of two: of 1.1 and 1.10, or where a number has no such digits. */
   const all_apart = read[sequence]?.values && new Set(read[sequence].values).size === new Set(columns[sequence]).size
   const ids = sequence === null ? null : all_apart ? read[sequence].values : columns[sequence]
   const grouped = group(file, table.rows, ids, by, order, notices)
-  return {...grouped, table, numbers, order: model.gaps === "times" ? since_first(by, grouped) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
+  return {...grouped, table, numbers, order: model.wanted === "times" ? since_first(by, grouped, model.clock) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
 }
 /* Fields as one text; null if one of them is empty. */
 function side_by_side(fields) {
@@ -74,11 +74,11 @@ function moment_text(fields, {told, between}) {
   const texts = fields.map((field, i) => told[i].part ? String(field).padStart(2, "0") : String(field))
   return texts.map((text, i) => between[i] + (i ? text.replace(/^(\d{1,2})\.(\d{2})\.(\d{2})$/, "$1:$2:$3") : text)).join("") + between.at(-1)
 }
-/* In seconds since the first step of a sequence: since 1970 they would be too large for microseconds. */
-function since_first(times, {rows, offsets}) {
+/* In seconds since the first step of a sequence, or whole weeks before it: since 1970 they would be too large for microseconds. */
+function since_first(times, {rows, offsets}, clock) {
   const out = new Float64Array(times.length)
   for (let i = 0; i + 1 < offsets.length; i++) {
-    const first = times[rows[offsets[i]]]
+    const first = times[rows[offsets[i]]] - (clock ? times[rows[offsets[i]]] % WEEK : 0)
     for (let at = offsets[i]; at < offsets[i + 1]; at++) out[rows[at]] = (times[rows[at]] - first) / 1e6
   }
   return out

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,13 +21,13 @@ from bothways.runtime import Model
 from bothways.runtime.inputs import check_categories, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
 from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, Request
+from bothways.stream.events import EPOCH
 
 ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
 QUICK_SECONDS = 0.002  # so long may a computation hold up other requests; what takes longer is done in another thread
 
-EPOCH = datetime(1970, 1, 1)
 
 MOST_VALUES = 1 << 25  # how many probabilities an answer may hold
 
@@ -91,7 +91,7 @@ class Served:
         if columns is None or not columns.label:
             return {}
         types = {name: "BYTES" if name in columns.categories else "FP64" for name in columns.features}
-        return types | ({str(columns.order): "FP64"} if columns.fitted.gaps else {})
+        return types | ({str(columns.order): "FP64"} if columns.fitted.order else {})
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Served:
             from bothways.data.frames import column_sequences  # brings Polars
 
             values = {name: np.concatenate([part.values[name] for part in parts]) for name in self.columns}
-            if columns.fitted.gaps:
+            if columns.fitted.order:
                 _check_order(str(columns.order), values[str(columns.order)], lengths)
             return column_sequences("inputs", columns, values, lengths)
         steps = np.concatenate([part.values for part in parts]) if len(parts) > 1 else parts[0].values
@@ -179,10 +179,10 @@ class Served:
             {name: None if value != value else value for name, value in zip(lists, row, strict=True)}
             for row in zip(*lists.values(), strict=True)
         ]
-        if not columns.fitted.gaps:
+        if not columns.fitted.order:
             return list(range(first, first + count)), rows
         places = lists[str(columns.order)]
-        if columns.fitted.gaps == "numbers":
+        if columns.fitted.order == "numbers":
             return places, rows
         try:
             return [EPOCH + timedelta(seconds=each) for each in places], rows

@@ -6,7 +6,7 @@ import reprlib
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
 
@@ -15,11 +15,12 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.runtime import Model, check_codes, checked_sequences
 from bothways.runtime.inputs import check_categories, is_frame
-from bothways.sequences import Array, Sequences, unmasked
+from bothways.sequences import Array, Numbers, Sequences, unmasked
 
 Step = int | float | datetime
 
 LARGEST = sys.float_info.max
+EPOCH = datetime(1970, 1, 1)
 
 
 class Time(datetime):
@@ -40,8 +41,7 @@ class EventReader:
 
     Attributes:
         dtype: of the values: that of tables, or of arrays in double precision.
-        gap: the place of the gap to the step before among the values, which is 0 as long as that is not known; None if
-            the network does not read it.
+        of_order: the places of the values that `complete` makes of steps; they are 0 before.
         tally: what of the values was filled or not known.
         kind: that of the steps which were taken, as `kind_of` says; "" as long as there are none.
     """
@@ -50,14 +50,13 @@ class EventReader:
         self._network, self._columns = model.network, model.columns
         self._table = model.columns is not None and bool(model.columns.label)
         self.dtype = model.columns.fitted.dtype if model.columns is not None and self._table else np.dtype(np.float64)
-        self.gap, self.tally, self.kind, self._gaps = None, None, "", ""
+        self.of_order, self.tally, self.kind, self._wanted = slice(0, 0), None, "", ""
+        self._clock: tuple[str, ...] = ()
         if model.columns is not None:
             from bothways.data import Tally  # brings Polars, of which a model of arrays has no use
 
             self.tally, encoding = Tally(), model.columns.fitted
-            if encoding.gaps:
-                self.gap = len(encoding.names) - len(encoding.categories) - 1
-                self._gaps = encoding.gaps
+            self.of_order, self._clock, self._wanted = encoding.of_order, encoding.clock, encoding.order
 
     def values(self, values: Any) -> Array:
         """The values of events as `(events, network.features)`."""
@@ -87,11 +86,22 @@ class EventReader:
             rows = frame_table("events", rows, None).frame().to_dicts()
         assert self._columns is not None
         assert self.tally is not None
-        encoding = replace(self._columns.fitted, gaps="")
+        encoding = replace(self._columns.fitted, gaps="", clock=())
         together = Sequences(np.empty((len(rows), 0), np.float32), np.array([len(rows)]), rows=np.arange(len(rows)))
         table = rows_table("events", rows, encoding, self._columns.reading)
         read = encoding.encode(table, None, together, self.tally)
-        return read if self.gap is None else np.insert(read, self.gap, 0, axis=1)
+        made = self.of_order.stop - self.of_order.start
+        return np.insert(read, [self.of_order.start] * made, 0, axis=1) if made else read
+
+    def complete(self, values: Array, steps: Array, known: Numbers, before: Array) -> None:
+        """Put the gap to the step before, where one is `known`, and the parts of the clock into values of events."""
+        first, end = self.of_order.start, self.of_order.stop
+        if end - first > len(self._clock):
+            values[known, first] = gaps(steps[known], before)
+        if self._clock:
+            from bothways.data.calendar import clock_of
+
+            values[:, end - len(self._clock) : end] = clock_of(_seconds(steps), self._clock)
 
     def steps(self, steps: Iterable[Any]) -> tuple[list[Step], str]:
         """Steps, and their kind, which is that of all steps of a stream once it is `kind`."""
@@ -101,11 +111,11 @@ class EventReader:
         if not set(map(type, given)) <= {int, float}:
             given = list(map(_plain, given))
         kind = self.kind or (kind_of(given[0]) if given else "")
-        if kind == "numbers" and kind.startswith(self._gaps) and _are_numbers(given):
+        if kind == "numbers" and kind.startswith(self._wanted) and _are_numbers(given):
             return given, kind
         for step in given:
-            if (found := kind_of(step)) != kind or not found.startswith(self._gaps) or not found:
-                wanted = self.kind or self._gaps or kind or "numbers, or times"
+            if (found := kind_of(step)) != kind or not found.startswith(self._wanted) or not found:
+                wanted = self.kind or self._wanted or kind or "numbers, or times"
                 finite = "" if wanted.startswith("times") else "finite "
                 raise InputError(f"A step is {shown(step)}; the steps of this stream must be {finite}{wanted}.")
         return given, kind
@@ -117,6 +127,13 @@ def gaps(steps: Array, before: Array) -> Array:
     if len(found) and isinstance(found[0], timedelta):
         found = np.array([each // timedelta(microseconds=1) * 1000 / 1e9 for each in found])
     return np.log1p(found.astype(np.float64))
+
+
+def _seconds(times: Array) -> Array:
+    """Seconds since 1970."""
+    epochs = (EPOCH.replace(tzinfo=each.tzinfo and UTC) for each in times)
+    found = [(each - epoch) / timedelta(seconds=1) for each, epoch in zip(times, epochs, strict=True)]
+    return np.array(found, np.float64)
 
 
 def kind_of(step: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from bothways.runtime import Model
 from bothways.runtime.forward import groups
 from bothways.sequences import Array, Floats, Numbers
-from bothways.stream.events import Step, gaps
+from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
 from bothways.stream.windows import Windows, reach_of
 
@@ -22,8 +22,8 @@ from bothways.stream.windows import Windows, reach_of
 class Order:
     """In which order the events of a stream are taken; those that were late or came twice are `dropped`."""
 
-    def __init__(self, keys: Keys, reorder: int, gap: int | None) -> None:
-        self._keys, self._reorder, self._gap, self.dropped = keys, reorder, gap, 0
+    def __init__(self, keys: Keys, reorder: int, reader: EventReader) -> None:
+        self._keys, self._reorder, self._reader, self.dropped = keys, reorder, reader, 0
 
     def taken(self, slots: Numbers, steps: list[Step], values: Array) -> Events:
         """The events that are to be taken when these have come, those of a key together and in order."""
@@ -31,7 +31,8 @@ class Order:
             events = Events(slots, np.array(steps, object), values, np.arange(len(slots))).by_key()
             known, before = self._before(events)
             if (events.steps[known] > before).all():
-                return self._complete(events, known, before)
+                self._reader.complete(events.values, events.steps, known, before)
+                return events
         ready: list[tuple[int, Step, Array, int]] = []
         lasts: dict[int, Step] = {}
         for i, (slot, step) in enumerate(zip(slots.tolist(), steps, strict=True)):
@@ -56,7 +57,8 @@ class Order:
         events = Events(
             np.array(slots, np.int64), np.array(steps, object), values, np.array(triggers, np.int64)
         ).by_key()
-        return self._complete(events, *self._before(events))
+        self._reader.complete(events.values, events.steps, *self._before(events))
+        return events
 
     def _before(self, events: Events) -> tuple[Numbers, Array]:
         """Which events, those of a key together, have a step before them; and that step."""
@@ -65,12 +67,6 @@ class Order:
         before[first] = self._keys.last[events.slots[first]]
         known = np.array([i for i, each in enumerate(before) if each is not None], np.int64)
         return known, before[known]
-
-    def _complete(self, events: Events, known: Numbers, before: Array) -> Events:
-        """Events with their gaps to the steps before them."""
-        if self._gap is not None:
-            events.values[known, self._gap] = gaps(events.steps[known], before)
-        return events
 
 
 class Found(NamedTuple):

@@ -126,7 +126,7 @@ class Stream:
         members = [MemberStream(each) if isinstance(each, Member) else BaselineStream(each) for each in model.members]
         most = reach_of(model) + self.chunk + self.lookahead
         self._keys = Keys(members, model.network, self._reader.dtype, most)
-        self._order = Order(self._keys, self.reorder, self._reader.gap)
+        self._order = Order(self._keys, self.reorder, self._reader)
         self._rounds = Rounds(model, self._keys, self.lookahead, self.chunk)
         self._newest: Any = None
         self._next_sweep = SWEEP

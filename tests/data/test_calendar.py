@@ -1,0 +1,63 @@
+"""Times of day and weekdays as features: only where they show labels of other days."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways.data import read_and_split
+from bothways.data.calendar import CLOCK, clock_of, seconds_of
+from bothways.data.encoding import Encoding
+from bothways.data.tables import Table
+
+HOURS = np.arange(24 * 7 * 6)  # from a Monday on, for six weeks
+START = datetime(2024, 1, 1)
+NOISE = np.random.default_rng(0).normal(size=len(HOURS))
+
+
+def encoding_of(label: Any, times: Any = None, **roles: Any) -> tuple[Encoding, list[str]]:
+    at = [START + timedelta(hours=each) for each in HOURS.tolist()] if times is None else times
+    frame = pl.DataFrame({"at": at, "x": NOISE[: len(at)], "label": label[: len(at)]})
+    table = Table("some.csv", frame.with_columns(part=pl.int_range(pl.len()) // 168))
+    columns, _, notices = read_and_split(table, sequence="part", order="at", **roles).encoded()
+    return columns.fitted, notices
+
+
+def test_a_time_of_day_that_shows_labels_is_a_feature() -> None:
+    encoding, notices = encoding_of(HOURS % 24 >= 18)
+    assert encoding.clock == ("time of day",)
+    assert encoding.names == ("x", "time of day")
+    assert "The time of day of 'at' is a feature, since it makes labels of other days likelier." in notices
+
+
+def test_a_weekday_that_shows_labels_is_one_too() -> None:
+    encoding, notices = encoding_of((HOURS // 24 % 7 == 6) & (HOURS % 24 > 8))
+    assert encoding.clock == CLOCK
+    assert any("The time of day and the weekday of 'at' are features, since they make" in each for each in notices)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_shows_nothing_is_none(seed: int) -> None:
+    """Noise; what happened at one time on one day; and what the other features say."""
+    random = np.random.default_rng(seed)
+    assert encoding_of(random.integers(0, 2, len(HOURS)))[0].clock == ()
+    assert encoding_of((500 + seed <= HOURS) & (HOURS < 512))[0].clock == ()
+    assert encoding_of(0.2 * seed < NOISE)[0].clock == ()
+
+
+def test_few_days_other_orders_and_labels_of_sequences_have_none() -> None:
+    label = HOURS % 24 >= 18
+    assert encoding_of(label, [START + timedelta(minutes=each) for each in HOURS.tolist()])[0].clock == ()
+    assert encoding_of(label, HOURS * 3600.0)[0].clock == ()
+    assert encoding_of(HOURS // 168 % 2, per="sequence")[0].clock == ()
+
+
+def test_times_with_zones_are_in_utc() -> None:
+    there = timezone(timedelta(hours=5))
+    places = pl.Series([datetime(2024, 5, 1, 2, 30, tzinfo=there), datetime(2024, 5, 1, 5, 0, tzinfo=there)])
+    assert clock_of(seconds_of(places), CLOCK).tolist() == [[21.5, 1], [0, 2]]
+    assert clock_of(seconds_of(pl.Series([datetime(1969, 12, 28, 23)])), CLOCK).tolist() == [[23, 6]]
