@@ -17,8 +17,8 @@ from tolerances import EXPORTED
 
 def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 3, **given: Any) -> Member:
     """A network with weights at random that reads the columns of `model`."""
-    more: dict[str, Any] = {"categories": (4, 3)} | given
-    network = Network(features=6, embedding=3, units=5, per=per, classes=classes, **more)
+    more: dict[str, Any] = {"features": 6, "categories": (4, 3)} | given
+    network = Network(embedding=3, units=5, per=per, classes=classes, **more)
     random = np.random.default_rng(seed)
     weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
     weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5

@@ -102,7 +102,7 @@ NETWORKS: dict[str, Callable[[], Model]] = {
     "forward, late": lambda: model(member(direction="forward", lookahead=3, levels="both", changes=1)),
     "convolution": lambda: model(member(conv_window=5, conv_stride=2)),
     "standard": lambda: model(member(encoding="standard", merge_mode="sum"), gaps="times"),
-    "clock": lambda: model(member(), clock=CLOCK),
+    "clock": lambda: model(member(features=8), clock=CLOCK),
     "balance": lambda: model(member(), class_counts={"calm": 900, "odd": 30, "worm": 7}, balance=0.5),
     "crf": lambda: model(member(head="crf"), temperature=0.7),
     "tags": lambda: model(member(), classes=TAGS, threshold=0.4),
