@@ -360,6 +360,16 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
     assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
 
 
+def test_letters_are_tried_with_a_convolution_early() -> None:
+    """Genes, proteins and hyphens are told by motifs, and on a slow machine few settings are tried."""
+    shape = DataShape(features=1, classes=3, categories=(20,), longest=8)
+    train = Sequences(np.zeros((800, 1)), np.full(100, 8), labels=np.arange(800) % 3)
+    first = SearchPlan(shape, train, {}, seed=0).first
+    assert [(each["conv_window"], each["head"]) for each in first[:2]] == [(0, "softmax"), (7, "softmax")]
+    measured = SearchPlan(shape._replace(features=2), replace(train, values=np.zeros((800, 2))), {}, seed=0).first
+    assert [each["conv_window"] for each in measured[:2]] == [0, 0]
+
+
 def test_words_are_learned_in_half_as_many_epochs() -> None:
     train = Sequences(np.zeros((100_000, 2)), np.full(2000, 50), labels=np.zeros(100_000, np.int64))
     words = DataShape(features=2, classes=3, categories=(900, 300), longest=50)

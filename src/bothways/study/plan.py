@@ -45,6 +45,15 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"conv_window": 7},
         NARROW,
     ),
+    "letter": (
+        {},
+        {"conv_window": 7},
+        {"dropout": 0.25, "units": 64},
+        {"head": "crf"},
+        {"dropout": 0.25},
+        {"window": 1000},
+        {"learning_rate": 0.003},
+    ),
     "word": (
         {**WORDS, "category_dropout": 1.0},
         {**WORDS, "category_dropout": 5.0},
@@ -63,7 +72,8 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"pooling": "mean", "learning_rate": 0.003},
     ),
 }
-"""What is tried first, by what has a label, where the data allow it; a word is a step of very many kinds."""
+"""What is tried first, by what has a label, where the data allow it; a letter is a step without numbers, a word one of
+very many kinds."""
 
 CHOICES: Mapping[str, tuple[Value, ...]] = {
     "encoding": ("piecewise", "standard"),
@@ -118,6 +128,7 @@ class Tried:
         loss: the mean cross-entropy of it.
         epochs: after how many it was best, in the median of all that is held out in turn.
         unfinished: whether its epochs were over before it stopped getting better.
+        whole: how many epochs a whole training of its setting has.
         took: its seconds.
         processor: its seconds of a processor, fewer on a machine with other work.
     """
@@ -129,6 +140,7 @@ class Tried:
     loss: float
     epochs: int = 1
     unfinished: bool = False
+    whole: int = 1
     took: float = 0.0
     processor: float = 0.0
 
@@ -159,7 +171,8 @@ class SearchPlan:
         if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
         kinds = [FIRST["word"]] if shape.words else []
-        kinds += [FIRST[shape.per]] if shape.measured or not shape.words else []
+        usual = "letter" if shape.per == "step" and not shape.measured else shape.per
+        kinds += [FIRST[usual]] if shape.measured or not shape.words else []
         turns = itertools.chain.from_iterable(itertools.zip_longest(*reversed(kinds)))
         values = [each for each in turns if each is not None]
         if shape.features - len(shape.categories) - shape.vectors > WIDE:

@@ -17,7 +17,7 @@ from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Value
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import LONG, RATE, SHORT, Trial, Tried
+from bothways.study.plan import LONG, RATE, SHORT, WHOLE, Trial, Tried
 from bothways.study.worker import Driver, begin
 
 if TYPE_CHECKING:
@@ -136,8 +136,9 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
     best = replace(done[0], interrupted=False, losses=[])
     epochs = int(np.median([max(report.epoch for report in each.history if report.best) for each in done]))
     unfinished = float(np.median([len(each.history) for each in done])) == settings.epochs
+    value, loss, whole = data.held_out.value(p), data.held_out.loss(p), settings_of(data, trial._replace(length=WHOLE))
     took, processor = time.monotonic() - begun, time.process_time() - processor
-    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), epochs, unfinished, took, processor)
+    return Tried(trial, best, p, value, loss, epochs, unfinished, whole.epochs, took, processor)
 
 
 def of_piece(data: SearchData, kind: type[baselines.Scoring], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
