@@ -92,21 +92,23 @@ def test_networks_for_which_there_is_no_time_stay(
 
 
 @pytest.mark.parametrize(
-    ("length", "best", "tried_whole", "seconds", "epochs"),
+    ("length", "best", "whole", "seconds", "epochs"),
     [
-        (SHORT, 4, False, 90.0, 12),
-        (SHORT, 4, False, 8.0, 7),
-        (SHORT, 4, False, 4.0, None),
-        (SHORT, 4, True, 90.0, 4),
-        (SHORT, 2, False, 90.0, 3),
-        (WHOLE, 4, False, 90.0, 4),
+        (SHORT, 4, None, 90.0, 12),
+        (SHORT, 4, None, 8.0, 7),
+        (SHORT, 4, None, 4.0, None),
+        (SHORT, 4, "cut short", 90.0, 12),
+        (SHORT, 4, "stopped", 90.0, 4),
+        (SHORT, 4, "to its end", 90.0, 4),
+        (SHORT, 2, None, 90.0, 3),
+        (WHOLE, 4, None, 90.0, 4),
     ],
 )
 def test_a_network_of_a_short_training_is_fitted_again_in_a_whole_one(
     searched: tuple[Tuned, Model, Sequences, Sequences],
     length: int,
     best: int,
-    tried_whole: bool,
+    whole: str | None,
     seconds: float,
     epochs: int | None,
 ) -> None:
@@ -115,8 +117,10 @@ def test_a_network_of_a_short_training_is_fitted_again_in_a_whole_one(
     history = [replace(tuned.best.trained.history[0], epochs=4)] * 4
     trained = replace(tuned.best.trained, seconds={"compile": 1.0, "train": 4.0}, history=history)
     one = replace(tuned.best, trial=tuned.best.trial._replace(length=length), trained=trained, epochs=best, whole=12)
-    others = [replace(one, trial=one.trial._replace(length=WHOLE))] if tried_whole else []
-    found = refitting._affordable(replace(tuned, chosen=[(one, 1.0)], tried=[one, *others]), 1.0, seconds)
+    longer = replace(trained, history=history * 3 if whole == "to its end" else history)
+    other = replace(one, trial=one.trial._replace(length=WHOLE), trained=longer, unfinished=whole != "stopped")
+    known = [one, other] if whole else [one]
+    found = refitting._affordable(replace(tuned, chosen=[(one, 1.0)], tried=known), 1.0, seconds)
     assert [settings.epochs for _, settings in found.values()] == ([] if epochs is None else [epochs])
 
 

@@ -22,10 +22,10 @@ from bothways.runtime import Member, Model, balancing, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import CHOICES, FIRST, LONG, SHORT, WHOLE, SearchPlan, Trial, Tried, _batch_size
+from bothways.study.plan import CHOICES, FIRST, LONG, SHORT, WHOLE, SearchClock, SearchPlan, Trial, Tried, _batch_size
 from bothways.study.pool import _batches
-from bothways.study.trials import SearchData, folds, of_piece, settings_of
-from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
+from bothways.study.trials import SearchData, attempt, folds, of_piece, settings_of
+from bothways.study.tuning import SearchProgress, Tuned, _attempts, default_budget, tune
 from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
@@ -137,6 +137,44 @@ def test_of_short_trials_the_best_third_is_tried_whole() -> None:
     assert of.next(done) == first[5]._replace(length=WHOLE)
     assert of.next(done) == first[4]._replace(length=WHOLE)
     assert of.next(done).length == SHORT
+
+
+@pytest.mark.parametrize(("left", "longer"), [(9.0, 1), (1.5, 2), (0.8, 5)])
+def test_where_there_is_no_time_for_others_more_trials_go_on(left: float, longer: int) -> None:
+    """Else a search on a slow machine ends with short trainings alone."""
+    of = plan()
+    done = [tried({"units": units}, units) for units in (8, 16, 24, 32, 40)]
+    found = [of.next(done, left) for _ in range(longer + 1)]
+    best = [each.trial._replace(length=WHOLE) for each in reversed(done)]
+    assert found[:longer] == best[:longer]
+    assert found[longer] not in best
+
+
+def test_what_a_longer_training_had_no_time_for_the_shorter_one_stands_for() -> None:
+    """On a slow machine whole trainings are over before all pieces of the train part were held out."""
+    train, valid = rising(30, seed=0), rising(5, seed=1)
+    data = SearchData(folds(train, valid, seed=0), SHAPE, QUICK, "f1", 1)
+    assert len(data.folds) == 4
+    trial, before = Trial(Setting.of(QUICK), 0, WHOLE), np.full((700, 2), 0.5, np.float32)
+    found = attempt(data, trial, 0.0, before)
+    assert found is not None
+    assert (found.p[:100] != 0.5).all()
+    np.testing.assert_array_equal(found.p[100:], before[100:])
+    assert (found.score, found.unfinished) == (data.held_out.value(found.p), True)
+    assert attempt(data, trial, 0.0) is None
+
+
+def test_a_longer_training_is_given_what_the_shorter_one_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def until_stopped(what: str, tasks: Any, *_: Any) -> Any:
+        for _, (_, trial, _, before), _ in tasks:
+            given.append((trial.length, before))
+            yield replace(tried(dict(trial.setting.changed), len(given), trial.length), p=f"p of trial {len(given)}")
+
+    given, done = list[Any](), list[Tried]()
+    monkeypatch.setattr("bothways.study.tuning.until_stopped", until_stopped)
+    for each in _attempts(None, plan(), done, SearchClock(600), 1, lambda: len(done) == 4):  # type: ignore[arg-type]
+        done.append(each)
+    assert given == [(SHORT, None), (SHORT, None), (SHORT, None), (WHOLE, "p of trial 3")]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ class Tried:
         score: how good they are, the higher the better.
         loss: the mean cross-entropy of it.
         epochs: after how many it was best, in the median of all that is held out in turn.
-        unfinished: whether its epochs were over before it stopped getting better.
+        unfinished: whether its epochs, or the time, were over before it stopped getting better.
         whole: how many epochs a whole training of its setting has.
         took: its seconds.
         processor: its seconds of a processor, fewer on a machine with other work.
@@ -192,7 +192,9 @@ class SearchPlan:
         """A trial that did well, in more epochs; in more than the usual ones only where those were too few."""
         for length in range(self._most - 1, -1, -1):
             same = ranked(each for each in done if each.trial.length == length)
-            for each in same[: len(same) // RATE]:
+            others = left / max(1e-9, float(np.median([each.took for each in same]))) if same else RATE
+            # Where there is no time to try many others, more of those that were tried go on.
+            for each in same[: len(same) // max(1, math.ceil(min(others, RATE)))]:
                 longer = each.trial._replace(length=length + 1)
                 worth = length == SHORT or (each.unfinished and each.took * RATE < left)
                 if worth and longer not in self._trials:

@@ -40,10 +40,10 @@ def refit(
     KeyboardInterrupt if it was stopped, and PoolError if the processes that train die.
 
     Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
-    stopped it, at most all, with a learning rate that has fallen to 0 by then; whole, if there is time, where the search
-    had none for more than a short training that was best near its end. Networks for which there is no time stay as they
-    are, as do those whose loss is no finite number. Labels of `valid` of classes that the model does not have count as
-    unknown; `vectors` of the numeric columns are the pretrained vectors of words.
+    stopped it, at most all, with a learning rate that has fallen to 0 by then; whole, if there is time, where the
+    search had none for more than a short training that was best near its end. Networks for which there is no time stay
+    as they are, as do those whose loss is no finite number. Labels of `valid` of classes that the model does not have
+    count as unknown; `vectors` of the numeric columns are the pretrained vectors of words.
     """
     together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
     room = np.concatenate([train.lengths, valid.lengths])  # the networks share what the search has compiled
@@ -82,7 +82,8 @@ def _known(valid: Sequences, classes: int) -> Sequences:
 
 def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, tuple[Network, Settings]]:
     """The networks, by their numbers, for which these seconds of a processor are enough; of large shares first."""
-    found, known = {}, {each.trial for each in tuned.tried}
+    found = {}
+    known = {each.trial for each in tuned.tried if not each.unfinished or len(each.trained.history) == each.whole}
     networks = [(number, each, share) for number, (each, share) in enumerate(tuned.chosen) if isinstance(each, Tried)]
     for number, each, _ in sorted(networks, key=lambda item: -item[2]):
         took, history = each.trained.seconds, each.trained.history

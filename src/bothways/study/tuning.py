@@ -209,7 +209,9 @@ def _attempts(
             first = not plan.begun and not done
             if not (clock.enough or first):
                 return
-            yield joblib.delayed(attempt)(data, plan.next(done, clock.left), math.inf if first else clock.left)
+            trial = plan.next(done, clock.left)
+            before = next((each.p for each in ranked(done) if each.trial.setting == trial.setting), None)
+            yield joblib.delayed(attempt)(data, trial, math.inf if first else clock.left, before)
 
     try:
         yield from until_stopped("The search", trials(), count, stopped)
