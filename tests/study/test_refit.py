@@ -19,6 +19,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.study import refit as refitting
 from bothways.study.factors import DataShape
+from bothways.study.plan import SHORT, WHOLE
 from bothways.study.refit import refit
 from bothways.study.tuning import Tuned, tune
 
@@ -88,6 +89,39 @@ def test_networks_for_which_there_is_no_time_stay(
             for name, array in other.arrays().items():
                 np.testing.assert_array_equal(one.arrays()[name], array)
     assert "would have taken too long" in again.summary["fitted again"]
+
+
+@pytest.mark.parametrize(
+    ("length", "best", "whole", "seconds", "epochs"),
+    [
+        (SHORT, 4, None, 90.0, 12),
+        (SHORT, 4, None, 8.0, 7),
+        (SHORT, 4, None, 4.0, None),
+        (SHORT, 4, "cut short", 90.0, 12),
+        (SHORT, 4, "stopped", 90.0, 4),
+        (SHORT, 4, "to its end", 90.0, 4),
+        (SHORT, 2, None, 90.0, 3),
+        (WHOLE, 4, None, 90.0, 4),
+    ],
+)
+def test_a_network_of_a_short_training_is_fitted_again_in_a_whole_one(
+    searched: tuple[Tuned, Model, Sequences, Sequences],
+    length: int,
+    best: int,
+    whole: str | None,
+    seconds: float,
+    epochs: int | None,
+) -> None:
+    """Where the search had no time for one; not where the short one was best early, or a whole one was no better."""
+    tuned, *_ = searched
+    history = [replace(tuned.best.trained.history[0], epochs=4)] * 4
+    trained = replace(tuned.best.trained, seconds={"compile": 1.0, "train": 4.0}, history=history)
+    one = replace(tuned.best, trial=tuned.best.trial._replace(length=length), trained=trained, epochs=best, whole=12)
+    longer = replace(trained, history=history * 3 if whole == "to its end" else history)
+    other = replace(one, trial=one.trial._replace(length=WHOLE), trained=longer, unfinished=whole != "stopped")
+    known = [one, other] if whole else [one]
+    found = refitting._affordable(replace(tuned, chosen=[(one, 1.0)], tried=known), 1.0, seconds)
+    assert [settings.epochs for _, settings in found.values()] == ([] if epochs is None else [epochs])
 
 
 def test_sequences_whose_label_nobody_knows_are_left_out() -> None:

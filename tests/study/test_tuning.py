@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import time
 from dataclasses import replace
@@ -22,9 +21,9 @@ from bothways.runtime import Member, Model, balancing, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import CHOICES, FIRST, LONG, SHORT, WHOLE, SearchPlan, Trial, Tried, _batch_size
+from bothways.study.plan import WHOLE, Trial
 from bothways.study.pool import _batches
-from bothways.study.trials import SearchData, folds, of_piece, settings_of
+from bothways.study.trials import SearchData, attempt, folds, of_piece
 from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
 from bothways.tags import scheme_of
 
@@ -106,87 +105,18 @@ def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None
         tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
 
 
-def tried(values: dict[str, Any], score: float, length: int = SHORT, seed: int = 0, unfinished: bool = False) -> Tried:
-    trial = Trial(Setting.of(values), seed, length)
-    return Tried(trial, None, None, score, 0.0, 1, unfinished, took=1.0)  # type: ignore[arg-type]  # not looked at
-
-
-def plan(given: dict[str, Any] | None = None, steps: int = 100) -> SearchPlan:
-    train = Sequences(np.zeros((steps, 1)), np.full(steps // 5, 5), labels=np.arange(steps) % 2)
-    return SearchPlan(SHAPE, train, given or {}, seed=0)
-
-
-def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
-    of = plan({"units": 8, "dropout": 0.1})
-    done: list[Any] = []
-    for _ in range(40):
-        trial = of.next(done)
-        assert (trial.setting["units"], trial.setting["dropout"]) == (8, 0.1)
-        assert trial.setting["pooling"] == "last", "there is one label a step"
-        assert int(trial.setting["conv_window"] or 0) <= SHAPE.longest
-        done.append(tried(dict(trial.setting.changed), score=-len(done), length=trial.length, seed=trial.seed))
-    assert len({each.trial for each in done}) == 40
-
-
-def test_of_short_trials_the_best_third_is_tried_whole() -> None:
-    of = plan()
-    first = [of.next([]) for _ in range(6)]
-    assert {trial.length for trial in first} == {SHORT}
-    assert len(set(first)) == 6
-    done = [tried(dict(trial.setting.changed), score=i) for i, trial in enumerate(first)]
-    assert of.next(done) == first[5]._replace(length=WHOLE)
-    assert of.next(done) == first[4]._replace(length=WHOLE)
-    assert of.next(done).length == SHORT
-
-
-@pytest.mark.parametrize(
-    ("steps", "unfinished", "left", "given", "longer"),
-    [
-        (40_000, True, 4.0, {}, True),
-        (20_000, True, 4.0, {}, False),
-        (40_000, False, 4.0, {}, False),
-        (40_000, True, 2.0, {}, False),
-        (40_000, True, 4.0, {"epochs": 9}, False),
-    ],
-)
-def test_a_good_training_whose_epochs_were_too_few_has_three_times_as_many(
-    steps: int, unfinished: bool, left: float, given: dict[str, Any], longer: bool
-) -> None:
-    """Not one that stopped by itself, nor one for which there is no time; epochs that are given stay."""
-    of = plan(given, steps)
-    done = [tried({**given, "units": units}, units, WHOLE, unfinished=unfinished) for units in (8, 16, 32)]
-    assert (of.next(done, left) == done[2].trial._replace(length=LONG)) == longer
-    assert of.next(done, left) != done[2].trial._replace(length=LONG), "once"
-
-
-def test_long_trainings_have_three_times_the_epochs_and_short_ones_a_third() -> None:
-    train = Sequences(np.zeros((100_000, 1)), np.full(100, 1000), labels=np.arange(100_000) % 2)
-    data = SearchData(((train, train),), DataShape(features=1, classes=2, longest=1000), {}, "f1", 1)
-    found = [settings_of(data, Trial(Setting(), 0, length)) for length in (SHORT, WHOLE, LONG)]
-    assert [each.epochs for each in found] == [5, 15, 45]
-    assert [each.patience for each in found] == [5, 5, 9]
-
-
-def test_long_sequences_of_large_tables_are_learned_in_short_pieces_first() -> None:
-    def windows(longest: int, given: dict[str, Any], steps: int = 40_000) -> set[Any]:
-        train = Sequences(np.zeros((steps, 1)), np.full(steps // longest, longest), labels=np.arange(steps) % 2)
-        shape = DataShape(features=1, classes=2, longest=longest)
-        return {each["window"] for each in SearchPlan(shape, train, given, seed=0).first}
-
-    assert windows(1000, {}) == {250, 1000}
-    assert windows(250, {}) == {1000}, "which has no effect"
-    assert windows(1000, {"window": 400}) == {400}
-    assert windows(1000, {}, steps=30_000) == {1000}
-    assert windows(2000, {"window": None}) == {None}, "whole, where by default they are cut"
-    assert windows(2000, {"window": 3000}) == {3000}
-
-
-def test_choices_are_values_of_factors() -> None:
-    for values in itertools.chain(*FIRST.values()):
-        Setting.of(values).settings(0)
-    for name, choices in CHOICES.items():
-        for value in choices:
-            Setting.of({name: value}).settings(0)
+def test_what_a_longer_training_had_no_time_for_the_shorter_one_stands_for() -> None:
+    """On a slow machine whole trainings are over before all pieces of the train part were held out."""
+    train, valid = rising(30, seed=0), rising(5, seed=1)
+    data = SearchData(folds(train, valid, seed=0), SHAPE, QUICK, "f1", 1)
+    assert len(data.folds) == 4
+    trial, before = Trial(Setting.of(QUICK), 0, WHOLE), np.full((700, 2), 0.5, np.float32)
+    found = attempt(data, trial, 0.0, before)
+    assert found is not None
+    assert (found.p[:100] != 0.5).all()
+    np.testing.assert_array_equal(found.p[100:], before[100:])
+    assert (found.score, found.unfinished) == (data.held_out.value(found.p), True)
+    assert attempt(data, trial, 0.0) is None
 
 
 def test_patterns_may_be_members() -> None:
@@ -349,37 +279,6 @@ def test_a_threshold_for_tags_finds_entities_that_are_likely_without_being_likel
     assert held_out.threshold(tagged(p_outside=0.1)[1]) == 0.5
 
 
-def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
-    shape = DataShape(features=2, classes=3, categories=(900, 300), longest=20)
-    train = Sequences(np.zeros((800, 2)), np.full(100, 8), labels=np.zeros(800, np.int64))
-    first = SearchPlan(shape, train, {}, seed=0).next([])
-    assert first.length == WHOLE
-    assert first.setting["head"] == "crf"
-    assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 5
-    weighed = replace(train, weights=np.full(800, 0.5, np.float32))
-    assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
-
-
-def test_words_are_learned_in_half_as_many_epochs() -> None:
-    train = Sequences(np.zeros((100_000, 2)), np.full(2000, 50), labels=np.zeros(100_000, np.int64))
-    words = DataShape(features=2, classes=3, categories=(900, 300), longest=50)
-    epochs = [
-        settings_of(SearchData(((train, train),), shape, {}, "macro_f1", 1), Trial(Setting(), 0, WHOLE)).epochs
-        for shape in (words, words._replace(categories=(90, 30)))
-    ]
-    assert epochs == [5, 11]
-
-
-def test_settings_that_go_with_no_other_are_left_out() -> None:
-    train = rising(60, seed=0)
-    plan = SearchPlan(SHAPE, train, {"lookahead": 3, "direction": "forward"}, seed=0)
-    done: list[Tried] = []
-    for _ in range(30):
-        trial = plan.next(done)
-        assert trial.setting.network(SHAPE).lookahead == 3
-        done.append(Tried(trial, None, None, 0.5, 0.5))  # type: ignore[arg-type]
-
-
 def test_pieces_of_the_train_part_keep_groups_together() -> None:
     people = np.repeat(np.arange(9), 10)
     train = Sequences(np.repeat(people, 2)[:, None], np.full(90, 2), labels=np.arange(180) % 2)
@@ -387,17 +286,6 @@ def test_pieces_of_the_train_part_keep_groups_together() -> None:
     assert [len(hold) for _, hold in pieces] == [20, 30, 30, 30]
     for learn, hold in pieces[1:]:
         assert not set(learn.values.ravel()) & set(hold.values.ravel())
-
-
-def test_what_has_numbers_and_very_many_kinds_is_tried_as_both() -> None:
-    """So of flows with addresses: their numbers enter piecewise first. Vectors of words are no numbers of their own."""
-    train = Sequences(np.zeros((800, 5)), np.full(100, 8), labels=np.zeros(800, np.int64))
-    shape = DataShape(features=5, classes=3, categories=(900, 300), longest=20)
-    plan = SearchPlan(shape, train, {}, seed=0)
-    assert [setting["head"] for setting in plan.first[:4]] == ["softmax", "crf", "softmax", "crf"]
-    assert [setting["encoding"] for setting in plan.first[:2]] == ["piecewise", "standard"]
-    assert plan.next([]).length == SHORT
-    assert len(SearchPlan(shape._replace(vectors=3), train, {}, seed=0).first) == len(FIRST["word"])
 
 
 def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
@@ -416,11 +304,6 @@ def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
     model = Model(tuned.members, (0, 1), temperature=tuned.temperature, threshold=tuned.threshold)
     assert "trees" in model.summary["averaged with"]
     assert (model.decide(model.probabilities(new)) == new.labels).mean() > 0.97
-
-
-def test_few_sequences_are_learned_a_few_at_a_time() -> None:
-    sizes = [_batch_size(Sequences(np.zeros((n, 1)), np.ones(n, np.int64))) for n in (20, 3000, 20_000)]
-    assert sizes == [8, 16, 64]
 
 
 def test_batches_of_runs_grow_smaller() -> None:
@@ -483,15 +366,3 @@ def test_simple_models_of_pieces_are_fitted_on_one_thread() -> None:
     with threadpool_limits(3):
         of_piece(SearchData(folds(train, train, seed=0), SHAPE, {}, "f1", 1), probe, (0, 1))
     assert set(seen) == {1}
-
-
-def test_of_very_many_numbers_each_enters_once_at_first() -> None:
-    """With levels and changes, 80 numbers have one bin each, from the least value to the largest."""
-    shape = DataShape(features=80, classes=3, longest=20)
-    train = Sequences(np.zeros((800, 80)), np.full(100, 8), labels=np.arange(800) % 3)
-    plan = SearchPlan(shape, train, {}, seed=0)
-    assert [setting["encoding"] for setting in plan.first[:2]] == ["piecewise", "standard"]
-    assert [setting.network(shape).channels for setting in plan.first[:2]] == [80, 80]
-    assert plan.first[0].network(shape).bins_per_number == 6
-    assert plan.first[-1].network(shape).channels == 320, "the usual is tried, too"
-    assert SearchPlan(shape, train, {"changes": 1}, seed=0).first[0]["changes"] == 1

@@ -45,6 +45,15 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"conv_window": 7},
         NARROW,
     ),
+    "letter": (
+        {},
+        {"conv_window": 7},
+        {"dropout": 0.25, "units": 64},
+        {"head": "crf"},
+        {"dropout": 0.25},
+        {"window": 1000},
+        {"learning_rate": 0.003},
+    ),
     "word": (
         {**WORDS, "category_dropout": 1.0},
         {**WORDS, "category_dropout": 5.0},
@@ -63,7 +72,8 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"pooling": "mean", "learning_rate": 0.003},
     ),
 }
-"""What is tried first, by what has a label, where the data allow it; a word is a step of very many kinds."""
+"""What is tried first, by what has a label, where the data allow it; a letter is a step without numbers, a word one of
+very many kinds."""
 
 CHOICES: Mapping[str, tuple[Value, ...]] = {
     "encoding": ("piecewise", "standard"),
@@ -117,7 +127,8 @@ class Tried:
         score: how good they are, the higher the better.
         loss: the mean cross-entropy of it.
         epochs: after how many it was best, in the median of all that is held out in turn.
-        unfinished: whether its epochs were over before it stopped getting better.
+        unfinished: whether its epochs, or the time, were over before it stopped getting better.
+        whole: how many epochs a whole training of its setting has.
         took: its seconds.
         processor: its seconds of a processor, fewer on a machine with other work.
     """
@@ -129,6 +140,7 @@ class Tried:
     loss: float
     epochs: int = 1
     unfinished: bool = False
+    whole: int = 1
     took: float = 0.0
     processor: float = 0.0
 
@@ -159,7 +171,8 @@ class SearchPlan:
         if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
         kinds = [FIRST["word"]] if shape.words else []
-        kinds += [FIRST[shape.per]] if shape.measured or not shape.words else []
+        usual = "letter" if shape.per == "step" and not shape.measured else shape.per
+        kinds += [FIRST[usual]] if shape.measured or not shape.words else []
         turns = itertools.chain.from_iterable(itertools.zip_longest(*reversed(kinds)))
         values = [each for each in turns if each is not None]
         if shape.features - len(shape.categories) - shape.vectors > WIDE:
@@ -179,7 +192,9 @@ class SearchPlan:
         """A trial that did well, in more epochs; in more than the usual ones only where those were too few."""
         for length in range(self._most - 1, -1, -1):
             same = ranked(each for each in done if each.trial.length == length)
-            for each in same[: len(same) // RATE]:
+            others = left / max(1e-9, float(np.median([each.took for each in same]))) if same else RATE
+            # Where there is no time to try many others, more of those that were tried go on.
+            for each in same[: len(same) // max(1, math.ceil(min(others, RATE)))]:
                 longer = each.trial._replace(length=length + 1)
                 worth = length == SHORT or (each.unfinished and each.took * RATE < left)
                 if worth and longer not in self._trials:

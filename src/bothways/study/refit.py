@@ -15,12 +15,13 @@ from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
-from bothways.study.plan import Tried
+from bothways.study.plan import SHORT, WHOLE, Tried
 from bothways.study.pool import processes, until_stopped
 from bothways.study.tuning import Tuned
 
 SIMPLE = -1  # the number of what is compared with, where members are numbered from 0
 LONGER = 1.5  # a network trains so many times the epochs that were best, at whose end its learning rate is 0
+LATE = 0.8  # short trainings that were best after this share of their epochs were too short
 SPARE = 0.5  # networks are fitted again as long as that takes at most this share of the search's processor time
 
 
@@ -39,7 +40,8 @@ def refit(
     KeyboardInterrupt if it was stopped, and PoolError if the processes that train die.
 
     Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
-    stopped it, at most all, with a learning rate that has fallen to 0 by then. Networks for which there is no time stay
+    stopped it, at most all, with a learning rate that has fallen to 0 by then; whole, if there is time, where the
+    search had none for more than a short training that was best near its end. Networks for which there is no time stay
     as they are, as do those whose loss is no finite number. Labels of `valid` of classes that the model does not have
     count as unknown; `vectors` of the numeric columns are the pretrained vectors of words.
     """
@@ -81,12 +83,17 @@ def _known(valid: Sequences, classes: int) -> Sequences:
 def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, tuple[Network, Settings]]:
     """The networks, by their numbers, for which these seconds of a processor are enough; of large shares first."""
     found = {}
+    known = {each.trial for each in tuned.tried if not each.unfinished or len(each.trained.history) == each.whole}
     networks = [(number, each, share) for number, (each, share) in enumerate(tuned.chosen) if isinstance(each, Tried)]
     for number, each, _ in sorted(networks, key=lambda item: -item[2]):
         took, history = each.trained.seconds, each.trained.history
-        epochs = min(round(LONGER * each.epochs), history[0].epochs)
-        cost = took["compile"] + took["train"] * growth * epochs / len(history)
-        if cost > min(seconds, 2 * SPARE * tuned.budget):  # nobody waits longer because there are many processors
+        left = min(seconds, 2 * SPARE * tuned.budget)  # nobody waits longer because there are many processors
+        an_epoch, most = took["train"] * growth / len(history), history[0].epochs
+        epochs = min(round(LONGER * each.epochs), most)
+        if each.trial.length == SHORT and each.epochs > LATE * most and each.trial._replace(length=WHOLE) not in known:
+            epochs = max(epochs, min(each.whole, int((left - took["compile"]) / an_epoch)))
+        cost = took["compile"] + an_epoch * epochs
+        if cost > left:
             break
         seconds -= cost
         settings = replace(each.trial.setting.settings(each.trial.seed), epochs=epochs, monitor="none", patience=None)

@@ -17,7 +17,7 @@ from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Value
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import LONG, RATE, SHORT, Trial, Tried
+from bothways.study.plan import LONG, RATE, SHORT, WHOLE, Trial, Tried
 from bothways.study.worker import Driver, begin
 
 if TYPE_CHECKING:
@@ -108,8 +108,12 @@ def _serves(learn: Sequences, hold: Sequences) -> bool:
     return len(np.unique(labels[labels != NO_LABEL])) > 1 and bool((hold.known_labels != NO_LABEL).any())
 
 
-def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
-    """Train and validate, in a process of the pool; None if the loss is no finite number."""
+def attempt(data: SearchData, trial: Trial, seconds: float, before: Any = None) -> Tried | None:
+    """Train and validate, in a process of the pool; None if the loss is no finite number.
+
+    Of pieces for which there is no time the probabilities `before` stand, those by another training of the setting;
+    where there are none, nothing comes of it.
+    """
     begin(data.driver)
     from bothways.training import DivergedError, train
 
@@ -123,21 +127,31 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
 
     done, held_out, room = [], [], data.room
     for i, (learn, hold) in enumerate(data.folds):
-        if i and time.monotonic() > end:  # networks of some folds say nothing, or the wrong thing
-            return None
+        if i and time.monotonic() > end:
+            break
         try:
-            done.append(train(network, learn, settings, hold, on_epoch, say=lambda message: None, room=room))
-        except (DivergedError, KeyboardInterrupt):  # or time was over before the first update was done
+            trained = train(network, learn, settings, hold, on_epoch, say=lambda message: None, room=room)
+        except DivergedError:
             return None
-        if i and done[-1].interrupted:
+        except KeyboardInterrupt:  # time was over before the first update was done
+            break
+        if i and trained.interrupted:
+            break
+        done.append(trained)
+        held_out.append(probabilities(scores(network, trained.weights, hold)))
+    if not done:
+        return None
+    if len(done) < len(data.folds):  # which alone say nothing, or the wrong thing
+        if before is None:
             return None
-        held_out.append(probabilities(scores(network, done[-1].weights, hold)))
+        held_out.append(before[sum(map(len, held_out)) :])
     p = np.concatenate(held_out)
     best = replace(done[0], interrupted=False, losses=[])
     epochs = int(np.median([max(report.epoch for report in each.history if report.best) for each in done]))
-    unfinished = float(np.median([len(each.history) for each in done])) == settings.epochs
+    unfinished = done[0].interrupted or float(np.median([len(each.history) for each in done])) == settings.epochs
+    value, loss, whole = data.held_out.value(p), data.held_out.loss(p), settings_of(data, trial._replace(length=WHOLE))
     took, processor = time.monotonic() - begun, time.process_time() - processor
-    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), epochs, unfinished, took, processor)
+    return Tried(trial, best, p, value, loss, epochs, unfinished, whole.epochs, took, processor)
 
 
 def of_piece(data: SearchData, kind: type[baselines.Scoring], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.01  # what the best network counts beside simple models that are better without any
 CANDIDATES = 20  # so many of the best networks may become members
-KEPT = ("score", "loss", "epochs", "unfinished")  # what a checkpoint keeps of a trial as it is
+KEPT = ("score", "loss", "epochs", "unfinished", "whole")  # what a checkpoint keeps of a trial as it is
 
 BUDGET = 60.0
 """Seconds for a table of 100,000 steps; others have a time by the square root of their size, or by their size where
@@ -209,7 +209,9 @@ def _attempts(
             first = not plan.begun and not done
             if not (clock.enough or first):
                 return
-            yield joblib.delayed(attempt)(data, plan.next(done, clock.left), math.inf if first else clock.left)
+            trial = plan.next(done, clock.left)
+            before = next((each.p for each in ranked(done) if each.trial.setting == trial.setting), None)
+            yield joblib.delayed(attempt)(data, trial, math.inf if first else clock.left, before)
 
     try:
         yield from until_stopped("The search", trials(), count, stopped)
