@@ -9,7 +9,7 @@ table and seed, and what --rehearse is. python-crfsuite learns from the same par
 last three and two letters, its first three, its shape, and the same of the words beside it; L1 and L2 of .1.
 
 With --speed nothing is scored, but timed on `ewt_pos`: training of one network, by us, by stock layers of Keras on JAX
-and by torch (`labeling.py` says how; a vector of 100 numbers per word, 10 for the word and for each of nine views of
+and by torch (`labeling.py` says how; a vector of 110 numbers per word, 10 for the word and for each of ten views of
 its spelling; a bidirectional LSTM of 100 units; a CRF); then `bothways predict` from one CoNLL file to another, by one
 network with spelling and CRF.
 """

@@ -209,6 +209,39 @@ def test_neighbors_can_be_kept() -> None:
         Neighbors.from_arrays(arrays, Network(3, 4, categories=(5, 5)))
 
 
+@pytest.mark.parametrize("shift", [1, 2])
+def test_columns_of_few_codes_are_seen_two_steps_away_where_that_helps(shift: int) -> None:
+    sequences, network = of_words(), Network(3, 4, categories=(KINDS, 5))
+    found = Neighbors.fit(
+        made(sequences.values, np.roll(sequences.known_labels, shift - 1), [10] * 600), 4, (KINDS, 5), 0
+    )
+    assert found is not None
+    arrays = found.arrays()
+    assert arrays["wide"].tolist() == [shift - 1]
+    kept = Neighbors.from_arrays(arrays, network)
+    assert np.array_equal(found.scores(sequences), kept.scores(sequences))
+    with pytest.raises(InputError, match="The array 'wide'"):
+        Neighbors.from_arrays({**arrays, "wide": np.array([2])}, network)
+    old = {name: array for name, array in arrays.items() if name != "wide"}
+    if shift == 1:  # files from before it was chosen
+        assert np.array_equal(found.scores(sequences), Neighbors.from_arrays(old, network).scores(sequences))
+    # Of two sequences none is held out.
+    one = Neighbors.fit(made(sequences.values, sequences.labels, [3000, 3000]), 4, (KINDS, 5), 0)
+    assert one is not None
+    assert one.arrays()["wide"].tolist() == [0]
+
+
+def test_few_words_are_learned_in_more_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, new = of_words(1500), of_words(1000, seed=1)
+    shares = []
+    for updates in (1, neighbors.UPDATES):
+        monkeypatch.setattr(neighbors, "UPDATES", updates)
+        found = Neighbors.fit(few, 4, (KINDS, 5), 0)
+        assert found is not None
+        shares.append((found.predict(new) == new.labels).mean())
+    assert shares[1] > shares[0] + 0.02
+
+
 def of_letters(words: int = 700, seed: int = 0) -> Sequences:
     """Letters, and another category; a label is told by the three letters before, or by one eight letters before."""
     generator = np.random.default_rng(seed)

@@ -66,6 +66,10 @@ def test_files_name_their_views() -> None:
     split = read_and_split(Table("words", words()), label="tag", sequence="sentence", order="none")
     encoding = split.encoded()[0].fitted
     assert Encoding.from_json(encoding.to_json()) == encoding
+    old = encoding.to_json()
+    assert old["categories"][-1]["view"] == "length"
+    old["categories"] = old["categories"][:-1]
+    assert Encoding.from_json(old).categories == encoding.categories[:-1]  # of files from before there was this view
     damaged = encoding.to_json()
     damaged["categories"][1]["view"] = "sideways"
     with pytest.raises(ModelFileError):
@@ -85,6 +89,11 @@ def test_empty_fields_are_words_of_their_own_or_unknown() -> None:
 
 def test_the_shape_of_words() -> None:
     assert views("shape", pl.Series(["iPhones", "USA", "1:30", "e-mail"])).to_list() == ["xXxx", "XX", "d:dd", "x-xx"]
+
+
+def test_the_length_of_words_counts_characters_to_20() -> None:
+    words = pl.Series(["", "è", "Zürich", "x" * 19, "x" * 20, "x" * 200, None])
+    assert views("length", words).to_list() == ["0", "1", "6", "19", "20", "20", None]
 
 
 def test_of_unknown_values_the_first_ones_are_named() -> None:

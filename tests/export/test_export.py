@@ -369,17 +369,20 @@ def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes
     check_random(model, tmp_path / "some.onnx")
 
 
-@pytest.mark.parametrize("categories", [(1500, 3), (3, 800, 900, 2)])
-def test_regression_on_neighbors(categories: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("categories", "wide"), [((1500, 3), 0), ((3, 800, 900, 2), 0), ((1500, 3), 1)])
+def test_regression_on_neighbors(categories: tuple[int, ...], wide: int, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     lengths = random.integers(1, 12, 300)
     values = random.normal(size=(lengths.sum(), 4)).astype(np.float32)
     for place, codes in enumerate(categories, 4 - len(categories)):
         values[:, place] = np.minimum(random.geometric(0.3, len(values)), codes - 1)
     hidden = np.where(values[:, -1] > 1, values[:, -2] > 1, np.roll(values[:, -2] > 2, 1)).astype(np.int64)
+    if wide:
+        hidden = np.roll(values[:, -1] - 1, 2).astype(np.int64)
     sequences = Sequences(values, lengths, hidden)
     found = Neighbors.fit(sequences, 3, categories, seed=0)
     assert found is not None
+    assert found.arrays()["wide"].tolist() == [wide]
     member = some_member(categories=categories)
     model = Model([member, BaselineMember(found, 9.0)], ("a", "b", "c"))
     assert set(found.predict(sequences).tolist()) == {0, 1}
@@ -402,6 +405,7 @@ def test_the_spelling_of_words(tmp_path: Path) -> None:
     """Every view of words, those that training never saw and those of other scripts among them."""
     words = ["Ran", "ran", "Walking", "walking", "USA", "U.S.A.", "x-y", "1:30", "20", "", "Ångström", "Ωmega", "МИР"]
     words += ["мир", "e-mail-to-Him-and-Her-2", "a\nb", "[x]", "٣", "日本", "Dz"]
+    words += ["ü" * 19, "x" * 20, "😀" * 20, "x" * 300]
     kinds = [Category("word", tuple(words[:3]))]
     for view in VIEWS:
         kinds.append(Category("word", tuple(views(view, pl.Series(words[::2])).unique(maintain_order=True)), view))

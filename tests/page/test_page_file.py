@@ -300,14 +300,15 @@ def test_numbers_in_double_precision(levels: str, opened: Any, tmp_path: Path) -
 def test_words_are_shown_as_text(opened: Any, tmp_path: Path) -> None:
     """Each on the colour of its label, that of "O" on none; both parts of an entity have one colour."""
     words = tuple(f"{word}{i}" for i in range(20) for word in ("the", "Åse", "<b>"))
+    categories = (Category("word", words), Category("word", ("4", "3", "5", "0", "20"), "length"))
     sizes = (len(words) + 1, 6)
-    categories = (Category("word", words), Category("word", ("0", "1", "2", "3", "4"), "last 1"))
     network = Network(features=2, embedding=3, units=5, classes=3, categories=sizes)
     random = np.random.default_rng(1)
     weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in network.weight_shapes().items()}
     columns = Columns("label", ("word",), "s", None, categories=("word",), encoding=Encoding((), categories))
-    page = opened(Model([Member(network, weights)], TAGS, columns))
-    pl.DataFrame({"s": [1] * 12, "word": [*words[:11], "new7"]}).write_csv(tmp_path / "table.csv")
+    made = Model([Member(network, weights)], TAGS, columns)
+    page, table = opened(made), pl.DataFrame({"s": 1, "word": [*words[:11], "new7"]})
+    table.write_csv(tmp_path / "table.csv")
     dropped(page, tmp_path / "table.csv")
     assert "1 row with values that training never saw (new7); they are known by their spelling" in page.inner_text(
         "#said"
@@ -317,6 +318,8 @@ def test_words_are_shown_as_text(opened: Any, tmp_path: Path) -> None:
     assert shown.all_inner_texts() == [*words[:11], "new7"]
     labels = page.evaluate("codes(view.sequences[0])")
     assert len(set(labels)) > 1
+    with pytest.warns(UserWarning, match="known by their spelling"):
+        assert [TAGS[label] for label in labels] == made.predict(table).tolist()
     borders = [one.evaluate("word => word.style.borderColor") for one in shown.all()]
     assert [bool(border) for border in borders] == [TAGS[label] != "O" for label in labels]
     assert len(set(borders) - {""}) == 1

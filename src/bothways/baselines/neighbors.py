@@ -14,11 +14,15 @@ from bothways.baselines.places import Place, Places, checked_runs, known_runs, m
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
 from bothways.patterns.classifiers import NEVER, Scorer, some_labels
-from bothways.sequences import Array, Doubles, Floats, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences
 
 AROUND, FAR, FARTHER = 1, 2, 8
 """All columns are looked at so many steps before and after a label, and the one with the most codes as far as that:
 where steps are of many kinds, and where they are of few."""
+
+WIDE, COARSE, FEW, HELD_OUT = 2, 100, 50_000, 5
+"""Where steps are of many kinds, columns of at most so many codes may be looked at as far as that, too: where there are
+at most so many labels, and those of one sequence in so many, which are held out, are likelier by it."""
 
 RUNS_AROUND, LONGEST, MOST_RUNS = 4, 5, 100_000
 """So many steps before and after a label runs are looked at; their longest; and at most so many of a length, over the
@@ -33,8 +37,9 @@ LIMIT = 5.0
 LABELS, STEPS = 500, 300_000
 """At least so many labels are learned from where steps are of few kinds, and at most so many."""
 
-EPOCHS, BATCHES, BATCH, RATE, BETA_2 = 3, 100, (32, 512), 0.01, 0.99
-"""Epochs of about so many batches, of a size in these bounds; a learning rate that falls to 0; and that of Adam."""
+BATCHES, BATCH, UPDATES, EPOCHS, RATE, BETA_2 = 100, (32, 512), 500, (3, 10), 0.01, 0.99
+"""Epochs of about so many batches, of a size in these bounds; about so many of these in all, in a number of epochs in
+these bounds; a learning rate that falls to 0; and that of Adam."""
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Standard deviations are no smaller than this, below which float32 has fewer digits; those that are become 1."""
@@ -51,10 +56,11 @@ class Neighbors(Scorer):
     """A logistic regression on the codes and numbers of a step, of the one before and of the one after.
 
     It sees the column with the most codes farther: two steps before and after, eight where steps are of few kinds.
-    Where they are, and have numbers, there is none.
+    Where they are, and have numbers, there is none. Where labels are few it may see those of few codes two steps away.
 
     Attributes:
         places: what it looks at.
+        learned: what the train part told of these, as files have it.
         mean: `(numbers,)` the mean of each numeric column.
         scale: `(numbers,)` and its standard deviation.
         kernel: `(3 * numbers, classes)` the weights of standardised numbers: of the step before, itself, the one after.
@@ -65,7 +71,9 @@ class Neighbors(Scorer):
 
     name: ClassVar[str] = "neighbor_regression"
     kept = ("mean", "scale", "kernel", "codes", "table", "bias")
+    told: ClassVar[tuple[str, ...]] = ("wide",)
     places: Places
+    learned: Mapping[str, Array]
     mean: Floats
     scale: Floats
     kernel: Floats
@@ -82,24 +90,37 @@ class Neighbors(Scorer):
         rows = some_labels(sequences, True, STEPS, generator)
         if len(rows) < LABELS and not are_many(sequences.per, categories):
             return None
-        seen, targets = np.unique(labels[rows], return_inverse=True)
-        if len(seen) < 2:
+        if len(np.unique(labels[rows])) < 2:
             return None
+        learned = cls._learned(sequences, rows, categories, classes, generator)
+        return cls._fitted(sequences, rows, classes, categories, learned, generator)
+
+    @classmethod
+    def _fitted(
+        cls,
+        sequences: Sequences,
+        rows: Numbers,
+        classes: int,
+        categories: tuple[int, ...],
+        learned: Mapping[str, Array],
+        generator: np.random.Generator,
+    ) -> Self:
+        seen, targets = np.unique(sequences.known_labels[rows], return_inverse=True)
         numbers = np.asarray(sequences.values[:, : sequences.features - len(categories)], np.float64)
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
         scale[scale < SMALLEST] = 1
         means, scales = mean.astype(np.float32), scale.astype(np.float32)
-        places = cls._learned_places(sequences, rows, categories, classes)
+        places = cls._places(learned, categories)
         found = places.codes(sequences, rows)
         counts = np.bincount(found.ravel(), minlength=places.ends[-1])
         codes = np.flatnonzero(counts >= LEAST)
         known = _places_among(codes, len(counts))
         counted = sequences.weights_of(rows)
-        weights = _learned(known[found], _numbers(sequences, rows, means, scales), targets, counted, generator)
+        weights = _weights(known[found], _numbers(sequences, rows, means, scales), targets, counted, generator)
         table, kernel = (np.zeros((len(each), classes), np.float32) for each in weights[:2])
         bias = np.full(classes, NEVER, np.float32)
         table[:, seen], kernel[:, seen], bias[seen] = weights
-        return cls(places, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
+        return cls(places, learned, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
 
     def scores(self, sequences: Sequences) -> Floats:
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
@@ -110,6 +131,9 @@ class Neighbors(Scorer):
                 own += self.weights[column]
             sums[rows] = own
         return sums
+
+    def arrays(self) -> dict[str, Array]:
+        return {**super().arrays(), **self.learned}
 
     @property
     def reach(self) -> int:
@@ -131,12 +155,14 @@ class Neighbors(Scorer):
         sizes, classes = network.categories, network.classes
         if not cls._serves(network.per, network.features, sizes):
             raise InputError("A regression on neighbors belongs to labels of steps of many kinds, or without numbers.")
-        numbers, places = network.features - len(sizes), cls._kept_places(arrays, sizes)
+        learned = {name: arrays[name] for name in cls.told if name in arrays}
+        numbers, places = network.features - len(sizes), cls._places(arrays, sizes)
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, places.ends[-1] - 1)
         if not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend.")
         return cls(
             places,
+            learned,
             checked_array(arrays, "mean", np.float32, (numbers,)),
             checked_array(arrays, "scale", np.float32, (numbers,), SMALLEST),
             checked_array(arrays, "kernel", np.float32, ((2 * AROUND + 1) * numbers, classes), -LARGEST, LARGEST),
@@ -150,14 +176,41 @@ class Neighbors(Scorer):
         return are_many(per, sizes) or _are_few(per, features, sizes)
 
     @classmethod
-    def _learned_places(cls, sequences: Sequences, rows: Numbers, sizes: tuple[int, ...], classes: int) -> Places:
-        """What it looks at, as these steps show it."""
-        return cls._kept_places({}, sizes)
+    def _learned(
+        cls,
+        sequences: Sequences,
+        rows: Numbers,
+        sizes: tuple[int, ...],
+        classes: int,
+        generator: np.random.Generator,
+    ) -> dict[str, Array]:
+        """What these steps tell of the places to look at, as `arrays` gives it."""
+        choices = [{"wide": np.array([wide])} for wide in (0, 1)]
+        if not are_many("step", sizes) or min(sizes) > COARSE or len(rows) > FEW or len(sequences) < HELD_OUT:
+            return choices[0]
+        drawn = generator.permutation(len(sequences))
+        out, part = sequences.take(drawn[::HELD_OUT]), sequences.take(np.delete(drawn, slice(None, None, HELD_OUT)))
+        known = np.flatnonzero(part.known_labels != NO_LABEL)
+        if not len(known):
+            return choices[0]
+        return min(choices, key=lambda each: cls._fitted(part, known, classes, sizes, each, generator)._loss(out))
+
+    def _loss(self, sequences: Sequences) -> float:
+        """How unlikely the labels of these sequences are."""
+        rows = np.flatnonzero(sequences.known_labels != NO_LABEL)
+        counted = sequences.weights_of(rows)
+        scores = self.scores(sequences)[rows].astype(np.float64)
+        losses = np.logaddexp.reduce(scores, axis=1) - scores[np.arange(len(rows)), sequences.known_labels[rows]]
+        return float(np.sum(losses if counted is None else losses * counted))
 
     @classmethod
-    def _kept_places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
-        """The same, as `arrays` gave it."""
-        return Places(sizes, tuple(around(sizes, FAR if are_many("step", sizes) else FARTHER)))
+    def _places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
+        """What it looks at, as `arrays` gave it; older files say nothing of it."""
+        wide = "wide" in arrays and bool(checked_array(arrays, "wide", np.int64, (1,), 0, 1)[0])
+        far, most = FAR if are_many("step", sizes) else FARTHER, int(np.argmax(sizes))
+        few = [column for column, size in enumerate(sizes) if wide and size <= COARSE and column != most]
+        beyond = (Place(shift, column) for shift in (-WIDE, WIDE) for column in few)
+        return Places(sizes, (*around(sizes, far), *beyond))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,26 +221,29 @@ class NearbyNGrams(Neighbors):
     """
 
     name: ClassVar[str] = "nearby_n_grams"
-
-    def arrays(self) -> dict[str, Array]:
-        counts = np.array([len(known) for known in self.places.runs], np.int64)
-        return {**super().arrays(), "runs": np.concatenate(self.places.runs), "counts": counts}
+    told = ("runs", "counts")
 
     @classmethod
     def _serves(cls, per: str, features: int, sizes: tuple[int, ...]) -> bool:
         return _are_few(per, features, sizes)
 
     @classmethod
-    def _learned_places(cls, sequences: Sequences, rows: Numbers, sizes: tuple[int, ...], classes: int) -> Places:
+    def _learned(
+        cls,
+        sequences: Sequences,
+        rows: Numbers,
+        sizes: tuple[int, ...],
+        classes: int,
+        generator: np.random.Generator,
+    ) -> dict[str, Array]:
         column = int(np.argmax(sizes))
         single = Places(sizes, tuple(Place(shift, column) for shift in range(-RUNS_AROUND, RUNS_AROUND + 1)))
         codes = single.codes(sequences, rows) - single.ends[:-1]
-        return Places(
-            sizes, runs_around(sizes), known_runs(list(codes.T), sizes[column], LONGEST, MOST_RUNS // classes)
-        )
+        runs = known_runs(list(codes.T), sizes[column], LONGEST, MOST_RUNS // classes)
+        return {"runs": np.concatenate(runs), "counts": np.array([len(known) for known in runs], np.int64)}
 
     @classmethod
-    def _kept_places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
+    def _places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
         counts = checked_array(arrays, "counts", np.int64, (LONGEST - 1,), 0)
         runs = checked_array(arrays, "runs", np.int64, (None,), 0)
         return Places(sizes, runs_around(sizes), checked_runs(runs, counts, max(sizes)))
@@ -247,7 +303,7 @@ def _numbers(sequences: Sequences, rows: Numbers, mean: Floats, scale: Floats) -
     return np.hstack(found)
 
 
-def _learned(
+def _weights(
     codes: Numbers, numbers: Floats, labels: Numbers, counted: Doubles | None, generator: np.random.Generator
 ) -> list[Floats]:
     """The weights of codes, those of numbers, and the bias; `counted` is how much each label counts."""
@@ -255,6 +311,7 @@ def _learned(
 
     size, classes = min(int(np.clip(len(labels) // BATCHES, *BATCH)), len(labels)), int(labels.max()) + 1
     batches = len(labels) // size
+    epochs = int(np.clip(round(UPDATES / batches), *EPOCHS))
     width = numbers.shape[1]
     if not width:
         numbers = np.zeros((len(labels), 1), np.float32)  # TensorFlow aborts on a product without columns
@@ -262,11 +319,11 @@ def _learned(
     table = keras.layers.Embedding(int(codes.max()) + 1, classes, embeddings_initializer="zeros")
     dense = keras.layers.Dense(classes, kernel_initializer="zeros")
     model = keras.Model([of_codes, of_numbers], keras.ops.sum(table(of_codes), axis=1) + dense(of_numbers))
-    falling = keras.optimizers.schedules.PolynomialDecay(RATE, EPOCHS * batches, 0.0)
+    falling = keras.optimizers.schedules.PolynomialDecay(RATE, epochs * batches, 0.0)
     model.compile(
         keras.optimizers.Adam(falling, beta_2=BETA_2), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         order = generator.permutation(len(labels))[: batches * size]
         weighed = None if counted is None else counted[order]
         given = [codes[order], numbers[order]], labels[order]

@@ -1,4 +1,4 @@
-"""What the spelling of a word shows: the word in small letters, its beginnings and ends, its shape."""
+"""What the spelling of a word shows: the word in small letters, its beginnings and ends, its shape and length."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 import polars as pl
 
 LONGEST = 100  # so many characters of a word show its shape
+LONG = 20  # characters; of a longer word no more are counted
 
 SIGNS = {r"\p{Lu}": "\x01", r"\p{L}": "\x02", r"\p{Nd}": "\x03"}
 """What stands for capitals, other letters and digits before the shape is whole."""
@@ -31,11 +32,16 @@ def _shape(text: pl.Series) -> pl.Series:
     return shape
 
 
+def _length(text: pl.Series) -> pl.Series:
+    return text.str.len_chars().clip(0, LONG).cast(pl.String)
+
+
 VIEWS: Mapping[str, Callable[[pl.Series], pl.Series]] = {
     "in small letters": _small,
     **{f"first {n}": partial(_edge, length=n) for n in (1, 2, 3)},
     **{f"last {n}": partial(_edge, length=-n) for n in (1, 2, 3, 4)},
     "shape": _shape,
+    "length": _length,
 }
 """What of its spelling is read beside a word itself, each as a category of its own."""
 

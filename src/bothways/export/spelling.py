@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bothways.data.spelling import LONG
 from bothways.export.graph import Graph, Value
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ LONGEST = 20_000  # characters of a pattern; the memory that a runtime gives one
 LARGE = 8  # classes of all characters in a pattern; one with more knows the letters of Latin, Greek and Cyrillic
 
 SHAPES = {"X": r"\p{Lu}", "x": r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]", "d": r"\p{Nd}"}
+LENGTHS = {**{str(length): f".{{{length}}}" for length in range(LONG)}, str(LONG): f".{{{LONG},}}"}
+NOTHING = r"[^\x{0}-\x{10ffff}]"  # what a file says that no view shows
 
 
 def codes(graph: Graph, category: Category, text: Value) -> Value:
@@ -55,6 +58,8 @@ def pattern_of(view: str, value: str) -> str:
         # The states of a pattern of more classes than this need more memory than RE2 takes.
         kinds = SHAPES if sum(len(run) for run in runs if run[0] in SHAPES) <= LARGE else _near()
         return "".join(kinds[run[0]] + "{2,}" * (len(run) > 1) if run[0] in SHAPES else _one(run) for run in runs)
+    if view == "length":
+        return LENGTHS.get(value, NOTHING)
     letters = "".join(
         r"\p{Nd}" if letter == "0" else _one(*sorted([*_large().get(letter, ()), letter])) for letter in value
     )
