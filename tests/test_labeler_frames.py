@@ -318,6 +318,7 @@ def test_the_label_is_called_as_y_is() -> None:
             assert quick(epochs=1, drop=drop, order=None).fit(X, y).columns_.label == name
 
 
+@pytest.mark.slow
 def test_what_the_rows_and_labels_are_like_is_told() -> None:
     """Ties, labels that differ in capitals, rare ones and malformed tags; not that rows are sorted, or parts drawn."""
     frame = flows().with_columns(at=pl.col("at") // 2)

@@ -252,6 +252,7 @@ def of_letters(words: int = 700, seed: int = 0) -> Sequences:
     return made(np.stack([other, letters.ravel()], axis=1), labels.ravel(), [12] * words)
 
 
+@pytest.mark.slow
 def test_letters_and_their_neighbors() -> None:
     new = of_letters(200, seed=1)
     fitted = baselines.fit(of_letters(), 4, (3, 6))
@@ -306,6 +307,7 @@ def test_codes_of_runs_are_those_of_each_run_looked_up() -> None:
             assert codes[:, i].tolist() == [names.get(run, 0) for run in runs]
 
 
+@pytest.mark.slow
 def test_scores_of_neighbors_do_not_depend_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
     sequences = of_words()
     fitted = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
@@ -332,6 +334,7 @@ def test_numbers_that_hardly_differ_can_be_kept() -> None:
     assert np.isfinite(kept.scores(sequences)).all()
 
 
+@pytest.mark.slow
 def test_few_words_and_many(monkeypatch: pytest.MonkeyPatch) -> None:
     few = made(np.array([[1.0], [2.0], [1.0]]), [0, 1, -1], [2, 1])
     fitted = Neighbors.fit(few, 2, (KINDS,), 0)

@@ -66,6 +66,7 @@ def conll(frame: pl.DataFrame, between: str = "\t") -> str:
     return "\n\n".join("\n".join(between.join(pair) for pair in block) for block in blocks) + "\n"
 
 
+@pytest.mark.slow
 def test_files_of_other_kinds_are_evaluated_alike(folder: Path, tmp_path: Path) -> None:
     frame = sentences(40)
     learned, model = tmp_path / "some.conll", tmp_path / "some.bothways"

@@ -214,6 +214,7 @@ class Reader(keras.Model):  # type: ignore[misc]
         return self.custom(self.wrapped(keras.ops.reshape(h, (-1, 6, 4, 1))))
 
 
+@pytest.mark.slow
 def test_a_subclassed_model(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Reader()
     model(keras.Input((6, 3)))  # builds it

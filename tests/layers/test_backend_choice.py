@@ -39,6 +39,7 @@ def test_a_missing_backend_is_one_line(chosen: str, missing: tuple[str, ...], sa
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_command_imports_no_tensorflow_that_happens_to_be_there(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('banners')")
     code = (

@@ -151,6 +151,7 @@ def test_dates_that_can_be_read_in_two_ways(
     assert notice in alike(page, tmp_path / "t.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
     header = "flow,at,x\n"
     dates = written(tmp_path / "dates.csv", header + "a,2024-01-31 18:05,1\na,2024-01-31 18:06,2\n")
