@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 
 CLOCK = TIME_OF_DAY, WEEKDAY = "time of day", "weekday"
 """In hours since midnight, and in days since Monday; of times with a zone in UTC."""
@@ -19,7 +19,8 @@ THURSDAY = 3  # 1970 began on one
 
 DAYS, WEEKS = 6, 2  # so many days, and weeks of them, are needed to see whether what one shows holds on others
 LEAST = 0.02  # of what is open at first, in nats, so much must be told
-ROWS, TREES, ROUNDS, LEAVES = 20_000, 400, 60, 16  # trees learn so many steps; in all, of a class, and their leaves
+ROWS, NUMBERS = 20_000, 1_000_000  # trees learn at most so many steps, and so many numbers
+TREES, ROUNDS, LEAVES = 400, 60, 16  # in all, of a class, and the leaves of one
 
 
 def clock_of(seconds: Array, parts: Sequence[str]) -> Doubles:
@@ -50,16 +51,16 @@ def helpful_parts(values: Array, places: pl.Series, train: Sequences) -> tuple[s
     """
     if train.per != "step" or places.dtype not in (pl.Date, pl.Datetime):
         return ()
-    labels, seconds = train.known_labels, seconds_of(places)
-    rows = np.flatnonzero(labels >= 0)
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(np.int64))] if len(rows) else rows
+    labels, seconds, random = train.known_labels, seconds_of(places), np.random.default_rng(0)
+    rows = random.permutation(np.flatnonzero(labels != NO_LABEL))
+    rows = np.sort(rows[: min(ROWS, NUMBERS // (values.shape[1] + len(CLOCK)))])
     days, of = np.unique(np.floor(seconds[rows] / DAY), return_inverse=True)
     found: tuple[str, ...] = ()
     if len(days) < DAYS or len(np.unique(labels[rows])) < 2:
         return found
     shares = np.unique(labels[rows], return_counts=True)[1] / len(rows)
     open_before = -(shares * np.log(shares)).sum()
-    half = np.isin(of, np.random.default_rng(0).permutation(len(days))[: len(days) // 2])
+    half = np.isin(of, random.permutation(len(days))[: len(days) // 2])
     before = _losses(values[rows], labels[rows], half)
     for part in _changing(clock_of(seconds[rows], CLOCK), days):
         inputs = np.hstack([values[rows], clock_of(seconds[rows], [*found, part])])
