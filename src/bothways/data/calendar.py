@@ -19,6 +19,7 @@ THURSDAY = 3  # 1970 began on one
 
 DAYS, WEEKS = 6, 2  # so many days, and weeks of them, are needed to see whether what one shows holds on others
 LEAST = 0.02  # of what is open at first, in nats, so much must be told
+SEVERAL = 3  # classes of fewer days are left out
 ROWS, NUMBERS = 20_000, 1_000_000  # trees learn at most so many steps, and so many numbers
 TREES, ROUNDS, LEAVES = 400, 60, 16  # in all, of a class, and the leaves of one
 
@@ -54,7 +55,9 @@ def helpful_parts(values: Array, places: pl.Series, train: Sequences) -> tuple[s
     labels, seconds, random = train.known_labels, seconds_of(places), np.random.default_rng(0)
     rows = random.permutation(np.flatnonzero(labels != NO_LABEL))
     rows = np.sort(rows[: min(ROWS, NUMBERS // (values.shape[1] + len(CLOCK)))])
-    days, of = np.unique(np.floor(seconds[rows] / DAY), return_inverse=True)
+    known, count = np.unique(np.unique([labels[rows], seconds[rows] // DAY], axis=1)[0], return_counts=True)
+    rows = rows[np.isin(labels[rows], known[count >= SEVERAL])]
+    days, of = np.unique(seconds[rows] // DAY, return_inverse=True)
     found: tuple[str, ...] = ()
     if len(days) < DAYS or len(np.unique(labels[rows])) < 2:
         return found
