@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.random import Generator
 
 from bothways.arrays import checked_array, product
 from bothways.baselines.places import Place, Places, checked_runs, known_runs, moved_rows
@@ -103,7 +104,7 @@ class Neighbors(Scorer):
         classes: int,
         categories: tuple[int, ...],
         learned: Mapping[str, Array],
-        generator: np.random.Generator,
+        generator: Generator,
     ) -> Self:
         seen, targets = np.unique(sequences.known_labels[rows], return_inverse=True)
         numbers = np.asarray(sequences.values[:, : sequences.features - len(categories)], np.float64)
@@ -177,12 +178,7 @@ class Neighbors(Scorer):
 
     @classmethod
     def _learned(
-        cls,
-        sequences: Sequences,
-        rows: Numbers,
-        sizes: tuple[int, ...],
-        classes: int,
-        generator: np.random.Generator,
+        cls, sequences: Sequences, rows: Numbers, sizes: tuple[int, ...], classes: int, generator: Generator
     ) -> dict[str, Array]:
         """What these steps tell of the places to look at, as `arrays` gives it."""
         choices = [{"wide": np.array([wide])} for wide in (0, 1)]
@@ -205,7 +201,7 @@ class Neighbors(Scorer):
 
     @classmethod
     def _places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
-        """What it looks at, as `arrays` gave it; older files say nothing of it."""
+        """What it looks at, as `arrays` gave it; none are wide where it says nothing of that."""
         wide = "wide" in arrays and bool(checked_array(arrays, "wide", np.int64, (1,), 0, 1)[0])
         far, most = FAR if are_many("step", sizes) else FARTHER, int(np.argmax(sizes))
         few = [column for column, size in enumerate(sizes) if wide and size <= COARSE and column != most]
@@ -229,12 +225,7 @@ class NearbyNGrams(Neighbors):
 
     @classmethod
     def _learned(
-        cls,
-        sequences: Sequences,
-        rows: Numbers,
-        sizes: tuple[int, ...],
-        classes: int,
-        generator: np.random.Generator,
+        cls, sequences: Sequences, rows: Numbers, sizes: tuple[int, ...], classes: int, generator: Generator
     ) -> dict[str, Array]:
         column = int(np.argmax(sizes))
         single = Places(sizes, tuple(Place(shift, column) for shift in range(-RUNS_AROUND, RUNS_AROUND + 1)))
@@ -304,7 +295,7 @@ def _numbers(sequences: Sequences, rows: Numbers, mean: Floats, scale: Floats) -
 
 
 def _weights(
-    codes: Numbers, numbers: Floats, labels: Numbers, counted: Doubles | None, generator: np.random.Generator
+    codes: Numbers, numbers: Floats, labels: Numbers, counted: Doubles | None, generator: Generator
 ) -> list[Floats]:
     """The weights of codes, those of numbers, and the bias; `counted` is how much each label counts."""
     import keras

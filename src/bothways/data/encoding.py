@@ -234,7 +234,7 @@ class Encoding:
                 tuple(Category(each["name"], tuple(each["values"]), each["view"]) for each in data["categories"]),
                 data["gaps"],
                 Vectors.from_json(data["vectors"], arrays) if arrays or data["vectors"] is not None else None,
-                tuple(data.get("clock", ())),  # files of some days before know none
+                tuple(data.get("clock", ())),
             )
             names = encoding.read
             if not (
