@@ -25,6 +25,8 @@ NETWORKS: dict[str, list[dict[str, Any]]] = {
     "late, plain": [{"direction": "forward", "lookahead": 5, "encoding": "standard", "levels": "raw", "changes": 0}],
     "late, stride": [{"direction": "forward", "lookahead": 4, "conv_window": 5, "conv_stride": 2}],
     "backward": [{"direction": "backward"}],
+    "scaled": [{"levels": "scaled"}],
+    "late, scaled": [{"direction": "forward", "lookahead": 4, "levels": "scaled"}],
     "deep": [{"depth": 3, "merge_mode": "sum"}],
     "convolution": [{"conv_window": 5}],
     "stride": [{"conv_window": 6, "conv_stride": 3, "depth": 2}],

@@ -1,14 +1,17 @@
-"""Means of the numbers of sequences: over the whole, or over what came so far."""
+"""Means and deviations of the numbers of sequences: over the whole, or over what came so far."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from bothways.sequences import Array, Numbers
+from bothways.sequences import Array, Doubles, Numbers
 
 ROWS = 1 << 16  # so many rows are worked on at once: float64 takes twice the memory
+LEAST, TINY = 1e-6, 1e-150  # no deviation is below this share of the mean, which its square would hide; none is 0
 
 
 def shared_length(lengths: Numbers) -> int:
@@ -25,8 +28,8 @@ def means_of(levels: Array, lengths: Numbers, direction: str, before: Array | No
     """For each step the means of numbers over its sequence; for one direction, over what it has read so far.
 
     `levels` are `(steps, numbers)` of sequences, one after the other; so is the result, of their type. For sequences
-    that go on `before` is `(sequences, 1 + numbers)` in float64: how many steps of each came before those that are
-    given, and the sums of their numbers. Sums are taken step by step, so that they have the same bits for sequences
+    that go on `before` is `(sequences, 1 + numbers or more)` in float64: how many steps of each came before those that
+    are given, and the sums of their numbers. Sums are taken step by step, so that they have the same bits for sequences
     that come in pieces.
 
     Example:
@@ -57,7 +60,34 @@ def means_of(levels: Array, lengths: Numbers, direction: str, before: Array | No
             counts = np.arange(1.0, length + 1)[:, None]
             if before is not None and not backward:
                 counts = counts + before[alike, :1, None]
-                sums[:, :1] += before[alike, None, 1:]
+                sums[:, :1] += before[alike, None, 1 : 1 + levels.shape[1]]
             np.cumsum(sums, axis=1, out=sums)
             means[of].reshape(shape)[way] = sums[:, -1:] / counts[..., -1:, :] if direction == "both" else sums / counts
     return means
+
+
+def moments_of(levels: Array, lengths: Numbers, direction: str, before: Array | None = None) -> tuple[Doubles, Doubles]:
+    """For each step the means and the deviations of numbers, in float64, over the steps that `means_of` tells.
+
+    In `before` the sums of the squares of numbers follow their sums: `(sequences, 1 + 2 * numbers)`.
+
+    Example:
+        >>> means, deviations = moments_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both")
+        >>> means.ravel().tolist(), deviations.ravel().round(3).tolist()
+        ([2.0, 2.0, 7.0], [1.0, 1.0, 0.0])
+    """
+    means, squares = np.hsplit(means_of(with_squares(levels), lengths, direction, before), 2)
+    return means, deviations_of(means, squares, np.maximum, np.sqrt)
+
+
+def with_squares(numbers: Array) -> Doubles:
+    """Numbers `(..., numbers)` in float64, and behind them their squares."""
+    exact = np.asarray(numbers, np.float64)
+    return np.concatenate([exact, exact * exact], axis=-1)
+
+
+def deviations_of(means: Any, squares: Any, larger: Callable[[Any, Any], Any], root: Callable[[Any], Any]) -> Any:
+    """The deviations of numbers with these means, and these means of their squares, once for arrays and for graphs."""
+    size = larger(means, means * np.float64(-1))
+    found = root(larger(squares - means * means, np.float64(0)))
+    return larger(found, size * np.float64(LEAST) + np.float64(TINY))

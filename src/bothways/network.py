@@ -39,7 +39,12 @@ ENCODINGS = ("piecewise", "standard")
 """How numbers enter: between quantiles of the train part ("PLE" in Gorishniy, Rubachev and Babenko 2022, "On Embeddings
 for Numerical Features in Tabular Deep Learning"), or standardised."""
 
-LEVELS: Mapping[str, tuple[str, ...]] = {"raw": ("raw",), "centered": ("centered",), "both": ("raw", "centered")}
+LEVELS: Mapping[str, tuple[str, ...]] = {
+    "raw": ("raw",),
+    "centered": ("centered",),
+    "scaled": ("scaled",),
+    "both": ("raw", "centered"),
+}
 """What of a number enters, beside its changes."""
 
 CHANGES = (1, 4, 16, 64)  # over so many steps changes can be taken
@@ -155,7 +160,8 @@ class Network:
     levels: str = choice_field(
         "both",
         "What of a number enters: raw, the number itself; centered, its distance from the mean of its sequence, for "
-        "levels that drift from one sequence to the next; or both.",
+        "levels that drift from one sequence to the next; both of them; or scaled, that distance and the changes over "
+        "the deviation of its sequence.",
         LEVELS,
     )
     changes: int = option_field(

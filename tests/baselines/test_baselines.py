@@ -436,8 +436,8 @@ def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.Monke
     values[:, 1] = generator.integers(0, 300, 3000)
     new = made(values, labels, [1] * 20 + [5] * 96 + [100] * 25)
     rows = np.arange(3000)
-    means = tree_inputs.means_so_far(new, rows, 1)
-    inputs = tree_inputs.inputs_of(new, rows, means, (300,), fitted.places, fitted.widths)
+    moments = tree_inputs.moments_so_far(new, rows, 1)
+    inputs = tree_inputs.inputs_of(new, rows, moments, (300,), fitted.places, fitted.widths)
     scores = fitted.scores(new)
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     model = models[-1]  # those before it were fitted to choose inputs
@@ -463,6 +463,20 @@ def test_trees_look_at_levels_where_that_helps(drifts: bool) -> None:
     assert few is not None
     assert fitted.predict(sequences).shape == few.predict(sequences).shape
     assert (few.inputs < near).all()
+
+
+def test_trees_look_at_levels_over_the_deviation_where_that_helps() -> None:
+    """Each sequence has its own gain; labels say whether the last steps moved more than it is used to."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(generator.integers(0, 2, (30, 20)), 20, axis=1)
+    gains = np.exp(generator.normal(0, 1.5, (30, 1)))
+    x = gains * generator.normal(size=(30, 400)) * np.where(labels, 2, 1)
+    sequences = made(x.reshape(-1, 1), labels.ravel(), [400] * 30)
+    fitted = trees.Trees.fit(sequences.take(np.arange(20)), 2, (), 0)
+    assert fitted is not None
+    assert (fitted.inputs >= 2 * tree_inputs.AROUND + 1 + 1 + 4 * len(fitted.widths)).any()
+    others = sequences.take(np.arange(20, 30))
+    assert (fitted.predict(others) == others.labels).mean() > 0.8
 
 
 def test_trees_of_rare_classes() -> None:

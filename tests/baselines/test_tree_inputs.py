@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from bothways.baselines import tree_inputs
-from bothways.baselines.tree_inputs import AROUND, inputs_of, means_so_far, near, reach_of, windows
+from bothways.baselines.tree_inputs import AROUND, inputs_of, moments_so_far, near, reach_of, windows
+from bothways.means import with_squares
 from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -24,7 +25,7 @@ def some(lengths: list[int]) -> Sequences:
 
 def seen(sequences: Sequences, chosen: Array, before: Array | None = None) -> Array:
     """What trees see of these labels."""
-    return inputs_of(sequences, chosen, means_so_far(sequences, chosen, 3, before), (), NONE, WIDTHS)
+    return inputs_of(sequences, chosen, moments_so_far(sequences, chosen, 3, before), (), NONE, WIDTHS)
 
 
 def by_hand(sequence: Array, step: int, width: int) -> Array:
@@ -42,15 +43,18 @@ def test_windows_by_hand() -> None:
     sequences = some([1, 2, 0, 7, 8, 9, 40])
     rows, moved = near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
     assert rows.tolist() == list(range(sequences.steps))
-    means = means_so_far(sequences, rows, 3)
-    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, means, WIDTHS))
+    moments = np.hsplit(moments_so_far(sequences, rows, 3), 2)
+    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, *moments, WIDTHS))
     for row in range(sequences.steps):
         number, step = sequences.place(row)
         sequence = sequences.arrays()[number]
         of_widths = np.stack([by_hand(sequence, step, width) for width in WIDTHS.tolist()])
         level = sequence[step] - sequence[: step + 1].mean(axis=0)
         expected = np.concatenate([of_widths[:, :3].reshape(6, 3), level[None], of_widths[:, 3]])
-        np.testing.assert_allclose(found[:, row], expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(found[:9, row], expected, rtol=0, atol=1e-12)
+        if step:
+            over = expected / sequence[: step + 1].std(axis=0)
+            np.testing.assert_allclose(found[9:, row], over, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("chosen", [[3], [70, 3, 3, 40], list(range(20, 60))])
@@ -66,15 +70,17 @@ def test_what_is_out_of_reach_counts_for_nothing() -> None:
     reach = reach_of(WIDTHS)
     expected = seen(Sequences(whole, np.array([60])), np.array([30]))
     held, first = Sequences(whole[30 - reach : 31 + reach], np.array([2 * reach + 1])), 30 - reach
-    before = np.array([[first, *np.cumsum(whole[:first], axis=0)[-1]]])
+    before = np.array([[first, *np.cumsum(with_squares(whole[:first]), axis=0)[-1]]])
     np.testing.assert_array_equal(seen(held, np.array([reach]), before), expected)
     assert reach == max(AROUND, 8)
 
 
-def test_means_are_the_same_however_many_sequences_are_worked_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_are_the_same_however_many_sequences_are_worked_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
     sequences, chosen = some([5, 0, 60, 25, 25, 1]), np.array([115, 3, 3, 80, 20])
-    expected = means_so_far(sequences, chosen, 2)
+    expected = moments_so_far(sequences, chosen, 2)
     monkeypatch.setattr(tree_inputs, "ROWS", 30)
-    np.testing.assert_array_equal(means_so_far(sequences, chosen, 2), expected)
+    np.testing.assert_array_equal(moments_so_far(sequences, chosen, 2), expected)
     number, step = sequences.place(80)
-    np.testing.assert_allclose(expected[3], sequences.arrays()[number][: step + 1, :2].mean(axis=0), rtol=0, atol=1e-12)
+    so_far = sequences.arrays()[number][: step + 1, :2]
+    by_hand = np.concatenate([so_far.mean(axis=0), so_far.std(axis=0)])
+    np.testing.assert_allclose(expected[3], by_hand, rtol=0, atol=1e-12)

@@ -119,7 +119,7 @@ def test_labels_of_sequences(merge_mode: str, pooling: str, conv: tuple[int, int
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("levels", ["raw", "centered", "both"])
+@pytest.mark.parametrize("levels", ["raw", "centered", "both", "scaled"])
 @pytest.mark.parametrize("encoding", ["piecewise", "standard"])
 @pytest.mark.parametrize("changes", [0, 3])
 def test_how_numbers_enter(direction: str, levels: str, encoding: str, changes: int, tmp_path: Path) -> None:

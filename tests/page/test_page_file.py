@@ -98,7 +98,7 @@ NETWORKS: dict[str, Callable[[], Model]] = {
     "lstm": lambda: model(member()),
     "gru, two layers": lambda: model(member(cell="gru", depth=2, merge_mode="mul")),
     "gru, reset before": lambda: model(member(cell="gru_reset_before", levels="centered")),
-    "rnn, relu": lambda: model(member(cell="rnn_relu", direction="backward", levels="both", changes=2)),
+    "rnn, relu": lambda: model(member(cell="rnn_relu", direction="backward", levels="scaled", changes=2)),
     "forward, late": lambda: model(member(direction="forward", lookahead=3, levels="both", changes=1)),
     "convolution": lambda: model(member(conv_window=5, conv_stride=2)),
     "standard": lambda: model(member(encoding="standard", merge_mode="sum"), gaps="times"),
@@ -283,7 +283,7 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
     assert found == [["calm", "scan"][page.evaluate("card.positive")]]
 
 
-@pytest.mark.parametrize("levels", ["centered", "both"])
+@pytest.mark.parametrize("levels", ["centered", "both", "scaled"])
 @pytest.mark.slow
 def test_numbers_in_double_precision(levels: str, opened: Any, tmp_path: Path) -> None:
     """In float32 seconds since 1970 are all alike for minutes."""

@@ -256,6 +256,7 @@ NETWORKS: list[dict[str, Any]] = [
     {"categories": (7,), "encoding": "piecewise", "direction": "forward", "lookahead": 2},
     {"per": "sequence", "pooling": "mean", "encoding": "piecewise"},
     {"head": "crf", "depth": 2},
+    {"levels": "scaled"},
 ]
 
 

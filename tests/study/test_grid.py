@@ -36,7 +36,7 @@ def test_how_a_table_is_prepared_can_be_varied_and_seeds_and_what_the_data_tell_
         (["direction,conv.window=0,5"], {"direction": USUAL["direction"], "conv_window": (0, 5)}),
         (["learning-rate=1e-3,0.1"], {"learning_rate": (0.001, 0.1)}),
         (["patience=0,3"], {"patience": (None, 3)}),
-        (["levels,changes=0,2"], {"levels": ("raw", "centered", "both"), "changes": (0, 2)}),
+        (["levels,changes=0,2"], {"levels": ("raw", "centered", "scaled", "both"), "changes": (0, 2)}),
     ],
 )
 def test_factors_from_the_command_line(arguments: list[str], expected: dict[str, object]) -> None:

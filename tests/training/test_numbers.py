@@ -41,6 +41,30 @@ def test_a_level_that_drifts_from_sequence_to_sequence_changes_nothing_once_cent
     np.testing.assert_array_equal(entered[:, -1], [1, 2, 1, 2, 1, 2, 3])
 
 
+@pytest.mark.parametrize("direction", ["both", "forward", "backward"])
+@pytest.mark.parametrize("encoding", ["standard", "piecewise"])
+def test_a_gain_that_differs_from_sequence_to_sequence_changes_nothing_once_scaled(
+    encoding: str, direction: str
+) -> None:
+    gained = np.array(CO2)
+    gained[:, 0] *= np.repeat([8, 0.25], LENGTHS)
+    of = network(levels="scaled", encoding=encoding, direction=direction, changes=2)
+    parts = [Sequences(values, LENGTHS) for values in (np.array(CO2), gained)]
+    weights = number_weights(of, parts[0])
+    entered, other = (entering(of, weights, part.values, part.lengths) for part in parts)
+    np.testing.assert_allclose(entered, other, atol=1e-6)
+
+
+def test_scaled_numbers_by_hand() -> None:
+    found = numbers(network(levels="scaled", changes=1), np.array(CO2), LENGTHS)
+    mean, deviation = np.mean([400, 410, 430, 430]), np.std([400, 410, 430, 430])
+    np.testing.assert_allclose(found[:4, 0], (np.array([400, 410, 430, 430]) - mean) / deviation)
+    np.testing.assert_allclose(found[:4, 1], np.array([0, 10, 20, 0]) / deviation)
+    forward = numbers(network(levels="scaled", changes=1, direction="forward"), np.array(CO2), LENGTHS)
+    np.testing.assert_allclose(forward[:3, 0], [0, 1, (430 - np.mean([400, 410, 430])) / np.std([400, 410, 430])])
+    np.testing.assert_allclose(forward[:3, 1], [0, 2, 20 / np.std([400, 410, 430])])
+
+
 def test_bins_hold_about_as_many_steps_each_however_long_the_tail() -> None:
     generator = np.random.default_rng(0)
     column = np.exp(generator.normal(0, 4, 20_000)).astype(np.float32)
@@ -59,8 +83,9 @@ def test_a_frequent_value_leaves_bins_for_the_others() -> None:
 
 
 @pytest.mark.parametrize("column", [np.zeros(5), np.array([0, 1, 0, 0, 1.0]), np.full(5, 1e30), np.full(5, 1e-45)])
-def test_constant_and_two_valued_columns_enter_as_finite_numbers(column: Any) -> None:
-    of = Network(features=1, classes=2)
+@pytest.mark.parametrize("levels", ["both", "scaled"])
+def test_constant_and_two_valued_columns_enter_as_finite_numbers(levels: str, column: Any) -> None:
+    of = Network(features=1, classes=2, levels=levels)
     sequences = Sequences(column.astype(np.float32)[:, None], np.array([5]))
     weights = number_weights(of, sequences)
     assert all(np.isfinite(array).all() for array in weights.values())

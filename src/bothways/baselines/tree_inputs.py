@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.means import ROWS, means_of
+from bothways.means import ROWS, moments_of
 from bothways.sequences import Array, Numbers, Sequences
 
 AROUND = 5  # neighbours: this many steps before and after a label
@@ -23,18 +23,19 @@ def windows(
     smaller: Callable[[Any, Any], Any],
     numbers: Any,
     means: Any,
+    deviations: Any,
     widths: Numbers,
 ) -> list[Any]:
     """What the windows that end and begin at each step say, once for arrays and for graphs.
 
     Beyond its ends a sequence goes on with its first or last step: `moved` gives at each step the values of the one so
     many steps later, or those. `larger` and `smaller` are such as `np.maximum`; numbers are `(..., numbers)` in
-    float64, and means those of all steps of the sequence so far. What a window says is made of what its halves say, and
-    so has the same bits wherever the sequence began, given the means.
+    float64, and means and deviations those of all steps of the sequence so far. What a window says is made of what its
+    halves say, and so has the same bits wherever the sequence began, given the means.
 
     For each width there are three values, each `(..., numbers)`: how far the mean of what comes is above that of what
     was, the range of both together, and how far a step moves in the mean. Then how far the step is above the mean of
-    the sequence so far; and for each width how far the mean of both windows is.
+    the sequence so far; and for each width how far the mean of both windows is. Then all of these over the deviations.
     """
     found, above = list[Any](), [numbers - means]
     before, after = moved(numbers, -1), moved(numbers, 1)
@@ -54,7 +55,8 @@ def windows(
             extent = larger(most[-1], most[1]) - smaller(least[-1], least[1])
             found += [future - past, extent, (moves[-1] + moves[1]) / np.float64(2 * width)]
             above.append((past + future) / np.float64(2) - means)
-    return found + above
+    found += above
+    return found + [each / deviations for each in found]
 
 
 def near(sequences: Sequences, chosen: Numbers, reach: int) -> tuple[Numbers, Callable[[Array, int], Array]]:
@@ -80,12 +82,12 @@ def _ends(offsets: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def inputs_of(
-    sequences: Sequences, chosen: Numbers, means: Array, categories: tuple[int, ...], places: Array, widths: Numbers
+    sequences: Sequences, chosen: Numbers, moments: Array, categories: tuple[int, ...], places: Array, widths: Numbers
 ) -> Array:
     """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing.
 
     First stand the neighbours, column by column, those of categories first; then what `windows` say of numbers.
-    `means` are those of the numbers of the sequences of the chosen labels so far, as `means_so_far` gives them.
+    `moments` are those of the numbers of the sequences of the chosen labels so far, as `moments_so_far` gives them.
     """
     count = sequences.features - len(categories)
     rows, moved = near(sequences, chosen, reach_of(widths))
@@ -98,18 +100,18 @@ def inputs_of(
     around = columns[np.where(there, at[:, None] + shifts, 0)]
     around[~there] = np.nan
     neighbours = around.transpose(0, 2, 1).reshape(len(chosen), columns.shape[1] * len(shifts))
-    all_means = np.zeros_like(numbers)
-    all_means[at] = means
-    wide = windows(moved, np.maximum, np.minimum, numbers, all_means, widths)
+    means, deviations = np.zeros_like(numbers), np.ones_like(numbers)
+    means[at], deviations[at] = np.hsplit(moments, 2)
+    wide = windows(moved, np.maximum, np.minimum, numbers, means, deviations, widths)
     return np.hstack([neighbours, *(each[at] for each in wide)])
 
 
-def means_so_far(sequences: Sequences, chosen: Numbers, count: int, before: Array | None = None) -> Array:
-    """`(chosen, count)`, float64: at these steps the means of the first `count` columns over the sequence so far.
+def moments_so_far(sequences: Sequences, chosen: Numbers, count: int, before: Array | None = None) -> Array:
+    """`(chosen, 2 * count)`, float64: the means of the first `count` columns over the sequence so far, and deviations.
 
-    `before` is as in `means_of`. Some sequences are worked on at a time, lest all numbers be there twice.
+    `before` is as in `moments_of`. Some sequences are worked on at a time, lest all numbers be there twice.
     """
-    found, ends = np.empty((len(chosen), count)), sequences.offsets[1:]
+    found, ends = np.empty((len(chosen), 2 * count)), sequences.offsets[1:]
     order = np.argsort(chosen, kind="stable")
     first = 0
     while first < len(sequences):
@@ -120,7 +122,8 @@ def means_so_far(sequences: Sequences, chosen: Numbers, count: int, before: Arra
         if len(of):
             numbers = np.asarray(sequences.values[begin:end, :count], np.float64)
             some = None if before is None else before[first:last]
-            found[of] = means_of(numbers, sequences.lengths[first:last], "forward", some)[chosen[of] - begin]
+            moments = np.hstack(moments_of(numbers, sequences.lengths[first:last], "forward", some))
+            found[of] = moments[chosen[of] - begin]
         first = last
     return found
 

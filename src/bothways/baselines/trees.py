@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bothways.arrays import checked_array
-from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, means_so_far, places_of, reach_of
+from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, moments_so_far, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Scorer
 from bothways.patterns.forest import check_nodes
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
-ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
+ROWS, NUMBERS = 20_000, 6_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
 TREES, ROUNDS, LEAVES = 600, 100, 16  # at most so many trees, rounds of one tree per class, and leaves of a tree
-SEVERAL = 6  # of so many sequences a third shows whether numbers less their mean so far are to be looked at
+SEVERAL = 6  # of so many sequences a third shows which inputs are to be looked at
 SHARE = 0.5  # of the inputs each node looks at this share, where there are numbers
 RARE = 10  # classes with fewer labels than this are never predicted
 MISSING = CODES + 1  # the place of a category that is missing
@@ -30,8 +30,9 @@ BLOCK = 512  # labels that are worked on together
 class Trees(Scorer):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
-    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider; and at how far numbers
-    are above the mean of the sequence so far, if that shows the labels of sequences that are held out better.
+    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider. If that shows the labels
+    of sequences that are held out better, they look at how far numbers are above the mean of the sequence so far, too,
+    or at that and at windows over the deviation of the sequence so far.
 
     Attributes:
         classes: how many classes there are.
@@ -78,7 +79,7 @@ class Trees(Scorer):
         places = places_of(sequences, categories)
         widths = np.array(WIDTHS, np.int64)
         count = sequences.features - len(categories)
-        none = np.zeros(0, np.int64), np.zeros((0, count))
+        none = np.zeros(0, np.int64), np.zeros((0, 2 * count))
         columns = inputs_of(sequences, *none, categories, places, widths).shape[1]
         if len(seen) < 2 or not sequences.features:
             return None
@@ -86,8 +87,8 @@ class Trees(Scorer):
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
         chosen = np.concatenate([generator.permutation(np.flatnonzero(labels == code))[:each] for code in seen])
         raised = np.log(np.maximum(counts[seen] / each, 1))
-        means, cuts = means_so_far(sequences, chosen, count), np.arange(BLOCK, len(chosen), BLOCK)
-        some = zip(np.split(chosen, cuts), np.split(means, cuts), strict=True)
+        moments, cuts = moments_so_far(sequences, chosen, count), np.arange(BLOCK, len(chosen), BLOCK)
+        some = zip(np.split(chosen, cuts), np.split(moments, cuts), strict=True)
         inputs = np.concatenate([inputs_of(sequences, *each, categories, places, widths) for each in some])
         # Scikit-learn stumbles over inputs that are all missing, as they may be once a tenth is held out to stop by.
         inputs[:, np.isnan(inputs).mean(axis=0) > 0.8] = 0
@@ -103,15 +104,17 @@ class Trees(Scorer):
             random_state=seed,
         )
         targets, weights = labels[chosen], sequences.weights_of(chosen)
-        near, of = inputs[:, : columns - count * (1 + len(widths))], sequences.offsets.searchsorted(chosen, "right")
+        scaled = columns - count * (1 + 4 * len(widths))
+        choices = [inputs[:, : scaled - count * (1 + len(widths))], inputs[:, :scaled], inputs]
+        of = sequences.offsets.searchsorted(chosen, "right")
         numbers = generator.permutation(np.unique(of))
         held = np.isin(of, numbers[: len(numbers) // 3])
-        losses = [0.0, 0.0]
+        taken = choices[0]
         if count and len(numbers) >= SEVERAL:
             model.set_params(max_iter=max(rounds // 2, 1))  # enough to choose by
-            losses = [_loss(model, each, targets, weights, held) for each in (near, inputs)]
+            taken = min(choices, key=lambda each: _loss(model, each, targets, weights, held))
         model.set_params(max_iter=rounds)
-        model.fit(near if losses[0] <= losses[1] else inputs, targets, weights)
+        model.fit(taken, targets, weights)
         nodes = _nodes(model, kinds)
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
@@ -124,10 +127,10 @@ class Trees(Scorer):
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
         count = sequences.features - len(self.categories)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
-            means = means_so_far(sequences, np.arange(sequences.steps), count, before)
+            moments = moments_so_far(sequences, np.arange(sequences.steps), count, before)
             for at in range(0, sequences.steps, BLOCK):
                 rows = np.arange(at, min(at + BLOCK, sequences.steps))
-                sums = self._sums(inputs_of(sequences, rows, means[rows], self.categories, self.places, self.widths))
+                sums = self._sums(inputs_of(sequences, rows, moments[rows], self.categories, self.places, self.widths))
                 if len(self.start) == 1:  # of two classes
                     sums = np.hstack([np.zeros_like(sums), sums])
                 found[rows[:, None], self.seen] = sums
@@ -167,8 +170,8 @@ class Trees(Scorer):
         one = Sequences(np.zeros((1, network.features)), np.array([1]))
         places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
-        means = np.zeros((1, network.features - len(network.categories)))
-        columns = inputs_of(one, np.array([0]), means, network.categories, places, widths).shape[1]
+        moments = np.ones((1, 2 * network.numeric))
+        columns = inputs_of(one, np.array([0]), moments, network.categories, places, widths).shape[1]
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)
         nodes = len(inputs)
         left = checked_array(arrays, "left", np.uint8, (None, 32))

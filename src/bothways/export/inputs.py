@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.export import spelling
 from bothways.export.graph import Graph, Value
+from bothways.means import deviations_of
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
@@ -62,6 +64,14 @@ def means_of(graph: Graph, direction: str, levels: Value, data: Inputs) -> Value
         counts = lengths - steps if backward else steps + np.int64(1)
     counts = graph.cast(graph("Max", counts, np.int64(1)), np.float64)
     return sums / graph.unsqueeze(counts, 2)
+
+
+def moments_of(graph: Graph, direction: str, levels: Value, data: Inputs) -> tuple[Value, Value]:
+    """Means and deviations over a sequence, or over what one direction has read: `bothways.means.moments_of`."""
+    levels = graph.cast(levels, np.float64)
+    both = means_of(graph, direction, graph("Concat", levels, levels * levels, axis=2), data)
+    means, squares = graph.several(2, "Split", both, axis=2, num_outputs=2)
+    return means, deviations_of(means, squares, partial(graph, "Max"), partial(graph, "Sqrt"))
 
 
 def joined_codes(data: Inputs, sizes: tuple[int, ...]) -> Value:

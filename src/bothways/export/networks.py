@@ -8,7 +8,7 @@ import numpy as np
 
 from bothways.export import cells
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, means_of, moved
+from bothways.export.inputs import Inputs, at_least_one, means_of, moments_of, moved
 from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
@@ -76,14 +76,19 @@ def _rows(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Val
 
 def _numbers(graph: Graph, network: Network, levels: Value, data: Inputs) -> Value:
     """The numbers of a step, their distances from a mean, their changes: `bothways.runtime.numbers.numbers`."""
-    parts = []
+    parts, deviations = [], None
     for level in LEVELS[network.levels]:
         if level == "raw":
             parts.append(levels)
+        elif level == "scaled":
+            means, deviations = moments_of(graph, network.direction, levels, data)
+            parts.append(graph.cast(levels, np.float64) - means)
         else:
             parts.append(levels - graph.cast(means_of(graph, network.direction, levels, data), data.dtype))
     for over in CHANGES[: network.changes]:
         parts.append(levels - moved(graph, data, levels, over if network.direction == "backward" else -over))
+    if deviations is not None:
+        parts = [graph.cast(graph.cast(part, np.float64) / deviations, data.dtype) for part in parts]
     return graph("Concat", *parts, axis=2)
 
 

@@ -13,7 +13,7 @@ from bothways.baselines.places import Places
 from bothways.baselines.tree_inputs import AROUND, windows
 from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, joined_codes, later, means_of, moved
+from bothways.export.inputs import Inputs, at_least_one, joined_codes, later, moments_of, moved
 from bothways.patterns.classifiers import NEVER
 from bothways.patterns.forest import depth
 from bothways.sequences import Numbers
@@ -113,8 +113,8 @@ def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
     if data.numbers is not None:
         parts.append(graph.cast(data.numbers, np.float64))
         larger, smaller = partial(graph, "Max"), partial(graph, "Min")
-        means = means_of(graph, "forward", parts[-1], data)
-        wide = windows(partial(moved, graph, data), larger, smaller, parts[-1], means, model.widths)
+        moments = moments_of(graph, "forward", parts[-1], data)
+        wide = windows(partial(moved, graph, data), larger, smaller, parts[-1], *moments, model.widths)
     columns, shifted = graph("Concat", *parts, axis=2), []
     for shift in range(-AROUND, AROUND + 1):
         shifted.append(graph.unsqueeze(_shifted(graph, data, columns, shift, np.float64(np.nan)), 3))

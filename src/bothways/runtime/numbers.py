@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bothways.means import ROWS, means_of, shared_length
+from bothways.means import ROWS, means_of, moments_of, shared_length
 from bothways.network import CHANGES, LEVELS, Network
 from bothways.sequences import Array, Floats, Numbers
 
@@ -15,15 +15,20 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
     """What there is to standardise: `(steps, network.channels)` from `(steps, network.features)`.
 
     These are the numeric columns, and less their means over the sequence; and their changes, which at first are those
-    since the beginning of the sequence. With one direction, both are of what it has read so far. For sequences that go
-    on `before` is `(sequences, 1 + network.numeric)` in float64: how many steps of each came before those that are
-    given, and the sums of their numbers, for means that take them in.
+    since the beginning of the sequence. Scaled, what is left of numbers and their changes is divided by their
+    deviations over the sequence. With one direction, all are of what it has read so far. For sequences that go on
+    `before` is `(sequences, 1 + 2 * network.numeric)` in float64: how many steps of each came before those that are
+    given, and the sums of their numbers and of the squares of these, for means and deviations that take them in.
     """
     levels, backward = values[:, : network.numeric], network.direction == "backward"
-    time = shared_length(lengths)
+    time, deviations = shared_length(lengths), None
     parts = []
     for level in LEVELS[network.levels]:
-        parts.append(levels if level == "raw" else levels - means_of(levels, lengths, network.direction, before))
+        if level == "scaled":
+            means, deviations = moments_of(levels, lengths, network.direction, before)
+            parts.append(levels - means)
+        else:
+            parts.append(levels if level == "raw" else levels - means_of(levels, lengths, network.direction, before))
     if network.changes and time:
         way = slice(None, None, -1 if backward else 1)
         alike = levels.reshape(len(lengths), time, levels.shape[1])[:, way]
@@ -36,6 +41,8 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
         first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
         for over in CHANGES[: network.changes]:
             parts.append(levels - levels[np.clip(steps + (over if backward else -over), first, last)])
+    if deviations is not None:
+        parts = [np.asarray(part / deviations, levels.dtype) for part in parts]
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 

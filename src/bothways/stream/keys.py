@@ -41,7 +41,7 @@ class Keys:
         past: `(slots,)` how many of them, the first ones, are labeled.
         steps: `(slots, room)`.
         values: `(slots, room, features)`.
-        before: `(slots, 1 + numeric)` how many steps came before those, and the sums of their numbers.
+        before: `(slots, 1 + 2 * numeric)` how many steps came before those, the sums of their numbers and of squares.
         waiting: by slot the events that wait to be sorted.
     """
 
@@ -55,7 +55,7 @@ class Keys:
         self.past, self.length = np.zeros((2, 0), np.int64)
         self.steps = np.empty((0, 0), object)
         self.values = np.empty((0, 0, network.features), dtype)
-        self.before = np.empty((0, 1 + network.numeric))
+        self.before = np.empty((0, 1 + 2 * network.numeric))
         self._free: list[int] = []
 
     def slots_of(self, keys: Iterable[Hashable]) -> Numbers:

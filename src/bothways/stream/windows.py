@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bothways.baselines import Neighbors, Trees
+from bothways.means import with_squares
 from bothways.network import CHANGES, Network
 from bothways.runtime.members import BaselineMember, Member, checked_probabilities
 from bothways.runtime.model import Model
@@ -25,7 +26,7 @@ class Windows(NamedTuple):
     past: Numbers  # `(keys,)` how many of its steps come before those to label
     size: Numbers  # `(keys,)` how many to label
     lengths: Numbers  # `(keys,)` how many there are in all
-    before: Doubles  # `(keys, 1 + numeric)`, as for `numbers`: what came before its first step here
+    before: Doubles  # `(keys, 1 + 2 * numeric)`, as for `numbers`: what came before its first step here
     ends: bool  # whether nothing comes after these steps
 
 
@@ -73,10 +74,10 @@ def passed(before: Array, values: Array, steps: Numbers) -> Array:
     Sums are taken step by step, so that they have the same bits however steps come.
 
     Example:
-        >>> passed(np.array([[2.0, 7.0]]), np.array([[[1.0], [3.0], [5.0]]]), np.array([2]))
-        array([[ 4., 11.]])
+        >>> passed(np.array([[2.0, 7.0, 25.0]]), np.array([[[1.0], [3.0], [5.0]]]), np.array([2]))
+        array([[ 4., 11., 35.]])
     """
-    numbers = values[:, : steps.max(), : before.shape[1] - 1]
+    numbers = with_squares(values[:, : steps.max(), : before.shape[1] // 2])
     sums = np.cumsum(np.concatenate([before[:, None, 1:], numbers], axis=1), axis=1)
     return np.concatenate([before[:, :1] + steps[:, None], sums[np.arange(len(steps)), steps]], axis=1)
 

@@ -38,7 +38,7 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"encoding": "standard"},
         {"dropout": 0.25, "units": 64},
         {"head": "crf"},
-        {"levels": "centered", "dropout": 0.25},
+        {"levels": "scaled", "dropout": 0.25},
         PLAIN,
         {"encoding": "standard", "window": 1000},
         {"learning_rate": 0.003},
@@ -77,7 +77,7 @@ very many kinds."""
 
 CHOICES: Mapping[str, tuple[Value, ...]] = {
     "encoding": ("piecewise", "standard"),
-    "levels": ("both", "raw", "centered"),
+    "levels": ("both", "raw", "centered", "scaled"),
     "changes": (0, 1, 2, 3),
     "bins": (8, 16),
     "units": (32, 64),
