@@ -191,9 +191,13 @@ def test_a_peer_that_others_disturb_is_marked(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import sys; sys.exit('No luck today')", "ended with exit code 1: No luck today"),
-        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
-        ('print(\'{"refused": "ImportError: half of it"}\')', "ImportError: half of it"),
+        pytest.param(
+            "import sys; sys.exit('No luck today')", "ended with exit code 1: No luck today", marks=pytest.mark.slow
+        ),
+        pytest.param("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL", marks=pytest.mark.slow),
+        pytest.param(
+            'print(\'{"refused": "ImportError: half of it"}\')', "ImportError: half of it", marks=pytest.mark.slow
+        ),
         (ANSWERS % "if do == 'slice': sys.exit(3)", "ended with exit code 3 (in lstm infer 2,5,3,4)"),
     ],
 )

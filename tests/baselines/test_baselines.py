@@ -47,7 +47,8 @@ def test_numbers() -> None:
     assert shares["trees"] > 0.98
 
 
-@pytest.mark.parametrize("heavy", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("heavy", [0, 1])
 def test_weights_decide_between_labels_that_contradict_each_other(heavy: int) -> None:
     """Every sequence stands there twice: what weighs more is learned, and which class is frequent."""
     generator = np.random.default_rng(0)
@@ -157,6 +158,7 @@ def of_words(steps: int = 6000, seed: int = 0) -> Sequences:
     return made(np.stack([numbers, words, words % 5], axis=1), labels, [10] * (steps // 10))
 
 
+@pytest.mark.slow
 def test_words_and_their_neighbors() -> None:
     sequences, new = of_words(), of_words(1000, seed=1)
     fitted = baselines.fit(sequences, 4, (KINDS, 5))
@@ -209,7 +211,7 @@ def test_neighbors_can_be_kept() -> None:
         Neighbors.from_arrays(arrays, Network(3, 4, categories=(5, 5)))
 
 
-@pytest.mark.parametrize("shift", [1, 2])
+@pytest.mark.parametrize("shift", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_columns_of_few_codes_are_seen_two_steps_away_where_that_helps(shift: int) -> None:
     sequences, network = of_words(), Network(3, 4, categories=(KINDS, 5))
     found = Neighbors.fit(
@@ -231,6 +233,7 @@ def test_columns_of_few_codes_are_seen_two_steps_away_where_that_helps(shift: in
     assert one.arrays()["wide"].tolist() == [0]
 
 
+@pytest.mark.slow
 def test_few_words_are_learned_in_more_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     few, new = of_words(1500), of_words(1000, seed=1)
     shares = []

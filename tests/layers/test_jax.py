@@ -34,7 +34,6 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
     "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
 }
-QUICK_CELLS = ("lstm", "gru_before_linear")
 Loss = Callable[..., Any]
 
 
@@ -79,8 +78,9 @@ def both(name: str, options: dict[str, Any], **more: Any) -> Callable[[Any], Any
     return lambda home: home.Bidirectional(getattr(home, name)(3, return_sequences=True, **options, **more))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
-@pytest.mark.parametrize("cell", [c if c in QUICK_CELLS else pytest.param(c, marks=pytest.mark.slow) for c in CELLS])
+@pytest.mark.parametrize("cell", CELLS)
 def test_second_derivatives_of_both_directions(cell: str, mask: Any) -> None:
     name, options = CELLS[cell]
     loss, expected, weights = losses(both(name, options), mask=mask)

@@ -121,7 +121,7 @@ NETWORKS: dict[str, Callable[[], Model]] = {
 }
 
 
-COMMON = {"gru, two layers", "clock", "crf", "pools", "forest", "average"}
+COMMON = {"gru, two layers", "clock", "crf", "forest", "average"}
 
 
 @pytest.mark.every_case

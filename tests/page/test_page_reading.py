@@ -134,11 +134,16 @@ TIMES = [datetime(2024, 1 + day, 2 + day, 11 + day, 5) + timedelta(minutes=7 * k
 @pytest.mark.parametrize(
     ("form", "reading", "notice"),
     [
-        ("%m/%d/%Y %I:%M:%S %p", {}, 'month/day/year; or day/month/year? ("bothways predict --dates day-first")'),
+        pytest.param(
+            "%m/%d/%Y %I:%M:%S %p",
+            {},
+            'month/day/year; or day/month/year? ("bothways predict --dates day-first")',
+            marks=pytest.mark.slow,
+        ),
         ("%d/%m/%Y %H:%M", {}, 'day/month/year; or month/day/year? ("bothways predict --dates month-first")'),
         ("%d/%m/%Y %H:%M", {"dates": "day-first"}, "dates are day/month/year."),
-        ("%d.%m.%Y %H:%M", {"dates": "month-first"}, "dates are day/month/year."),
-        ("%d-%b-%y %I.%M.%S.000000000 %p", {}, "dates are day/month/year."),
+        pytest.param("%d.%m.%Y %H:%M", {"dates": "month-first"}, "dates are day/month/year.", marks=pytest.mark.slow),
+        pytest.param("%d-%b-%y %I.%M.%S.000000000 %p", {}, "dates are day/month/year.", marks=pytest.mark.slow),
     ],
 )
 def test_dates_that_can_be_read_in_two_ways(

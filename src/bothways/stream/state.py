@@ -21,6 +21,7 @@ from bothways.stream.events import Time
 from bothways.stream.keys import Keys
 
 DIGEST = 16  # the size of digests, in bytes
+FORM = 2  # what a state holds; older ones have no sums of squares
 
 
 def fingerprint(model: Model, *settings: int) -> str:
@@ -29,7 +30,7 @@ def fingerprint(model: Model, *settings: int) -> str:
     for member in model.members:
         for name, array in sorted(member.arrays().items()):
             digest.update(f"{name} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    described = [[asdict(network) for network in model.networks], model.classes, settings]
+    described = [[asdict(network) for network in model.networks], model.classes, settings, FORM]
     digest.update(json.dumps([*described, None if model.columns is None else model.columns.to_json()]).encode())
     return digest.hexdigest()
 
@@ -54,8 +55,8 @@ def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int
     facts = json.loads(line, object_hook=_decoded)
     if facts.pop("stream") != mark:
         raise InputError(
-            "This state is of another model, or of a stream with another lookahead, chunk or reorder. Make the stream "
-            "as that one was made."
+            "This state is of another model or version of bothways, or of a stream with another lookahead, chunk or "
+            "reorder. Make the stream as that one was made."
         )
     place = 0
 

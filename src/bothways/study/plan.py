@@ -38,6 +38,7 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"encoding": "standard"},
         {"dropout": 0.25, "units": 64},
         {"head": "crf"},
+        {"levels": "centered", "dropout": 0.25},
         {"levels": "scaled", "dropout": 0.25},
         PLAIN,
         {"encoding": "standard", "window": 1000},
