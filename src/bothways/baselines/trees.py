@@ -30,9 +30,9 @@ BLOCK = 512  # labels that are worked on together
 class Trees(Scorer):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
-    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider. If that shows the labels
+    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider. Where that shows labels
     of sequences that are held out better, they look at how far numbers are above the mean of the sequence so far, too,
-    or at that and at windows over the deviation of the sequence so far.
+    or at that and at windows over its deviation so far.
 
     Attributes:
         classes: how many classes there are.
