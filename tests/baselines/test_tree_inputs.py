@@ -43,8 +43,8 @@ def test_windows_by_hand() -> None:
     sequences = some([1, 2, 0, 7, 8, 9, 40])
     rows, moved = near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
     assert rows.tolist() == list(range(sequences.steps))
-    moments = np.hsplit(moments_so_far(sequences, rows, 3), 2)
-    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, *moments, WIDTHS))
+    means, deviations = np.hsplit(moments_so_far(sequences, rows, 3), 2)
+    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, means, deviations, WIDTHS))
     for row in range(sequences.steps):
         number, step = sequences.place(row)
         sequence = sequences.arrays()[number]

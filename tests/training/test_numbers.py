@@ -61,8 +61,9 @@ def test_scaled_numbers_by_hand() -> None:
     np.testing.assert_allclose(found[:4, 0], (np.array([400, 410, 430, 430]) - mean) / deviation)
     np.testing.assert_allclose(found[:4, 1], np.array([0, 10, 20, 0]) / deviation)
     forward = numbers(network(levels="scaled", changes=1, direction="forward"), np.array(CO2), LENGTHS)
-    np.testing.assert_allclose(forward[:3, 0], [0, 1, (430 - np.mean([400, 410, 430])) / np.std([400, 410, 430])])
-    np.testing.assert_allclose(forward[:3, 1], [0, 2, 20 / np.std([400, 410, 430])])
+    so_far = np.array([400.0, 410, 430])
+    np.testing.assert_allclose(forward[:3, 0], np.array([0, 1, (430 - so_far.mean()) / so_far.std()]))
+    np.testing.assert_allclose(forward[:3, 1], np.array([0, 2, 20 / so_far.std()]))
 
 
 def test_bins_hold_about_as_many_steps_each_however_long_the_tail() -> None:
