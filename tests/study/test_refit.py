@@ -202,6 +202,7 @@ def test_held_out_labels_of_which_none_counts_give_no_thresholds() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The budget .* was enough for one training alone")
 def test_a_labeler_measures_importance_with_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refitting, "SPARE", 1e9)
     frame = pl.read_parquet(table).sort("id", "t").filter(pl.col("part") != "test")
