@@ -101,11 +101,8 @@ class Tuned:
 
     def adopted(self, model: Model) -> Model:
         """A model of the best network, made one of the average."""
-        facts = {
-            **model.facts,
-            "search": self.to_json(),
-            "decisions": {name: each._asdict() for name, each in self.decisions.items()},
-        }
+        decisions = {name: each._asdict() for name, each in self.decisions.items()}
+        facts = {**model.facts, "search": self.to_json(), "decisions": decisions}
         decides = {name: getattr(self, name) for name in ("temperature", "threshold", "balance")}
         return replace(model, members=self.members, facts=facts, **decides)
 
