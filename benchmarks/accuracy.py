@@ -5,7 +5,9 @@
 FOLDER holds tables in Parquet, each with the columns `sequence_id`, `step`, `label` and `split`; other columns are
 features. For each table and seed `bothways train` runs with nothing but the roles of these columns; the test part is
 looked at once. The median over the seeds stands beside the scores of the simple models that training fits to the same
-part, and beside a BiLSTM of 64 units on standardised inputs (Adam .001, early stopping on the valid part).
+part, and beside a BiLSTM of 64 units on standardised inputs (Adam .001, early stopping on the valid part). The simple
+models decide by a threshold or a balance that is chosen as ours is; such a BiLSTM predicts what it finds likeliest. At
+the end comes the table of the README.
 
 With --twin the same command also trains networks that read forward only, which shows what the second direction is
 worth. With --rehearse the test part is not read: the valid part stands for it, and a valid part is drawn of the train
@@ -26,9 +28,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bothways import baselines, interrupts, jobs
+from bothways import interrupts, jobs
 from bothways.data import read_and_split
 from bothways.metrics import Resamples, count, interval, kept_threshold, score
+from bothways.report.words import baseline_words
 from bothways.runtime import Model, probabilities, scores
 from bothways.sequences import Sequences
 
@@ -85,7 +88,7 @@ def rehearsal(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def keras_user(frame: pl.DataFrame, model: Model, parts: Mapping[str, Sequences], seed: int) -> Mapping[str, Any]:
-    """What a Keras user would write first."""
+    """What a Keras user would write first. It learns from the train part alone; the likeliest class is predicted."""
     from bothways.network import Network
     from bothways.settings import Settings
     from bothways.training import train
@@ -143,7 +146,8 @@ def run(
     alarms = {} if kept is None else {ALARMS: kept}
     caught = count(test, p, known, positive=positive, thresholds=alarms)
     counts = {"bothways": count(test, p, known, predicted=model.decide(p, test.lengths))}
-    counts |= {each: count(test, codes, known) for each, codes in baselines.predict(model.baselines, test).items()}
+    simple = {each: count(test, codes, known) for each, codes in model.predict_baselines(test).items()}
+    counts |= simple
     if twin:
         forward = train(settings={**settings, "direction": "forward"}).model
         p = forward.probabilities(test)
@@ -156,6 +160,7 @@ def run(
         "table": name,
         "seed": seed,
         "scores": found,
+        "simple": {each: baseline_words(each, test.per) for each in simple},
         "seconds": seconds,
         "valid": model.facts.get("search", {}).get("of the average"),
         "trials": len(model.facts.get("search", {}).get("trials", [])),
@@ -192,7 +197,8 @@ def options(words: str | None, tables: Mapping[str, Any]) -> argparse.ArgumentPa
 
 
 def measure(given: argparse.Namespace, rivals: Rivals | None, marks: Mapping[str, Any]) -> None:
-    """Run all tables and print one table for each."""
+    """Run all tables, print one table for each, and in the end one of all as README has it."""
+    rows = []
     for name in given.tables.split(","):
         runs = []
         for seed in range(given.seeds):
@@ -205,6 +211,29 @@ def measure(given: argparse.Namespace, rivals: Rivals | None, marks: Mapping[str
                 with given.json.open("a") as file:
                     file.write(json.dumps(runs[-1]) + "\n")
         show(name, runs, marks.get(name))
+        rows.append(readme_row(name, runs))
+    others = [each.replace("_", " ") for each in runs[0]["scores"] if each not in {"bothways", *runs[0]["simple"]}]
+    header = ["table", "score", "bothways", "seeds", "best simple model", "ahead by", *others]
+    print("", *map("| {} |".format, map(" | ".join, [header, ["---"] * len(header), *rows])), sep="\n")
+
+
+def readme_row(name: str, runs: list[dict[str, Any]]) -> list[str]:
+    """A table's medians, as in README; the better one of ours and the best simple model in bold."""
+    medians = {each: float(np.median([run["scores"][each] for run in runs])) for each in runs[0]["scores"]}
+    simple, own = runs[0]["simple"], [run["scores"]["bothways"] for run in runs]
+    best = max(simple, key=medians.__getitem__)
+    ours, theirs = (f"{medians[each]:.3f}" for each in ("bothways", best))
+    low, high = np.median([run["ahead"][best] for run in runs], axis=0)
+    cells = [
+        f"`{name}`",
+        SCORES.get(name, "accuracy").replace("_", " "),
+        (f"**{ours}**" if ours > theirs else ours) + f" ({min(own):.3f} to {max(own):.3f})",
+        str(len(runs)),
+        (f"**{theirs}**" if theirs > ours else theirs) + f" {simple[best]}",
+        f"{low:.3f} to {high:.3f}",
+    ]
+    cells += [f"{medians[each]:.3f}" for each in medians if each not in {"bothways", *simple}]
+    return [cell.replace("0.", ".") for cell in cells]
 
 
 def show(name: str, runs: list[dict[str, Any]], mark: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from bothways.bench import (
@@ -441,6 +442,26 @@ BIG = ("page", "server", "streams", "threads", "words")
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
     assert name in {*STUDIES, *ON_TABLES, *BIG, "accuracy", "cluster", "study", "tables", "training"}
+
+
+@pytest.mark.slow
+def test_labels_are_measured_on_tables(tmp_path: Path) -> None:
+    """Of the bare command beside simple models and a network of Keras; in the end come the rows of README."""
+    steps = np.arange(1200)
+    x = np.random.default_rng(0).normal(size=1200)
+    frame = {"sequence_id": steps // 20, "step": steps % 20, "x": x, "label": np.roll(x > 1, 1).astype(int)}
+    parts = np.array(["train", "train", "valid", "test"])[steps // 20 % 4]
+    pl.DataFrame({**frame, "split": parts}).write_parquet(tmp_path / "some.parquet")
+    command: list[Any] = [sys.executable, BENCHMARKS / "accuracy.py", tmp_path, "--tables", "some", "--seeds", "1"]
+    done = subprocess.run([*command, "--budget", "0.1s", "--json", tmp_path / "runs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *_, header, _, row = done.stdout.splitlines()
+    assert header == "| table | score | bothways | seeds | best simple model | ahead by | a Keras user |"
+    table, score, ours, seeds, *_ = row.strip("| ").split(" | ")
+    run = json.loads((tmp_path / "runs").read_text())
+    assert (table, score, seeds) == ("`some`", "accuracy", "1")
+    assert ours.strip("*").startswith(f"{run['scores']['bothways']:.3f}".replace("0.", "."))
+    assert {"trees", "one_step", "a Keras user"} < run["scores"].keys()
 
 
 def test_the_tables_are_those_of_the_results() -> None:

@@ -203,6 +203,10 @@ def test_train_looks_for_settings(folder: Path, run: Run, tmp_path: Path) -> Non
     assert {network.units for network in found.networks} == {4}
     assert found.facts["settings"]["epochs"] == 3
     assert list(tmp_path.iterdir()) == [model]
+    code, card, _ = run("info", model)
+    card = " ".join(card.split())
+    assert re.search(r"search \d+ trainings? tried; F1 of the rarer class on what was held out: the best one \d", card)
+    assert found.facts["search"]["trials"][0]["setting"] in card
 
 
 def test_without_a_valid_part_training_runs_once(folder: Path, run: Run, tmp_path: Path) -> None:
@@ -221,6 +225,7 @@ def test_labels_keep_their_kind(run: Run, tmp_path: Path, labels: tuple[Any, Any
     code, out, err = run("train", data, *ROLES, *TINY, "-o", model)
     assert code == 0, err
     assert "valid part" in out
+    assert re.search(r"The model (is|beats|does|was)|On the valid part, by which it was chosen, the model is", out)
     assert run("predict", model, data, "-o", output)[0] == 0
     assert set(pl.read_parquet(output)["predicted"].to_list()) <= set(labels)
     assert pl.read_parquet(output)["predicted"].dtype == pl.Series(labels).dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -97,6 +98,28 @@ def test_ctrl_c_while_fitting_again_keeps_the_model_before(folder: Path) -> None
     _, err = again.communicate(timeout=200)
     assert again.returncode == 0, err
     assert "refit" in bothways.load(folder / "flows.bothways").facts
+    assert not (folder / "flows.bothways.checkpoint").exists()
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_goes_on_with_what_it_had(folder: Path) -> None:
+    how = ["--sequence", "flow", "--epochs", "2", "--units", "2"]
+    begun = time.monotonic()
+    process = start(folder, *COMMANDS["train"], *how, "--budget", "10m")
+    while not (folder / "flows.bothways.checkpoint").exists():
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=30)
+    assert not (folder / "flows.bothways").exists()
+    more = f"{2 * (time.monotonic() - begun) + 5:.0f}s"  # with what it has spent
+    again = start(folder, *COMMANDS["train"], *how, "--budget", more, "--resume")
+    _, err = again.communicate(timeout=400)
+    assert again.returncode == 0, err
+    done = [int(line.split()[0]) for line in err.splitlines() if re.match(r"\d+ trainings? done", line)]
+    trials = bothways.load(folder / "flows.bothways").facts["search"]["trials"]
+    assert done[0] > 1, "the first one after it was killed is not the first of all"
+    assert len(trials) == done[-1] > done[0]
     assert not (folder / "flows.bothways.checkpoint").exists()
 
 

@@ -446,6 +446,9 @@ def test_weights_decide_what_is_learnt() -> None:
     assert quick(epochs=20).fit(doubled, labels, sample_weight=1 - by_sequence).score(X, y) < 0.05
 
 
+SHORT = "ignore:The budget .* was enough for one training alone"
+
+
 @pytest.fixture
 def one_training(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Settings of a search that is over after one training, in this process."""
@@ -454,6 +457,7 @@ def one_training(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"budget": "0.000001s", "members": 4}
 
 
+@pytest.mark.filterwarnings(SHORT)
 @pytest.mark.parametrize(
     "more",
     [
@@ -476,6 +480,7 @@ def test_labels_of_weight_0_change_nothing(more: dict[str, Any], one_training: d
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(SHORT)
 def test_a_search_learns_by_a_mapping_of_classes_alone(one_training: dict[str, Any]) -> None:
     X, y = some_data([8, 12] * 20, ("high", "low"))
     plain, neutral, balanced = (
@@ -486,6 +491,13 @@ def test_a_search_learns_by_a_mapping_of_classes_alone(one_training: dict[str, A
     assert trials == ["epochs=1 units=4", "epochs=1 units=4", "class_weight=balanced epochs=1 units=4"]
     assert all(np.array_equal(neutral.weights[name], array) for name, array in plain.weights.items())
     assert error(np.concatenate(neutral.predict_proba(X)), np.concatenate(plain.predict_proba(X))) < 1e-3
+
+
+def test_a_budget_for_one_training_alone_is_said(one_training: dict[str, Any]) -> None:
+    X, y = some_data([8, 12] * 9, (0, 1))
+    with pytest.warns(UserWarning, match=r"for one training alone. To compare settings, give budget='10m'") as said:
+        quick(**one_training, units=1).fit(X, y)
+    assert said[0].filename == __file__
 
 
 def test_balanced_classes_are_a_mapping_of_classes() -> None:

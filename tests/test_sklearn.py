@@ -162,10 +162,19 @@ def test_importances_of_features(form: str, tmp_path: Path) -> None:
     assert first > 0.3
     assert abs(second) < 0.1
     assert np.array_equal(labeler.feature_importances_, importances)
+    whole = labeler.importance_
+    names = labeler.columns_.features
+    assert [whole.columns[name].value if name in whole.columns else 0.0 for name in names] == importances.tolist()
+    assert all(fall.low < fall.value < fall.high for fall in whole.columns.values() if fall.low and fall.high)
+    low = whole.columns[names[1]].low
+    assert low is not None
+    assert low > 0.2
+    assert whole.sides.keys() == {"past", "future"}
     # A file and a pickle keep them, but not the data to measure them on.
     labeler.save(tmp_path / "late.bothways")
     for kept in (SequenceLabeler.load(tmp_path / "late.bothways"), pickle.loads(pickle.dumps(labeler))):
         assert np.array_equal(kept.feature_importances_, importances)
+        assert kept.importance_ == whole
     for other in (SequenceLabeler.load(early), twin):
         with pytest.raises(AttributeError, match="Ask for them after fit, before the labeler is saved"):
             _ = other.feature_importances_

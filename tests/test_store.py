@@ -93,6 +93,16 @@ def test_baselines_come_back(path: Path) -> None:
         np.testing.assert_array_equal(kept[name], codes)
 
 
+def test_how_baselines_decide_comes_back_or_is_refused(path: Path) -> None:
+    decision = {"temperature": 2.0, "threshold": 0.3, "balance": 0.5}
+    save(some_model(facts={"decisions": {"trees": decision}}), path)
+    assert load(path).facts["decisions"] == {"trees": decision}
+    for wrong in ({"threshold": 0.0}, {"temperature": -1.0}, {"balance": "much"}, {"more": 1.0}):
+        save(some_model(facts={"decisions": {"trees": decision | wrong}}), path)
+        with pytest.raises(ModelFileError, match=r"decisions|threshold"):
+            load(path)
+
+
 def test_bool_classes_come_back_as_bool(path: Path) -> None:
     save(some_model(Network(features=2, classes=2), (False, True)), path)
     assert load(path).classes == (False, True)

@@ -171,7 +171,9 @@ class Search:
         shown="about a minute for 100,000 steps",
         metavar="TIME",
     )
-    members: int = option_field(5, "The most networks that the model is an average of.", least=1, most=100)
+    members: int = option_field(
+        5, "The most networks and simple models that the model is an average of.", least=1, most=100
+    )
     refit: bool = option_field(
         True, "Fit what was chosen again, on the train and valid parts together.", flag="--refit/--no-refit"
     )

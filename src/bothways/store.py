@@ -43,6 +43,7 @@ AGAIN = "Train the model again."  # files of versions that were never released
 
 NUMBER = (int, float)
 MAYBE = (int, float, NoneType)
+FALL = {"value": NUMBER, "low": MAYBE, "high": MAYBE}
 FACTS: dict[str, Any] = {
     "data": str,
     "parts": {...: {"sequences": int, "steps": int}},
@@ -56,10 +57,14 @@ FACTS: dict[str, Any] = {
     "scheme": str,
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
     "thresholds": {"rates": [NUMBER], "values": [[NUMBER]]},
+    "decisions": {...: {"temperature": NUMBER, "threshold": NUMBER, "balance": NUMBER}},
     "refit": {"networks": int},
     "labeler": {...: object},
     "search": {"score": str, "of the average": NUMBER, "trials": [{"setting": str, "epochs": int, "score": NUMBER}]},
-    "importances": {...: NUMBER},
+    "importance": {
+        **{"score": str, "value": NUMBER, "sides_macro_f1": MAYBE, "sequences": int, "steps": int, "left_out": [str]},
+        **{"columns": {...: FALL}, "sides": {...: FALL}},
+    },
 }
 """The shapes of those facts that a model has; see `_fits`."""
 
@@ -274,4 +279,6 @@ def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> 
     numbers = {name: description[name] for name in ("temperature", "threshold", "balance")}
     facts = dict(description["facts"])
     model = Model(members, tuple(values), columns, class_counts, facts, **numbers)
+    for decision in facts.get("decisions", {}).values():
+        replace(model, **decision)  # refuses what cannot be
     return replace(model, baselines=baselines.from_arrays(simple, model.network))

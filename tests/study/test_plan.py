@@ -40,6 +40,13 @@ def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
     assert len({each.trial for each in done}) == 40
 
 
+def test_what_is_searched() -> None:
+    """What a table may need one day is not lost without a word."""
+    wanted = {"learning_rate", "units", "depth", "direction", "cell", "encoding", "levels", "changes", "dropout"}
+    assert wanted | {"conv_window", "window", "pooling", "class_weight"} <= CHOICES.keys()
+    assert all(len(values) > 1 for values in CHOICES.values())
+
+
 def test_of_short_trials_the_best_third_is_tried_whole() -> None:
     of = plan()
     first = [of.next([]) for _ in range(6)]

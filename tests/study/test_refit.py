@@ -202,6 +202,43 @@ def test_held_out_labels_of_which_none_counts_give_no_thresholds() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("per", "sequences"), [("step", 2), ("step", 40), ("sequence", 40)])
+def test_a_search_ends_well_on_columns_of_all_kinds(per: str, sequences: int, tmp_path: Path) -> None:
+    """Constant, of two values, huge, tiny, missing in the train part; all simple models learn from them, too."""
+    random, rows = np.random.default_rng(0), np.arange(sequences * 60)
+    flow, x = rows // 60, random.normal(size=len(rows))
+    labels = x > 0 if per == "step" else flow % 2 == 1
+    x = x if per == "step" else np.sin(rows * (0.5 + labels)) + x / 5
+    columns = {
+        "x": x,
+        "constant": np.full(len(rows), 7.0),
+        "binary": random.choice([-3.5, 9.25], len(rows)),
+        "huge": random.choice([-1e30, 1e30, 2e30, 0.5], len(rows)) * random.random(len(rows)),
+        "tiny": random.random(len(rows)) * 1e-44,
+        "denormal": random.random(len(rows)) * 1e-310,
+    }
+    frame = pl.DataFrame({"flow": flow, "at": rows % 60, **columns, "kind": np.where(labels, "high", "low")})
+    frame.write_parquet(tmp_path / "some.parquet")
+    said: list[str] = []
+    how: dict[str, Any] = {"label": "kind", "sequence": "flow", "order": "at", "say": said.append, "allow_leaks": True}
+    settings = {"epochs": 5, "units": 4}
+    trained = jobs.train(
+        tmp_path / "some.parquet", tmp_path / "some.bothways", budget=INSTANT, settings=settings, **how
+    )
+    names = {each.name for each in trained.model.baselines}
+    assert names >= ({"one_step", "trees"} if per == "step" else {"one_step", "forest", "random_convolutions"})
+    assert trained.model.facts["decisions"].keys() == names - {"majority"}
+    assert [each for each in said if each.startswith("The budget")]
+    part = "train" if sequences == 2 else "test"
+    found = jobs.evaluate(tmp_path / "some.bothways", tmp_path / "some.parquet", part, say=said.append)
+    assert found.baselines.keys() == names
+    assert max(each.macro_f1 for each in found.baselines.values()) > 0.8
+    assert 0 <= found.macro_f1 <= 1
+    assert np.isfinite(trained.model.predict_proba(frame)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The budget .* was enough for one training alone")
 def test_a_labeler_measures_importance_with_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refitting, "SPARE", 1e9)
     frame = pl.read_parquet(table).sort("id", "t").filter(pl.col("part") != "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from bothways.runtime import Member, Model, balancing, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import WHOLE, Trial
+from bothways.study.plan import WHOLE, SearchClock, SearchPlan, Trial, Tried
 from bothways.study.pool import _batches
 from bothways.study.trials import SearchData, attempt, folds, of_piece
 from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
@@ -98,6 +99,28 @@ def test_nobody_waits_for_simple_models_after_ctrl_c(monkeypatch: pytest.MonkeyP
 
     tuned = tune(train, valid, SHAPE, QUICK, simple=simple, budget=600, workers=1, on_progress=stop)
     assert (tuned.interrupted, len(tuned.tried), asked) == (True, 1, [])
+
+
+@pytest.mark.parametrize(("seconds", "count", "said"), [([5.0], 1, 1), ([5.0, 4.0], 2, 1), ([0.5, 4.0], 2, 0)])
+def test_a_budget_for_one_training_alone_is_said(
+    seconds: list[float], count: int, said: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a second one had begun beside the first, and was cut short; not where the first one left time."""
+    train, valid, heard, clock = rising(20, seed=0), rising(10, seed=1), list[str](), [0.0]
+
+    def attempts(data: SearchData, plan: SearchPlan, done: list[Tried], *more: Any) -> Iterator[Tried]:
+        first = attempt(data, plan.next(done), 600)
+        assert first is not None
+        for clock[0] in seconds:
+            yield first
+
+    monkeypatch.setattr("bothways.study.tuning._attempts", attempts)
+    monkeypatch.setattr(SearchClock, "seconds", property(lambda self: clock[0]))
+    monkeypatch.setattr(SearchClock, "budget", 4.5)
+    tuned = tune(train, valid, SHAPE, QUICK, budget=4.5, workers=1, say=heard.append)
+    assert len(tuned.tried) == count
+    budget = "The budget (4.5 s) was enough for one training alone. To compare settings, give budget='10m'."
+    assert heard == [budget] * said
 
 
 def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None:

@@ -150,7 +150,8 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
     columns = model.columns
     if columns is not None and columns.words is not None and part.per == "step":
         more["unseen_words"] = part.values[:, columns.fitted.names.index(columns.words)] == 0
-    simple = baselines.predict(model.baselines or [baselines.Majority(int(np.argmax(model.counts)))], part)
+    model = model if model.baselines else replace(model, baselines=[baselines.Majority(int(np.argmax(model.counts)))])
+    simple = model.predict_baselines(part)
     predicted, labels = model.decide(p, part.lengths), [*model.classes, *unseen]
     evaluation = metrics.evaluate(part, p, labels, predicted=predicted, baselines=simple, **more)
     known = () if columns is None else tuple(map(asdict, columns.known))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             some.
         budget: how long to look for settings that suit the data, in seconds or as text such as "1m"; those that are not
             at their defaults are kept. A fifth is held out to choose by, if nothing else is. None trains once.
-        members: of how many networks the model may be an average, if settings are looked for.
+        members: of how many networks and simple models the model may be an average, if settings are looked for.
         refit: whether what was chosen is then fitted again, together with what was held out.
         missing_label: a label that stands for none, such as -1; None and NaN always do.
         random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
@@ -102,6 +104,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         history_: one report per epoch.
         seconds_: how long it took to "compile", and to "train" after that.
         feature_importances_: `(n_features_in_,)`, how far the score falls without each column of X.
+        importance_: the same with intervals, and how far it falls without the past and without the future; a
+            `bothways.metrics.Importance`.
 
     Example:
         One label per step, sequences of one length, then of several:
@@ -264,6 +268,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     checkpoint=None if checkpoint is None else Path(checkpoint),
                     resume=resume,
                     on_progress=print if self.verbose else lambda progress: None,
+                    say=partial(warnings.warn, stacklevel=3),
                 )
                 network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
             else:
@@ -312,31 +317,42 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> Array:
-        """`(n_features_in_,)`, how far the score falls without each column, as `bothways.metrics` measures it.
+        """`(n_features_in_,)`, how far the score falls without each column, from `importance_`.
 
-        The score is the macro F1, or where labels are tags that of entities. They are measured when they are first
-        asked for, on what `fit` held out, or was given as `validation_data`; else on what it was trained on, which
-        flatters columns that were learned by heart. They need not add up to 1, and may be below 0. A column that was
-        left out, or not measured since 40 others move the probabilities more, has 0.
-
-        A file of the model keeps them, but only if they were asked for before; so does a pickle. Neither has the data.
+        They need not add up to 1, and may be below 0. A column that was left out, or not measured since 40 others move
+        the probabilities more, has 0.
 
         Raises:
-            AttributeError: the labeler comes from a file or a pickle that does not have them.
+            AttributeError: as `importance_`.
+        """
+        columns = self.importance_.columns
+        return np.array([columns[name].value if name in columns else 0.0 for name in self.columns_.features])
+
+    @property
+    def importance_(self) -> metrics.Importance:
+        """How far the score falls without each column, the past and the future, with intervals over whole sequences.
+
+        The score is the macro F1, or where labels are tags that of entities. It is measured when it is first asked
+        for, on what `fit` held out, or was given as `validation_data`; else on what it was trained on, which flatters
+        columns that were learned by heart. A file of the model keeps it, but only if it was asked for before; so does
+        a pickle. Neither has the data.
+
+        Raises:
+            AttributeError: the labeler comes from a file or a pickle that does not have it.
         """
         check_is_fitted(self, "model_")
-        known = self.model_.facts.get("importances")
+        known = self.model_.facts.get("importance")
         if known is None:
             if (sample := getattr(self, "_sample", None)) is None:
                 raise AttributeError(
-                    "feature_importances_ take data, which a saved labeler does not have. Ask for them after fit, "
+                    "Importances take data, which a saved labeler does not have. Ask for them after fit, "
                     "before the labeler is saved, pickled or sent to another process."
                 )
             (drawn, model), places = sample, self.columns_.fitted.places
             found = metrics.permutation_importance(model.probabilities, drawn, places, decide=model.decide)
-            known = {name: fall.value for name, fall in found.columns.items()}
-            self.model_ = replace(self.model_, facts={**self.model_.facts, "importances": known})
-        return np.array([known.get(name, 0.0) for name in self.columns_.features])
+            known = found.to_json()
+            self.model_ = replace(self.model_, facts={**self.model_.facts, "importance": known})
+        return metrics.Importance.from_json(known)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle holds: all but the data, and the model before it was fitted to them."""

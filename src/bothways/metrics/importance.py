@@ -78,6 +78,12 @@ class Importance:
         }
         return shape | falls | {"left_out": list(self.left_out)}
 
+    @classmethod
+    def from_json(cls, shape: Mapping[str, Any]) -> Importance:
+        """What `to_json` gave."""
+        falls = {name: {key: Fall(**fall) for key, fall in shape[name].items()} for name in ("columns", "sides")}
+        return cls(**{**shape, **falls, "left_out": tuple(shape["left_out"])})
+
 
 def permutation_importance(
     predict: Predict,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bothways.baselines import Baseline
+from bothways.baselines import SCORING, Baseline
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.runtime.codes import decoded, encoded
 from bothways.runtime.decisions import balancing, decided
-from bothways.runtime.forward import check_codes, checked_sequences
+from bothways.runtime.forward import check_codes, checked_sequences, probabilities
 from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.runtime.members import BaselineMember, Member, of_members
 from bothways.sequences import Array, Floats, Numbers, Sequences
@@ -281,6 +281,22 @@ class Model:
             for member, each in zip(self.members[1:], others, strict=True):
                 p += member.share / total * each
         return p if self.temperature == 1 else tempered(p, self.temperature)
+
+    def predict_baselines(self, sequences: Sequences) -> dict[str, Numbers]:
+        """For each simple model, by its name, the codes that it predicts: one for each label.
+
+        After a search each decides as the model does, by a temperature, threshold and balance that were chosen on the
+        same labels; else, or where it has no probabilities, it predicts what it finds likeliest.
+        """
+        decisions, found = self.facts.get("decisions", {}), dict[str, Numbers]()
+        for each in self.baselines:
+            if isinstance(each, SCORING) and each.name in decisions:
+                alike = replace(self, **decisions[each.name])
+                p = tempered(probabilities(each.scores(sequences)), alike.temperature)
+                found[each.name] = alike.decide(p, sequences.lengths)
+            else:
+                found[each.name] = each.predict(sequences)
+        return found
 
     def _arranged(self, X: Any, function: Callable[[Floats, Numbers], Array]) -> Any:
         """A function of the probabilities, in the form of X."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -24,6 +24,14 @@ THRESHOLDS = 100  # so many thresholds are tried
 OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
 BALANCE = 0.15  # an average gives rare classes too little
 SAMPLES = 200  # on so many samples of the sequences
+
+
+class Decision(NamedTuple):
+    """How probabilities are decided; see `bothways.runtime.Model`."""
+
+    temperature: float
+    threshold: float
+    balance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +150,11 @@ class HeldOut:
         labels = self.sequences.known_labels
         known = np.flatnonzero((labels >= 0) & (labels < p.shape[1]))
         return known, labels[known], self.sequences.weights_of(known)
+
+    def decision(self, p: Any) -> Decision:
+        """How labels are best decided by such probabilities."""
+        temperature = self.temperature(p)
+        return Decision(temperature, self.threshold(tempered(p, temperature)), self.balance)
 
     def temperature(self, p: Any) -> float:
         """The temperature at which the labels are likeliest; few sequences say little."""

@@ -20,13 +20,14 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.baselines import Scoring
-from bothways.errors import BothwaysError, counted
+from bothways.errors import BothwaysError, counted, option
 from bothways.metrics import check_tags, monitored
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
+from bothways.study.held_out import Decision
 from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, ranked
 from bothways.study.pool import processes, until_stopped
 from bothways.study.trials import SearchData, attempt, folds, of_piece, settings_of
@@ -55,6 +56,7 @@ class Tuned:
         settings: how it was trained.
         temperature: as in `bothways.runtime.Model`.
         threshold: as there, and so is `balance`.
+        decisions: the same three of each simple model, by its name; none if Ctrl-C ended it.
         tried: all trials, the best first.
         score: the score of the average on the valid part.
         metric: the title of that score.
@@ -68,6 +70,7 @@ class Tuned:
     temperature: float
     threshold: float
     balance: float
+    decisions: Mapping[str, Decision]
     tried: list[Tried]
     score: float
     metric: str
@@ -98,7 +101,8 @@ class Tuned:
 
     def adopted(self, model: Model) -> Model:
         """A model of the best network, made one of the average."""
-        facts = {**model.facts, "search": self.to_json()}
+        decisions = {name: each._asdict() for name, each in self.decisions.items()}
+        facts = {**model.facts, "search": self.to_json(), "decisions": decisions}
         decides = {name: getattr(self, name) for name in ("temperature", "threshold", "balance")}
         return replace(model, members=self.members, facts=facts, **decides)
 
@@ -150,8 +154,8 @@ def tune(
     resume: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Tuned:
-    """Look for settings that suit a table, and average the best networks, `members` of them at most, with some of the
-    `simple` models, which are fitted already. Factors in `given` keep their values; `groups` is as in `folds`. What is
+    """Look for settings that suit a table, and average the best networks with some of the `simple` models, which are
+    fitted already: `members` at most in all. Factors in `given` keep their values; `groups` is as in `folds`. What is
     found depends on the speed of the machine, whatever the seed. Ctrl-C ends it with what there is.
 
     After `budget` seconds, by itself what suits the table's size, no trial begins, and those that are going on end, up
@@ -168,7 +172,7 @@ def tune(
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
     plan, done = SearchPlan(shape, train, given, seed), list[Tried]()
-    first, kept = plan.first[0], None
+    first, kept, short = plan.first[0], None, False
     network = first.network(shape)  # refuses what cannot work
     if checkpoint is not None:
         kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, valid), say)
@@ -183,6 +187,7 @@ def tune(
             stop.keeping = True  # from now on there is something to save
             done.append(tried)
             clock.note(tried.took, tried.processor)
+            short = short or (len(done) == 1 and clock.left <= 0)  # others that had begun were cut short
             best = ranked(done)[0]
             seconds, setting = clock.seconds, str(best.trial.setting)
             on_progress(SearchProgress(len(done), seconds, clock.budget, setting, abs(best.score), data.metric))
@@ -190,8 +195,9 @@ def tune(
                 kept.offer(_stored(done, seconds), last=False)
         if kept is not None:
             kept.flush()
-        if len(done) == 1 and not ended():
-            say("The budget was enough for one training: nothing else was tried.")
+        if (short or len(done) == 1) and not ended():
+            spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
+            say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
         company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
     if not done:
         raise KeyboardInterrupt
@@ -259,18 +265,29 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[tuple[Sc
     candidates: list[Tried | Scoring] = [*networks, *(each for each, _ in simple)]
     of_networks, of_simple = [each.p for each in networks], [p for _, p in simple]
     chosen = held_out.average(of_networks, of_simple, most)
+    if min(chosen) >= len(networks) and len(set(chosen)) == most:
+        chosen = chosen[:-1] or [0]  # which leaves room for a network
     p = np.mean([[*of_networks, *of_simple][i] for i in chosen], axis=0)
-    temperature = held_out.temperature(p)
-    p = tempered(p, temperature)
-    threshold = held_out.threshold(p)
+    decision, decisions = held_out.decision(p), {each.name: held_out.decision(own) for each, own in simple}
+    p, sequences = tempered(p, decision.temperature), held_out.sequences
     of_classes = balancing(held_out.counts, held_out.balance)
-    predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths, of_classes)
+    predicted = decided(p, decision.threshold, sequences.scheme, sequences.lengths, of_classes)
     shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand first, by their rank
     if min(shares) >= len(networks):  # a model needs a network
         shares = {0: LEAST_SHARE} | shares
     members = [(candidates[i], share) for i, share in shares.items()]
-    settings, found = settings_of(data, tried[min(shares)].trial), abs(held_out.value(p, predicted))
-    return Tuned(members, data.shape, settings, temperature, threshold, held_out.balance, tried, found, data.metric)
+    return Tuned(
+        chosen=members,
+        shape=data.shape,
+        settings=settings_of(data, tried[min(shares)].trial),
+        temperature=decision.temperature,
+        threshold=decision.threshold,
+        balance=decision.balance,
+        decisions=decisions,
+        tried=tried,
+        score=abs(held_out.value(p, predicted)),
+        metric=data.metric,
+    )
 
 
 def _with_probabilities(
