@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -143,6 +144,26 @@ def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
     with pytest.raises(InputError, match="no key 'b'"):
         stream.state("b")
     assert stream.state("a") == state
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"temperature": 1.4},
+        {"threshold": 0.6},
+        {"balance": 0.5},
+        {"classes": ("O", "B-x", "I-x"), "facts": {"scheme": ""}},
+        {"members": [replace(model_of([{}]).members[0], share=2.0)]},
+    ],
+)
+def test_a_state_of_a_model_that_decides_in_another_way_is_refused(other: dict[str, Any]) -> None:
+    model = replace(model_of([{}]), class_counts={"c0": 9, "c1": 3, "c2": 1})
+    model = replace(model, classes=other.get("classes", model.classes))
+    saved = model.stream(4).save()
+    model.stream(4).load(saved)
+    with pytest.raises(InputError, match="another model"):
+        replace(model, **other).stream(4).load(saved)
 
 
 def test_a_replay_of_sequences_gives_what_pushes_give() -> None:
