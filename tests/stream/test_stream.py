@@ -288,6 +288,26 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         model_of([{"per": "sequence"}]).stream()
 
 
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    ("kind", "reach"),
+    [
+        ("both ways", 4),
+        ("gru, all changes", 64),
+        pytest.param("average with simple models", 32, marks=pytest.mark.slow),
+    ],
+)
+def test_the_memory_of_a_key_is_bounded(kind: str, reach: int) -> None:
+    """However many steps it has had, and however many events came with those that wait to be sorted."""
+    model, (sequence,) = model_of(NETWORKS[kind]), sequences_of([1000])
+    stream = model.stream(8, reorder=3)
+    for first in range(0, 1000, 50):
+        stream.push_many(["a"] * 50, range(first, first + 50), sequence[first : first + 50])
+        assert len(stream.state("a")) < stream.key_bytes
+    assert stream._keys.values.shape[1] <= reach + 8 + 8
+    assert all(row.base is None for waiting in stream._keys.waiting.values() for _, row in waiting)
+
+
 def test_keys_of_several_parts_are_saved() -> None:
     model = model_of([{}])
     stream, whole = model.stream(lookahead=2), model.stream(lookahead=2)
