@@ -73,25 +73,40 @@ PROMISED = [
     {},
     {"changes": 4},
     {"conv_window": 5, "cell": "gru"},
+    {"conv_window": 6, "conv_stride": 3},
     {"depth": 2, "changes": 4},
     {"head": "crf", "direction": "forward"},
     {"head": "crf"},
+    {"levels": "both"},
+    {"levels": "centered"},
+    {"levels": "both", "direction": "forward"},
+    {"levels": "both", "direction": "backward"},
+    {"levels": "scaled", "direction": "backward"},
 ]
 
 
 @pytest.mark.parametrize("kind", PROMISED)
-def test_a_label_sees_just_the_steps_that_are_promised(kind: dict[str, Any]) -> None:
-    (sequence,) = sequences_of([150])
+@pytest.mark.parametrize("chunk", [6, 1])
+def test_a_label_sees_just_the_steps_that_are_promised(kind: dict[str, Any], chunk: int) -> None:
+    (sequence,) = sequences_of([60])
     model = model_of([{"levels": "raw"} | kind])
-    stream = model.stream(7, chunk=1)
+    network = model.network
+    chunk = max(chunk, network.conv_stride)
+    stream = model.stream(7, chunk=chunk)
+    # What upper layers and a CRF carry forward, and the means that the forward direction read, come from what was known
+    # then: it is the same for the first chunk.
+    carried = network.direction == "both" and (network.depth > 1 or network.head == "crf" or network.levels != "raw")
+    checked = 0
     for step, values in enumerate(sequence):
         found = stream.push("a", step, values)
-        assert [each.step for each in found] == ([step - 7] if step >= 7 else [])
-        # What upper layers and a CRF carry forward comes from what was known then.
-        below = model.network.direction == "both" and (model.network.depth > 1 or model.network.head == "crf")
-        if found and (not below or step == 7):
-            offline = model.predict_proba([sequence[: step + 1]])[0][step - 7]
-            np.testing.assert_allclose(found[0].probabilities, offline, atol=1e-6)
+        first, due = step + 1 - chunk - 7, (step - 6) % chunk == 0 and step >= 7
+        assert [each.step for each in found] == (list(range(first, first + chunk)) if due else [])
+        if found and not (carried and first):
+            (offline,) = model.predict_proba([sequence[: step + 1]])
+            p = [each.probabilities for each in found]
+            np.testing.assert_allclose(p, offline[first : first + chunk], atol=1e-6)
+            checked += 1
+    assert checked == (1 if carried else 53 // chunk)
 
 
 @pytest.mark.parametrize("kinds", NETWORKS.values(), ids=NETWORKS)
