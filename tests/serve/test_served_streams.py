@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -347,3 +348,23 @@ def test_messages_that_never_end_count_as_memory(connect: Any, tmp_path: Path, s
     with pytest.raises(exceptions.ConnectionClosed, match="too much"):
         sockets[-1].recv(timeout=10)
     assert server.call("/v2/health/live")[0] == 200
+
+@pytest.mark.slow
+def test_a_client_that_reads_nothing_can_send_no_more(server: Running) -> None:
+    """What it has sent waits on its side, not in the server's memory; others are answered."""
+    request = (
+        "GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    status, before = Path(f"/proc/{server.process.pid}/status"), 0
+    with socket.create_connection(("127.0.0.1", server.port), 5) as client:
+        client.sendall(request.encode())
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 1 << 30:
+                text = events(range(100), sent).encode()
+                client.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
+                sent += len(text)
+                before = before or int(status.read_text().partition("VmRSS:")[2].split()[0])
+        assert server.call("/v2/health/live")[0] == 200
+        assert int(status.read_text().partition("VmRSS:")[2].split()[0]) < before + (64 << 10)
