@@ -349,6 +349,7 @@ def test_messages_that_never_end_count_as_memory(connect: Any, tmp_path: Path, s
         sockets[-1].recv(timeout=10)
     assert server.call("/v2/health/live")[0] == 200
 
+
 @pytest.mark.slow
 def test_a_client_that_reads_nothing_can_send_no_more(server: Running) -> None:
     """What it has sent waits on its side, not in the server's memory; others are answered."""
