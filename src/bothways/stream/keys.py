@@ -80,9 +80,9 @@ class Keys:
 
     def bytes_of(self, waiting: int) -> int:
         """How many bytes a key takes at most, of which so many events wait to be sorted."""
-        held = self.steps.itemsize + self.values.shape[2] * self.values.itemsize + OBJECT_BYTES
+        held: int = self.steps.itemsize + self.values.shape[2] * self.values.itemsize + OBJECT_BYTES
         arrays: list[Array] = [self.before, *(array for member in self.members for array in member.states)]
-        kept = sum(int(array.shape[1]) * array.itemsize for array in arrays)
+        kept: int = sum(array.shape[1] * array.itemsize for array in arrays)
         return self._most * held + waiting * (held + OBJECT_BYTES) + kept
 
     def states(self, slot: int) -> list[Array]:
