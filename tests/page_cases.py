@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ def numeric(features: int, units: int) -> Member:
 def written(table: Path, text: str, encoding: str = "utf-8") -> Path:
     table.write_bytes(text.encode(encoding))
     return table
+
+
+def pictured(page: Any, name: str) -> None:
+    """Keep a picture of the page to be looked at, in the folder that BOTHWAYS_SCREENSHOTS names, if it does."""
+    if folder := os.environ.get("BOTHWAYS_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
 
 def dropped(page: Any, table: Path) -> None:

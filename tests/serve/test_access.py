@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import signal
 import socket
 import subprocess
@@ -267,6 +268,23 @@ def test_a_line_for_each_request_without_its_data(path: Path, start: Any) -> Non
     assert "1234" not in json.dumps(line)
 
 
+def test_a_failure_is_logged_without_its_data() -> None:
+    """Also where its message has several lines, as those of Polars, and where it comes of another one."""
+    from bothways.serve.server import Lines
+
+    data = "secret\nin a column of numbers\n"
+    try:
+        try:
+            raise ValueError(data)
+        except ValueError as cause:
+            raise RuntimeError(data) from cause
+    except RuntimeError:
+        record = logging.LogRecord("bothways.serve", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
+    line = json.loads(Lines().format(record))
+    assert "test_a_failure_is_logged_without_its_data" in line["where"]
+    assert "secret" not in line["where"]
+
+
 def test_metrics(path: Path, start: Any) -> None:
     server = start(path)
     for _ in range(3):
@@ -284,6 +302,22 @@ def test_metrics(path: Path, start: Any) -> None:
     assert "# TYPE nv_inference_request_success counter" in lines
     assert not [line for line in lines if line.endswith("untyped")]
     assert any(line.startswith("process_resident_memory_bytes") for line in lines)
+
+
+def test_other_machines_do_not_reach_it(server: Running) -> None:
+    """For whom another address of this one stands."""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", server.port))
+
+
+@pytest.mark.slow
+def test_other_machines_reach_it_where_it_is_told(path: Path, start: Any) -> None:
+    server = start(path, "--host", "0.0.0.0")
+    with socket.create_connection(("127.0.0.2", server.port), 15) as connection:
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: models.example\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    server.stop()
+    assert any('"warning"' in line and "whoever reaches this port" in line for line in server.log)
 
 
 def test_an_address_of_ipv6_in_brackets(path: Path, start: Any) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from bothways import store
+from page_cases import pictured
 from serving import TABLE, Running, model_of
 
 MODEL = model_of(2, columns=TABLE)
@@ -50,6 +51,7 @@ def page(browser: Any, server: Running, request: Any) -> Iterator[Any]:
     page.goto(f"http://127.0.0.1:{server.port}/")
     page.wait_for_selector("#does:not(:empty)")
     yield page
+    pictured(page, request.node.name)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.close()
     assert [each for each in faults if not each.startswith("blob:")] == []
@@ -104,6 +106,41 @@ def test_compressed_tables_and_the_name_of_the_file(page: Any, table: Path, tmp_
     said(page, "#said", "few.csv: 1 row without any value is left out.")
 
 
+def test_a_table_is_dropped(page: Any) -> None:
+    given = page.evaluate_handle(
+        "text => { const some = new DataTransfer(); some.items.add(new File([text], 'flows.csv')); return some }",
+        FRAME.write_csv(),
+    )
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": given})
+    assert page.get_attribute("#drop", "class") == "over"
+    page.dispatch_event("#drop", "drop", {"dataTransfer": given})
+    said(page, "#counts", "3 sequences, 120 steps")
+    assert page.get_attribute("#drop", "class") == ""
+
+
+def brightness(color: str) -> float:
+    """The relative luminance of a color as browsers write it (WCAG 2.2)."""
+    parts = [int(part) / 255 for part in color.removeprefix("rgb(").rstrip(")").split(", ")]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_written_can_be_read(page: Any, table: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    opened(page, table)
+    ground = brightness(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (ground > 0.9, ground < 0.1) == (scheme == "light", scheme == "dark")
+    for what in ("body", ".soft", "#there", "a", "#drop b", "#chart"):
+        style = "fill" if what == "#chart" else "color"
+        ink = brightness(page.evaluate(f"getComputedStyle(document.querySelector('{what}')).{style}"))
+        assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) > 4.5, what
+    page.evaluate("view.sequences[0].inputs.kind = [...'abcdefghijklm'].map(each => 'some kind of ' + each); show()")
+    ends = page.evaluate("[...$('chart').querySelectorAll('text')].map(text => text.getBoundingClientRect().right)")
+    assert max(ends) <= page.evaluate("$('chart').getBoundingClientRect().right")
+    assert "some kind of a" in page.locator("#chart").text_content()
+
+
 @pytest.mark.every_case
 def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     opened(page, table)
@@ -120,10 +157,17 @@ def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     assert "40 steps" in page.get_attribute("#chart", "aria-label")
     assert page.locator("#chart path").count() == 3  # the probability and two inputs
     focused = set()
-    for _ in range(14):  # everything is in reach of the Tab key
+    for _ in range(20):  # everything is in reach of the Tab key
         page.keyboard.press("Tab")
         focused.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert {"watch", "late", "play"} <= focused
+    places = ["model", "file", "watch", "threshold", "save", "sequence", "only", "before", "step", "play", "late"]
+    assert focused.issuperset(places)
+    page.focus("#threshold")
+    limit = float(page.inner_text("#value"))
+    page.keyboard.press("ArrowLeft")
+    assert float(page.inner_text("#value")) == pytest.approx(limit - 0.001)
+    page.keyboard.press("End")
+    assert "Alarms: 0 steps" in page.inner_text("#counts")
 
 
 @pytest.mark.every_case
@@ -221,9 +265,11 @@ def test_a_key_is_asked_for(browser: Any, tmp_path: Path, start: Any) -> None:
     server = start(tmp_path, BOTHWAYS_API_KEY="secret")
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.port}/")
+    page.wait_for_selector("#key:focus")
+    assert page.inner_text("#said") == ""
     page.fill("#key", "wrong")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#said.wrong")
+    said(page, "#said.wrong", "The server does not take this key.")
     assert not page.is_visible("#main")
     page.fill("#key", "secret")
     page.keyboard.press("Enter")

@@ -387,6 +387,33 @@ def test_triton_text_numbers_and_lengths(http: Any, client: Any, binary: bool) -
     assert result.as_numpy("labels").dtype == bool
 
 
+@pytest.mark.parametrize("packed", [None, "gzip", "deflate"])
+def test_triton_sequences_and_versions(http: Any, client: Any, packed: str | None) -> None:
+    (version,) = client.get_model_metadata("flows")["versions"]
+    assert client.is_model_ready("flows", version)
+    found, numbers = [], []
+    for first in range(0, 30, 10):
+        x = X.reshape(-1, 3)[None, np.arange(first, first + 10) % 15]
+        given = http.InferInput("sequences", list(x.shape), "FP32")
+        given.set_data_from_numpy(x)
+        result = client.infer(
+            "flows",
+            [given],
+            model_version=version,
+            sequence_id=5,
+            sequence_start=first == 0,
+            sequence_end=first == 20,
+            request_compression_algorithm=packed,
+            response_compression_algorithm=packed,
+        )
+        found += result.as_numpy("probabilities").tolist()
+        numbers += result.as_numpy("steps").tolist()
+    assert numbers == list(range(30))
+    stream, x = MODELS["flows"].stream(), X.reshape(-1, 3)[np.arange(30) % 15].astype(np.float64)
+    expected = stream.push_many(["a"] * 30, range(30), x) + stream.flush()
+    assert np.array_equal(np.array(found, np.float32), np.array([each.probabilities for each in expected], np.float32))
+
+
 def test_triton_errors(http: Any, client: Any) -> None:
     from tritonclient.utils import InferenceServerException
 
@@ -396,3 +423,5 @@ def test_triton_errors(http: Any, client: Any) -> None:
         client.infer("flows", [given])
     with pytest.raises(InferenceServerException, match="no model 'none'"):
         client.get_model_metadata("none")
+    with pytest.raises(InferenceServerException, match="not 'ffffffff'"):
+        client.infer("flows", [given], model_version="ffffffff")

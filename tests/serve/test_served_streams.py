@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 
 import numpy as np
 import pytest
 
+pytest.importorskip("httptools")
+
 from bothways import store
 from bothways.data import Columns, Encoding
 from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Number
+from bothways.errors import InputError
+from bothways.serve.models import Served
+from bothways.serve.protocol import Request
+from bothways.serve.streams import IDLE_SECONDS, Events, OpenSequences, Room
+from bothways.serve.watching import Watching
 from serving import TABLE, Running, model_of, saved
 
 GAPS = Columns("kind", ("x",), "flow", "at", encoding=Encoding((Number("x", 0.5),), (), "times", clock=CLOCK))
@@ -218,6 +228,63 @@ def test_who_may_not_stream(connect: Any, server: Running) -> None:
         connect("/nothing")
 
 
+FLOWS = Served("flows", Path("flows.bothways"), "1", MODELS["flows"])
+
+
+def events(keys: Iterable[int], step: int) -> str:
+    return "\n".join(json.dumps({"key": key, "step": step, "values": [1, 2, 3]}) for key in keys)
+
+
+def test_open_sequences_take_no_more_memory_than_there_is() -> None:
+    """All together, each with what it may come to hold."""
+    room, source = Room(32 << 20), Watching().source(FLOWS)
+    few, many = (Events(FLOWS, source, room, lookahead=late, chunk=late) for late in (10_000, 16))
+    lines = few.labeled(events(range(20), 0)).splitlines()
+    assert 5 < len(few._sizes) < 20
+    assert len(lines) == 20 - len(few._sizes)
+    assert "--max-memory" in json.loads(lines[0])["error"]
+    assert few.labeled(events(few._sizes, 1)) == ""  # those that are open go on
+    assert "--max-memory" in few.labeled(events([100], 0))
+    few.labeled('["close", 0]')
+    assert few.labeled(events([100], 0)) == ""
+    few.labeled('["flush"]')
+    assert few.labeled(events(range(5), 0)) == many.labeled(events(range(100), 0)) == ""
+    assert "no 'key'" in few.labeled('{"step": 0}')
+    wrong = json.dumps({"key": 200, "step": 0, "values": [1, 2]})
+    assert "3" in many.labeled(wrong)
+    for each in (few, many):
+        each.end()
+    assert room._left == 32 << 20
+
+
+def test_long_names_of_sequences_count_as_memory() -> None:
+    stream = Events(FLOWS, Watching().source(FLOWS), Room(1 << 20))
+    event = {"key": "a" * 400_000, "step": 0, "values": [1, 2, 3]}
+    assert stream.labeled(json.dumps(event)) == stream.labeled(json.dumps(event | {"key": "b" * 400_000})) == ""
+    assert "--max-memory" in stream.labeled(json.dumps(event | {"key": "c" * 400_000}))
+
+
+def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = MODELS["flows"].stream().key_bytes
+    sequences = OpenSequences(Watching(), Room(3 * size))
+    steps = FLOWS.steps(Request(None, {}, {"sequences": X[None, :3]}, [], False))
+    for name in (1, 2):
+        sequences.take(FLOWS, {"sequence_id": name, "sequence_start": True}, steps)
+    with pytest.raises(InputError, match="--max-memory"):
+        sequences.take(FLOWS, {"sequence_id": 3, "sequence_start": True}, steps)
+    sequences.take(FLOWS, {"sequence_id": 2, "sequence_start": True}, steps)  # once more
+    sequences.forget()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + IDLE_SECONDS / 2)
+    sequences.take(FLOWS, {"sequence_id": 2}, steps)
+    monkeypatch.setattr(time, "monotonic", lambda: now + IDLE_SECONDS + 1)
+    sequences.forget()
+    with pytest.raises(InputError, match="has not begun here"):
+        sequences.take(FLOWS, {"sequence_id": 1}, steps)
+    sequences.take(FLOWS, {"sequence_id": 2, "sequence_end": True}, steps)
+    assert sequences._room._left == 3 * size
+
+
 def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     store.save(MODELS["flows"], tmp_path / "flows.bothways")
@@ -281,3 +348,28 @@ def test_messages_that_never_end_count_as_memory(connect: Any, tmp_path: Path, s
     with pytest.raises(exceptions.ConnectionClosed, match="too much"):
         sockets[-1].recv(timeout=10)
     assert server.call("/v2/health/live")[0] == 200
+
+
+@pytest.mark.slow
+def test_a_client_that_reads_nothing_can_send_no_more(server: Running) -> None:
+    """What it has sent waits on its side, not in the server's memory; others are answered."""
+    request = (
+        "GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+
+    def memory() -> int:
+        return int(Path(f"/proc/{server.process.pid}/status").read_text().partition("VmRSS:")[2].split()[0]) >> 10
+
+    def send_on(client: Any) -> None:
+        for step in range(1 << 18):
+            text = events(range(100), step).encode()
+            client.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
+
+    before = memory()
+    with create_connection(("127.0.0.1", server.port), 5) as client:
+        client.sendall(request.encode())
+        with pytest.raises(TimeoutError):
+            send_on(client)
+        assert server.call("/v2/health/live")[0] == 200
+        assert memory() < before + 64  # of more than 1,000 MB

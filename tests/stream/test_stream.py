@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -72,25 +73,40 @@ PROMISED = [
     {},
     {"changes": 4},
     {"conv_window": 5, "cell": "gru"},
+    {"conv_window": 6, "conv_stride": 3},
     {"depth": 2, "changes": 4},
     {"head": "crf", "direction": "forward"},
     {"head": "crf"},
+    {"levels": "both"},
+    {"levels": "centered"},
+    {"levels": "both", "direction": "forward"},
+    {"levels": "both", "direction": "backward"},
+    {"levels": "scaled", "direction": "backward"},
 ]
 
 
 @pytest.mark.parametrize("kind", PROMISED)
-def test_a_label_sees_just_the_steps_that_are_promised(kind: dict[str, Any]) -> None:
-    (sequence,) = sequences_of([150])
+@pytest.mark.parametrize("chunk", [6, 1])
+def test_a_label_sees_just_the_steps_that_are_promised(kind: dict[str, Any], chunk: int) -> None:
+    (sequence,) = sequences_of([60])
     model = model_of([{"levels": "raw"} | kind])
-    stream = model.stream(7, chunk=1)
+    network = model.network
+    chunk = max(chunk, network.conv_stride)
+    stream = model.stream(7, chunk=chunk)
+    # What upper layers and a CRF carry forward, and the means that the forward direction read, come from what was known
+    # then: it is the same for the first chunk.
+    carried = network.direction == "both" and (network.depth > 1 or network.head == "crf" or network.levels != "raw")
+    checked = 0
     for step, values in enumerate(sequence):
         found = stream.push("a", step, values)
-        assert [each.step for each in found] == ([step - 7] if step >= 7 else [])
-        # What upper layers and a CRF carry forward comes from what was known then.
-        below = model.network.direction == "both" and (model.network.depth > 1 or model.network.head == "crf")
-        if found and (not below or step == 7):
-            offline = model.predict_proba([sequence[: step + 1]])[0][step - 7]
-            np.testing.assert_allclose(found[0].probabilities, offline, atol=1e-6)
+        first, due = step + 1 - chunk - 7, (step - 6) % chunk == 0 and step >= 7
+        assert [each.step for each in found] == (list(range(first, first + chunk)) if due else [])
+        if found and not (carried and first):
+            (offline,) = model.predict_proba([sequence[: step + 1]])
+            p = [each.probabilities for each in found]
+            np.testing.assert_allclose(p, offline[first : first + chunk], atol=1e-6)
+            checked += 1
+    assert checked == (1 if carried else 53 // chunk)
 
 
 @pytest.mark.parametrize("kinds", NETWORKS.values(), ids=NETWORKS)
@@ -143,6 +159,26 @@ def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
     with pytest.raises(InputError, match="no key 'b'"):
         stream.state("b")
     assert stream.state("a") == state
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"temperature": 1.4},
+        {"threshold": 0.6},
+        {"balance": 0.5},
+        {"classes": ("O", "B-x", "I-x"), "facts": {"scheme": ""}},
+        {"members": [replace(model_of([{}]).members[0], share=2.0)]},
+    ],
+)
+def test_a_state_of_a_model_that_decides_in_another_way_is_refused(other: dict[str, Any]) -> None:
+    model = replace(model_of([{}]), class_counts={"c0": 9, "c1": 3, "c2": 1})
+    model = replace(model, classes=other.get("classes", model.classes))
+    saved = model.stream(4).save()
+    model.stream(4).load(saved)
+    with pytest.raises(InputError, match="another model"):
+        replace(model, **other).stream(4).load(saved)
 
 
 def test_a_replay_of_sequences_gives_what_pushes_give() -> None:
@@ -265,6 +301,26 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         model_of(NETWORKS["stride"]).stream(4, chunk=4)
     with pytest.raises(InputError, match="one label per sequence"):
         model_of([{"per": "sequence"}]).stream()
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    ("kind", "reach"),
+    [
+        ("both ways", 4),
+        ("gru, all changes", 64),
+        pytest.param("average with simple models", 32, marks=pytest.mark.slow),
+    ],
+)
+def test_the_memory_of_a_key_is_bounded(kind: str, reach: int) -> None:
+    """However many steps it has had, and however many events came with those that wait to be sorted."""
+    model, (sequence,) = model_of(NETWORKS[kind]), sequences_of([1000])
+    stream = model.stream(8, reorder=3)
+    for first in range(0, 1000, 50):
+        stream.push_many(["a"] * 50, range(first, first + 50), sequence[first : first + 50])
+        assert len(stream.state("a")) < stream.key_bytes
+    assert stream._keys.values.shape[1] <= reach + 8 + 8
+    assert all(row.base is None for waiting in stream._keys.waiting.values() for _, row in waiting)
 
 
 def test_keys_of_several_parts_are_saved() -> None:

@@ -72,7 +72,9 @@ function draw(svg, sequence, steps, cursor) {
   const to = node("text", {class: "last", x: Math.max(LEFT + 120, x(last + 1)), y: y + 12, fill: "var(--soft)", "text-anchor": "end"}, last > 0 ? place(sequence, last).split(/[ T]/).pop() : "")
   parts.push(from, to)
   parts.push(node("line", {class: "cursor", x1: x(cursor + .5), x2: x(cursor + .5), y1: 4, y2: y, stroke: "var(--text)", "stroke-width": 1}))
-  svg.replaceChildren(...parts)
+  svg.replaceChildren(...parts.sort((a, b) => (a.tagName === "text") - (b.tagName === "text")))  /* text above lines */
+  for (const text of svg.children)  /* no kind of which half would be cut off */
+    while (text.childElementCount && text.getComputedTextLength() > end - LEFT) { text.lastChild.remove(); text.lastChild.remove() }
   const narrow = from.getComputedTextLength() + to.getComputedTextLength() + 2 * LEFT > to.getAttribute("x") - LEFT
   if (narrow) to.setAttribute("y", y + 28)
   svg.setAttribute("height", y + (narrow ? 36 : 20))

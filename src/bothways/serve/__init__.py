@@ -32,7 +32,9 @@ class Limits:
     queue: int = option_field(
         256, "Maximum number of requests at once; others are told to come back later.", least=1, flag="--max-queue"
     )
-    memory: int = option_field(512, "Maximum size of all requests at once, in MiB.", least=1, flag="--max-memory")
+    memory: int = option_field(
+        512, "Maximum size of all requests at once, and of all open sequences, in MiB.", least=1, flag="--max-memory"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -15,7 +15,7 @@ from bothways.sequences import Array, Floats, Numbers
 from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, Call, RefusedError, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
-from bothways.serve.streams import OpenSequences
+from bothways.serve.streams import OpenSequences, Room
 from bothways.serve.watching import Watching
 
 T = TypeVar("T")
@@ -42,18 +42,19 @@ class _Batch:
 
 
 class Inference:
-    """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked.
+    """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked,
+    and sequences that are open take so much `memory`.
 
     Short requests that have arrived within a few turns of the loop share a run, which with 16 connections takes a sixth
     of the time. Nothing waits for company: a turn with nothing to do takes microseconds.
     """
 
-    def __init__(self, threads: int, most: int) -> None:
+    def __init__(self, threads: int, most: int, memory: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._most = most
         self._open: dict[tuple[Served, bool], _Batch] = {}
-        self.watching = Watching()
-        self.sequences = OpenSequences(self.watching)
+        self.watching, self.room = Watching(), Room(memory)
+        self.sequences = OpenSequences(self.watching, self.room)
 
     def infer(self, served: Served, call: Call) -> asyncio.Future[Answer] | None:
         """The answer to a request; None if `call.answered` will be given it. Raises RefusedError for wrong headers, and

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
@@ -39,7 +40,7 @@ class Lines(logging.Formatter):
             "event": record.getMessage(),
         }
         if record.exc_info:
-            line["where"] = self.formatException(record.exc_info).rpartition("\n")[0]  # the last line may hold data
+            line["where"] = "".join(traceback.format_tb(record.exc_info[2]))  # without messages, which may hold data
         return json.dumps(line | getattr(record, "facts", {}))
 
 

@@ -65,7 +65,7 @@ async def _stream(app: App, call: Call, socket: WebSocket, ending: asyncio.Futur
             raise InputError(f"{name} must be a whole number from {PACE[name]} to {MOST_STEPS:,}.")
     served = app.served(call.path.removeprefix(STREAM))
     source = app.inference.watching.source(served)
-    events = Events(served, source, **{name: int(value) for name, value in pace.items()})
+    events = Events(served, source, app.inference.room, **{name: int(value) for name, value in pace.items()})
     try:
         while True:
             receiving = asyncio.ensure_future(socket.receive())
@@ -84,7 +84,7 @@ async def _stream(app: App, call: Call, socket: WebSocket, ending: asyncio.Futur
                 socket.end(1001, "The server ends.")
                 return
     finally:
-        source.ended()
+        events.end()
 
 
 async def _watch(app: App, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,41 @@ MOST_OPEN = 10_000  # how many sequences may be open at once in requests of the 
 IDLE_SECONDS = 600.0  # a sequence of the protocol of which nothing has come for so long is forgotten
 
 
+class Room:
+    """The memory that open sequences may take, all together."""
+
+    def __init__(self, most: int) -> None:
+        self._left, self._lock = most, threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Take some; raises InputError if there is not so much."""
+        with self._lock:
+            if size > self._left:
+                raise InputError(
+                    "The sequences that are open may need all of the memory that there is (--max-memory). End some, or "
+                    "ask for a smaller lookahead, chunk or reorder."
+                )
+            self._left -= size
+
+    def give(self, size: int) -> None:
+        """Give some back."""
+        with self._lock:
+            self._left += size
+
+
 class Events:
     """Events as lines of JSON to labels as such lines, as `bothways stream` has them; `source` shows them to those who
-    watch. `pace` is as for `bothways.stream.Stream`, which also says what it raises.
+    watch, and its sequences take of the `room`. `pace` is as for `bothways.stream.Stream`, which also says what it
+    raises.
 
     An event is an object with the columns of the table that the model learned from; for a model of arrays, with `key`,
     `step` and `values`. `["close", KEY]` ends a sequence, `["flush"]` all of them.
     """
 
-    def __init__(self, served: Served, source: Watched, **pace: Any) -> None:
+    def __init__(self, served: Served, source: Watched, room: Room, **pace: Any) -> None:
         self._stream, self._form, self._source = served.model.stream(**pace), EventLines(served.model), source
-        self._count = 0
+        self._room, self._count, self._size = room, 0, self._stream.key_bytes
+        self._sizes: dict[Any, int] = {}  # by key
 
     def labeled(self, text: str) -> str:
         """What a message gives, a line for each label, in order.
@@ -82,16 +107,32 @@ class Events:
         raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
 
     def _push(self, keys: list[Any], steps: list[Any], values: list[Any]) -> list[Labeled]:
-        if len(self._stream) + sum(key not in self._stream for key in set(keys)) > MOST_OPEN:
-            raise InputError(f"{len(self._stream):,} sequences are open; {MOST_OPEN:,} may be. Close some.")
-        found = self._stream.push_many(keys, steps, values)
+        new = {key: self._size + getsizeof(key) for key in keys if key not in self._sizes}
+        if len(self._sizes) + len(new) > MOST_OPEN:
+            raise InputError(f"{len(self._sizes):,} sequences are open; {MOST_OPEN:,} may be. Close some.")
+        self._room.take(sum(new.values()))
+        self._sizes |= new
+        try:
+            found = self._stream.push_many(keys, steps, values)
+        except BothwaysError:
+            self._forget(new)
+            raise
         self._source.show(zip(keys, steps, values, strict=True), found)
         return found
 
     def _ended(self, found: list[Labeled], key: Any = None) -> list[Labeled]:
         self._source.show([], found)
         self._source.ended(key)
+        self._forget(list(self._sizes) if key is None else [key])
         return found
+
+    def end(self) -> None:
+        """Forget all sequences."""
+        self._source.ended()
+        self._forget(list(self._sizes))
+
+    def _forget(self, keys: Iterable[Any]) -> None:
+        self._room.give(sum(self._sizes.pop(key, 0) for key in keys))
 
 
 def _refused(number: int, error: BothwaysError) -> str:
@@ -105,6 +146,8 @@ class _Open:
     served: Served
     stream: Stream
     source: Watched
+    room: Room
+    size: int  # how much of the room it takes
     last: Any = None  # the place of its last step
     steps: int = 0  # how many have come
     labeled: int = 0  # how many of them have labels
@@ -114,6 +157,7 @@ class _Open:
         """Forget it."""
         self.stream.close(key)
         self.source.ended()
+        self.room.give(self.size)
 
 
 class OpenSequences:
@@ -122,8 +166,8 @@ class OpenSequences:
     Each stays with the model that it began with, also if the file is replaced.
     """
 
-    def __init__(self, watching: Watching) -> None:
-        self._watching = watching
+    def __init__(self, watching: Watching, room: Room) -> None:
+        self._watching, self._room = watching, room
         self._open: dict[tuple[str, Any], _Open] = {}
         self._streams: dict[Served, Stream] = {}
         self._lock = threading.Lock()
@@ -156,10 +200,12 @@ class OpenSequences:
                 raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
             if starts or known is None:
                 if known is not None:
-                    known.close(name)
+                    self._open.pop(key).close(name)
                 if served not in self._streams:
                     self._streams[served] = served.model.stream()
-                known = self._open[key] = _Open(served, self._streams[served], self._watching.source(served))
+                stream = self._streams[served]
+                self._room.take(size := stream.key_bytes + getsizeof(name))
+                known = self._open[key] = _Open(served, stream, self._watching.source(served), self._room, size)
             try:
                 ready = known.stream.push_many([name] * count, places, values)
             except BothwaysError:
@@ -173,7 +219,7 @@ class OpenSequences:
                 del self._open[key]
             known.source.show(zip([name] * count, places, values, strict=True), ready)
             if key not in self._open:
-                known.source.ended()
+                known.close(name)
             p = np.array([each.probabilities for each in ready], np.float32)
             p = p.reshape(len(ready), len(known.served.model.classes))
             numbers = np.arange(known.labeled, known.labeled + len(ready))

@@ -12,6 +12,8 @@ from bothways.sequences import Array, Numbers
 from bothways.stream.events import Step
 from bothways.stream.windows import BaselineStream, MemberStream, passed
 
+OBJECT_BYTES = 100  # what the number or the time of a step takes, and beside it an event that waits
+
 ARRAYS = ("names", "last", "past", "length", "steps", "values", "before")
 
 
@@ -76,6 +78,13 @@ class Keys:
                 row[:] = 0
         return slot
 
+    def bytes_of(self, waiting: int) -> int:
+        """How many bytes a key takes at most, of which so many events wait to be sorted."""
+        held: int = self.steps.itemsize + self.values.shape[2] * self.values.itemsize + OBJECT_BYTES
+        arrays: list[Array] = [self.before, *(array for member in self.members for array in member.states)]
+        kept: int = sum(array.shape[1] * array.itemsize for array in arrays)
+        return self._most * held + waiting * (held + OBJECT_BYTES) + kept
+
     def states(self, slot: int) -> list[Array]:
         """The forward states of a key, to be read or written."""
         return [array[slot] for member in self.members for array in member.states]
@@ -116,7 +125,7 @@ class Keys:
 
     def _more_slots(self) -> None:
         old = len(self.names)
-        more = max(16, old)
+        more = max(1, old)
         for name in ARRAYS:
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)]))

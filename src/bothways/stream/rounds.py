@@ -41,7 +41,7 @@ class Order:
             if (last is not None and step <= last) or (at < len(waiting) and waiting[at][0] == step):
                 self.dropped += 1
                 continue
-            waiting.insert(at, (step, values[i]))
+            waiting.insert(at, (step, values[i].copy()))  # a view would keep all that came with it
             if len(waiting) > self._reorder:
                 ready.append((slot, *waiting.pop(0), i))
                 lasts[slot] = ready[-1][1]

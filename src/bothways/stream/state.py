@@ -30,7 +30,10 @@ def fingerprint(model: Model, *settings: int) -> str:
     for member in model.members:
         for name, array in sorted(member.arrays().items()):
             digest.update(f"{name} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    described = [[asdict(network) for network in model.networks], model.classes, settings, FORM]
+    averaged = [each.share for each in model.members], model.temperature
+    factors = [] if model.factors is None else model.factors.tolist()
+    decided = model.threshold, factors, model.scheme and model.scheme.name
+    described = [[asdict(network) for network in model.networks], model.classes, averaged, decided, settings, FORM]
     digest.update(json.dumps([*described, None if model.columns is None else model.columns.to_json()]).encode())
     return digest.hexdigest()
 

@@ -63,9 +63,9 @@ class Stream:
     With `idle`, a key is closed when its last step is further than that behind the newest step of all; this is looked
     after every 1,024 events, or as many as there are keys. A step of it that comes later begins a new sequence.
 
-    Memory is bounded: a key takes that of `reach + chunk + lookahead` encoded steps at most (`reach` is what changes
-    and convolutions read of the past), of `reorder` events, and of the forward states of all layers. Labels are
-    returned by the push that makes them due. One thread at a time may use it.
+    Memory is bounded: a key takes that of `reach + chunk + lookahead` encoded steps at most (`reach` is what changes,
+    convolutions and simple models read of the past), of `reorder` events, and of the forward states of all layers.
+    Labels are returned by the push that makes them due. One thread at a time may use it.
 
     Args:
         model: what labels; one label per step.
@@ -144,6 +144,11 @@ class Stream:
     def dropped(self) -> int:
         """How many events were late or came twice."""
         return self._order.dropped
+
+    @property
+    def key_bytes(self) -> int:
+        """How much memory a key takes at most, about, in bytes; room is made for up to twice as many as are open."""
+        return self._keys.bytes_of(self.reorder)
 
     @property
     def notices(self) -> list[str]:
