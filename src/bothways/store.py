@@ -46,7 +46,8 @@ MAYBE = (int, float, NoneType)
 FACTS: dict[str, Any] = {
     "data": str,
     "parts": {...: {"sequences": int, "steps": int}},
-    "settings": {...: object},
+    "sequences": [int],
+    "settings": {...: (str, bool, *MAYBE)},
     "epochs": int,
     "best_epoch": int,
     "keras_backend": str,

@@ -55,7 +55,7 @@ def a_table(sequences: int, steps: int) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "flow": np.repeat(np.arange(sequences), steps),
-            "at": np.tile(np.arange(steps), sequences),
+            "at": random.integers(1, 9, rows).cumsum(),
             "code": random.choice(["007", "7", "08", "9"], rows),
             "bytes": np.where(random.random(rows) < 0.1, np.nan, random.normal(size=rows).round(3)),
             "label": random.choice(["calm", "worm", "scan"], rows),
@@ -77,17 +77,20 @@ def test_train_compare_and_a_data_frame_make_the_same_arrays(
         jobs.train(path, tmp_path / "some.bothways", say=lambda text: None, **roles)
 
     train, valid = trained_on(monkeypatch, start)
-    assert (train.values[:, -1].max(), train.features) == (4, 3), "007, 7, 08 and 9 are four categories"
+    assert (train.values[:, -1].max(), train.features) == (4, 4), "007, 7, 08 and 9 are four categories; and a gap"
     compared = table_task(path, **roles).draw(0)
     same(train, compared.train)
     same(valid, compared.valid)
+    split = read_and_split(path, **roles)
+    columns, parts, _ = split.encoded()
+    same(compared.test, parts.test)
+    same(compared.test, evaluation_part(split.table, columns, "test", parts.classes)[1])
 
     # The labeler draws train and valid, so the parts are given.
-    split = read_and_split(path, **roles)
     rows, held = (part.table_rows for part in (split.parts.train, split.parts.valid) if part is not None)
     X = frame.select("flow", "at", "code", "bytes")
     labeler = SequenceLabeler(sequence="flow", order="at")
-    with pytest.warns(UserWarning, match="without a finite number"):
+    with pytest.warns(UserWarning, match="without a finite number"), pytest.warns(match="gaps between steps vary"):
         given = trained_on(
             monkeypatch,
             lambda: labeler.fit(X[rows], frame["label"][rows], validation_data=(X[held], frame["label"][held])),
@@ -100,7 +103,7 @@ def test_a_data_frame_is_drawn_as_a_table_is(monkeypatch: pytest.MonkeyPatch) ->
     frame = a_table(30, 8)
     labeler = SequenceLabeler(sequence="flow", order="at", validation_fraction=0.2)
     X, y = frame.drop("label"), frame["label"]
-    with pytest.warns(UserWarning, match="without a finite number"):
+    with pytest.warns(UserWarning, match="without a finite number"), pytest.warns(match="gaps between steps vary"):
         train, valid = trained_on(monkeypatch, lambda: labeler.fit(X, y))
     split = read_and_split(Table("X", frame), shares=(0.8, 0.2), label="label", sequence="flow", order="at")
     _, parts, _ = split.encoded()
