@@ -354,8 +354,10 @@ def test_how_a_table_is_prepared_is_varied(tmp_path: Path) -> None:
     assert found.runs == 4
     assert {result.factors["changes"] for result in found.settings[:2]} == {1}
     facts = page_of(found, {})
-    for fact in ("pumps.csv", "features", "epochs", "learning_rate"):
+    for fact in ("pumps.csv", "features", "epochs", "learning_rate", "<h3>Columns</h3>", "as given"):
         assert fact in facts
+    roles = {each["name"]: each["role"] for each in found.to_json()["columns"]}
+    assert roles == {"pump": "sequence", "time": "order", "level": "feature", "state": "label"}
 
 
 def test_categories_written_as_numbers_are_read_as_by_train(tmp_path: Path) -> None:
