@@ -506,3 +506,61 @@ def test_nines_far_from_all_other_values_are_told(tmp_path: Path) -> None:
     ]
     read = read_and_split(path, sequence="none", missing=["-999", "9999.9", "-99"])
     assert not any(each.startswith("Careful") for each in read.notices)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_devices_in_any_order_under_any_name_are_told(whole: bool, shuffled: bool) -> None:
+    random, rows = np.random.default_rng(0), np.arange(2400)
+    devices, load = random.integers(0, 12, len(rows)), np.zeros(len(rows))
+    last = random.normal(size=12)
+    for row, device in enumerate(devices):
+        load[row] = last[device] = 0.9 * last[device] + random.normal()
+    names = devices if whole else np.array(list("kqxzbvwjphgf"))[devices]
+    frame = pl.DataFrame({"at": rows * 1.5, "gw": names, "load": load, "label": random.integers(0, 2, len(rows))})
+    frame = frame.sample(fraction=1.0, shuffle=True, seed=0) if shuffled else frame
+    said = (
+        "Careful: 'gw' may tell sequences apart: 'load' goes on from the last row of the same 'gw', not from the row "
+        "before. If it does, use sequence='gw'."
+    )
+    assert said in read_and_split(Table("some.csv", frame), order="at").notices
+    for given in ("gw", "none"):
+        assert said not in read_and_split(Table("some.csv", frame), order="at", sequence=given).notices
+
+
+def test_states_floors_and_hours_of_one_thing_are_no_devices() -> None:
+    random, rows = np.random.default_rng(0), np.arange(2400)
+    drift = np.cumsum(random.normal(size=len(rows)))
+    hod = rows % 24
+    frame = pl.DataFrame(
+        {
+            "state": random.choice(["on", "off", "idle"], len(rows)),
+            "floor": np.abs(rows % 12 - 6),
+            "hod": hod,
+            "turn": rows % 5,
+            "gust": random.poisson(3, len(rows)),
+            "temperature": np.sin(hod / 24 * 6.28) + 0.1 * drift,
+            "load": random.normal(size=len(rows)) + hod,
+            "label": random.integers(0, 2, len(rows)),
+        }
+    )
+    split = read_and_split(Table("some.csv", frame))
+    assert not any("may tell sequences apart" in each for each in split.notices)
+    assert {guess.role for guess in split.columns.guesses} == {"feature", "category", "label"}
+
+
+@pytest.mark.parametrize("kind", ["{:.1f} MB|{:.1f} KB", "<{:.3f}|>{:.3f}", "{:.2f}-9|{:.2f} - 12"])
+def test_numbers_in_several_units_are_not_dropped_as_ids(kind: str, tmp_path: Path) -> None:
+    forms = kind.split("|")
+    size = [forms[row * row % 7 % 2].format(1.37 + row * 1.13) for row in range(200)]
+    ids = [f"{row * 7919:x}-{row:03}" for row in range(200)]
+    frame = pl.DataFrame({"size": size, "id_": ids, "x": range(200), "label": [row // 3 % 2 for row in range(200)]})
+    frame.write_csv(tmp_path / "some.csv")
+    split = read_and_split(tmp_path / "some.csv", sequence="none", order="none", features=["size", "id_", "x"])
+    *_, notices = split.encoded()
+    cure = "Most hold a number: to learn from amounts, write them as numbers, in one unit."
+    assert [each for each in notices if cure in each] == [
+        notice for notice in notices if notice.startswith("Careful: Column 'size' is left out")
+    ]
+    assert any(notice.startswith("Careful: Column 'size' is left out") for notice in notices)
+    assert any("Column 'id_' is left out" in each and "tells rows apart and nothing else" in each for each in notices)
