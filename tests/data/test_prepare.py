@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs
-from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split
+from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split, refuse_leaks
 from bothways.data.tables import with_joined
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
@@ -564,3 +565,24 @@ def test_numbers_in_several_units_are_not_dropped_as_ids(kind: str, tmp_path: Pa
     ]
     assert any(notice.startswith("Careful: Column 'size' is left out") for notice in notices)
     assert any("Column 'id_' is left out" in each and "tells rows apart and nothing else" in each for each in notices)
+
+
+@pytest.mark.slow
+def test_the_time_grows_with_the_columns_and_no_faster(tmp_path: Path) -> None:
+    """Twice the columns take at most 2.2 times as long, the whole way to arrays; 10,000 columns work."""
+    random, took = np.random.default_rng(0), dict[int, float]()
+    for count in (500, 1000, 2000, 10_000):  # the first brings what is imported late
+        rows = random.normal(size=(200, count)).round(3)
+        frame = pl.DataFrame(rows, [f"x{i}" for i in range(count)], orient="row")
+        path = tmp_path / f"{count}.csv"
+        frame.with_columns(flow=np.arange(200) // 10, label=random.integers(0, 2, 200)).write_csv(path)
+        took[count] = np.inf
+        for _ in range(2 if count < 10_000 else 1):
+            start = time.process_time()
+            split = read_and_split(path, sequence="flow", label="label")
+            columns, parts, _ = split.encoded()
+            refuse_leaks(split.table, columns, parts, allowed=False, to="train", say=lambda text: None)
+            took[count] = min(took[count], time.process_time() - start)
+        assert parts.train.features == count
+    assert took[2000] < 2.2 * took[1000], took
+    assert took[10_000] < 2.2 * 5 * took[2000], took
