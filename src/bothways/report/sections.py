@@ -209,7 +209,7 @@ def late(report: Report) -> str:
     for each in evaluation.late:
         score = f"{number(each.score.value)} {between(each.score)}"
         rows.append(row(each.delay, (score, f"{each.microseconds:.1f}")))
-    lead = "How good labels are that wait for so many later steps, not for the end of their sequence."
+    lead = "How good labels are that wait for at most this many later steps, instead of the end of their sequence."
     name = title(evaluation.decisive)
     return section("Labels in a stream", lead, table(["Later steps", name[0].upper() + name[1:], "µs per step"], rows))
 
