@@ -98,6 +98,7 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
     assert code == 0
     for word in ("valid part: 4 sequences, 32 steps", "precision", "F1", "alarms", "most frequent label"):
         assert word in out
+    assert "Careful: Only 4 sequences have labels" in " ".join(out.split())
     assert all(len(line) <= 80 for line in out.splitlines())
 
     assert "without" not in out

@@ -22,11 +22,12 @@ import safetensors.numpy
 from bothways import baselines, jobs, store
 from bothways.data import Columns, Table, fit_arrays
 from bothways.data.fitting import fit_encoding
+from bothways.data.leaks import sample_of
 from bothways.data.sequences import group_rows
 from bothways.data.vectors import Vectors
 from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
-from bothways.runtime import Label, Member, Model, quantize
+from bothways.runtime import BaselineMember, Label, Member, Model, quantize
 from bothways.sequences import Sequences
 
 TRIES = 300
@@ -40,6 +41,13 @@ FRAME = pl.DataFrame(
         "kind": ["calm", "scan", "flood"] * 4,
     }
 )
+
+FRAMES = {
+    "step": FRAME,
+    "sequence": FRAME.with_columns(
+        kind=FRAME["kind"][:3].gather(np.arange(12) // 4), time=pl.from_epoch(FRAME["time"] * 3600)
+    ),
+}
 
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 7, 100, 10**9, 2**31, 2**63, 2**64, 10**30, 0.5, -1.5, 1e300, 1e308, float("nan"),
@@ -58,8 +66,9 @@ def models() -> list[Model]:
     for per, conv, table in (("step", 3, True), ("sequence", 0, True), ("step", 2, False)):
         if table:
             columns = Columns("kind", ("bytes", "protocol"), "flow", "time", categories=("protocol",), per=per)
-            read = Table("flows.csv", FRAME)
+            read = Table("flows.csv", FRAMES[per])
             encoding, _ = fit_encoding(read, columns, group_rows(read, columns)[0])
+            encoding = replace(encoding, clock=("time of day",) if per == "sequence" else ())
             if conv:
                 numbers = generator.normal(size=(2, 3)).astype(np.float16)
                 encoding = replace(encoding, vectors=Vectors("protocol", ("tcp", "udp"), numbers, "some.txt"))
@@ -88,16 +97,29 @@ def models() -> list[Model]:
             "history": [epoch, epoch | {"valid_loss": None, "valid_metric": None}],
             "versions": {"bothways": "0"},
             "threshold": {"class": "scan", "value": 0.5, "false_alarm_rate": 0.01},
+            "thresholds": {"rates": [0, 0.01, 1.0], "values": [[0.9, 0.5, 0.1], [], [0.9, 0.5, 0.1]]},
+            "scheme": "",
+            "sequences": sample_of([sequences]),
+            "refit": {"networks": 1},
+            "labeler": {"units": 3, "class_weight": None, "categorical": ["0"]},
+            "search": {
+                "score": "macro F1",
+                "of the average": 0.5,
+                "trials": [{"setting": "both", "epochs": 1, "score": 0.5}],
+            },
+            "importances": {"0": 0.5},
         }
         counts: dict[Label, int] = {"calm": 4, "flood": 4, "scan": 4}
+        simple = baselines.fit(sequences, 3, categories)
+        averaged = BaselineMember(next(each for each in simple if isinstance(each, baselines.SCORING)), 0.5)
         made.append(
             Model(
-                [Member(network, weights)],
+                [Member(network, weights), *([averaged] if table else [])],
                 tuple(counts),
                 columns,
                 counts,
                 facts,
-                baselines.fit(sequences, 3, categories),
+                simple,
             )
         )
     return [*made, quantize(made[1])]
@@ -206,8 +228,8 @@ def outcome(parts: dict[str, bytes], folder: Path, evaluate: bool) -> str:
 
 
 def run(tries: int, folder: Path, evaluate: int) -> Counter[str]:
-    FRAME.write_csv(folder / "step.csv")
-    FRAME.with_columns(kind=FRAME["kind"][:3].gather(np.arange(12) // 4)).write_csv(folder / "sequence.csv")
+    for per, frame in FRAMES.items():
+        frame.write_csv(folder / f"{per}.csv")
     wholes = [parts_of(model, folder) for model in models()]
     assert all(outcome(whole, folder, evaluate=True) == "used" for whole in wholes)
     found: Counter[str] = Counter()

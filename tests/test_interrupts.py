@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 import bothways
-from bothways import interrupts
+from bothways import interrupts, jobs
 from bothways.interrupts import deferred
 
 COMMANDS = {
@@ -24,6 +25,15 @@ COMMANDS = {
     "train": ["train", "flows.csv", "--label", "kind", "-o", "flows.bothways"],
     "compare": ["compare", "cumulative-sum", "-o", "runs.parquet"],
 }
+ON_MODELS = {
+    "evaluate": ["evaluate", "flows.bothways", "flows.csv", "--split", "all"],
+    "predict": ["predict", "flows.bothways", "flows.csv", "-o", "labeled.csv"],
+    "info": ["info", "flows.bothways"],
+    "export": ["export", "flows.bothways", "-o", "flows.onnx"],
+    "quantize": ["quantize", "flows.bothways", "flows.csv", "-o", "small.bothways"],
+    "page": ["page", "flows.bothways", "-o", "flows.html"],
+}
+"""Commands on a model, which import for most of their time."""
 
 
 @pytest.fixture
@@ -44,7 +54,8 @@ def stopped(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
     sent = time.monotonic()
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 5  # 1 s where nothing else runs
+    print(f"ended after {(took := time.monotonic() - sent):.2f} s")  # pytest -rP shows it
+    assert took < 5  # 1 s where nothing else runs
     assert (process.returncode, out) == (128 + number, ""), err
     assert err.count("Stopped.") == 1
     assert "Traceback" not in err
@@ -53,12 +64,26 @@ def stopped(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_signal_at_any_moment_ends_a_command(folder: Path, name: str) -> None:
-    process = start(folder, *COMMANDS[name])
+    stop_at_some_moment(folder, COMMANDS[name], 2)
+    assert not set(folder.iterdir()) - {folder / "flows.csv", folder / "flows.bothways.checkpoint"}
+
+
+@pytest.mark.slow
+def test_a_signal_ends_the_commands_on_a_model(folder: Path) -> None:
+    how: dict[str, Any] = {"label": "kind", "sequence": "flow", "settings": {"epochs": 1, "units": 2}}
+    jobs.train(folder / "flows.csv", folder / "flows.bothways", **how, say=lambda text: None)
+    there = set(folder.iterdir())
+    for arguments in ON_MODELS.values():
+        stop_at_some_moment(folder, arguments, 0.3)
+        assert set(folder.iterdir()) == there
+
+
+def stop_at_some_moment(folder: Path, arguments: list[str], latest: float) -> None:
+    process = start(folder, *arguments)
     while len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1:  # signals are not watched yet
         time.sleep(0.01)
-    time.sleep(random.uniform(0, 2))
+    time.sleep(random.uniform(0, latest))
     stopped(process, random.choice([signal.SIGINT, signal.SIGTERM]))
-    assert not set(folder.iterdir()) - {folder / "flows.csv", folder / "flows.bothways.checkpoint"}
 
 
 @pytest.mark.parametrize(

@@ -66,10 +66,9 @@ def _argument(name: str, values: tuple[object, ...]) -> str:
 
 
 def missing(what: str, package: str | None, extra: str) -> MissingDependencyError:
-    """The error of work that needs a package of an extra of ours, which is not installed."""
-    return MissingDependencyError(
-        f"{what} needs {package}, which is not installed. Install it: pip install 'bothways[{extra}]'"
-    )
+    """The error of work that needs a package which is not installed, of an extra of ours if it has a name."""
+    install = f"'bothways[{extra}]'" if extra else package
+    return MissingDependencyError(f"{what} needs {package}, which is not installed. Install it: pip install {install}")
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

@@ -1,10 +1,10 @@
 """What a labeling network is, described once.
 
-A network reads sequences `(time, features)`. Its front turns each step into a row of numbers: numeric columns, their
-distances from the mean of the sequence and their changes, standardised or encoded piecewise; a vector looked up for
-each category column; and, if asked for, a convolution over all of it. A stack of recurrent layers reads these rows, and
-a head scores the classes, at every step or once for the whole sequence. Training builds it in Keras, the runtime runs
-it on the engine and NumPy; both follow the description here and name the weights as it does.
+A network reads sequences `(time, features)`. Its input encoder turns each step into a row of numbers: numeric columns,
+their distances from the mean of the sequence and their changes, standardised or encoded piecewise; a vector looked up
+for each category column; and, if asked for, a convolution over all of it. A stack of recurrent layers reads these rows,
+and a head scores the classes, at every step or once for the whole sequence. Training builds it in Keras, the runtime
+runs it on the engine and NumPy; both follow the description here and name the weights as it does.
 """
 
 from __future__ import annotations

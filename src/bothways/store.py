@@ -47,7 +47,8 @@ FALL = {"value": NUMBER, "low": MAYBE, "high": MAYBE}
 FACTS: dict[str, Any] = {
     "data": str,
     "parts": {...: {"sequences": int, "steps": int}},
-    "settings": {...: object},
+    "sequences": [int],
+    "settings": {...: (str, bool, *MAYBE)},
     "epochs": int,
     "best_epoch": int,
     "keras_backend": str,

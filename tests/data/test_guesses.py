@@ -865,7 +865,16 @@ def test_what_takes_turns_is_asked_about() -> None:
     rows, rng = np.arange(600), np.random.default_rng(0)
     hosts = np.concatenate([rng.permutation(["web", "db", "cache", "mail", "auth"]) for _ in range(120)])
     drawn = rng.choice(["web", "db", "cache", "mail", "auth"], 600)
-    for values, asked in ((hosts, True), (np.delete(hosts, 77), True), (drawn, False)):
+    gateways = np.concatenate([rng.permutation(12) for _ in range(50)])
+    lift = np.abs(rows % 8 - 4)
+    told = [
+        (hosts, True),
+        (np.delete(hosts, 77), True),
+        (drawn, False),
+        (gateways, True),
+        (np.delete(gateways, 77), True),
+    ]
+    for values, asked in (*told, (rng.integers(0, 12, 600), False), (lift, False), (rng.poisson(2, 600), False)):
         own = rows[: len(values)]
         frame = pl.DataFrame({"at": own * 1.7, "place": values, "load": np.sin(own), "label": own // 7 % 2})
         columns = choose_columns(Table("some.csv", frame), order="at")

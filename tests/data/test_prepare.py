@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs
-from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split
+from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split, refuse_leaks
 from bothways.data.tables import with_joined
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
@@ -55,7 +56,7 @@ def a_table(sequences: int, steps: int) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "flow": np.repeat(np.arange(sequences), steps),
-            "at": np.tile(np.arange(steps), sequences),
+            "at": random.integers(1, 9, rows).cumsum(),
             "code": random.choice(["007", "7", "08", "9"], rows),
             "bytes": np.where(random.random(rows) < 0.1, np.nan, random.normal(size=rows).round(3)),
             "label": random.choice(["calm", "worm", "scan"], rows),
@@ -77,17 +78,20 @@ def test_train_compare_and_a_data_frame_make_the_same_arrays(
         jobs.train(path, tmp_path / "some.bothways", say=lambda text: None, **roles)
 
     train, valid = trained_on(monkeypatch, start)
-    assert (train.values[:, -1].max(), train.features) == (4, 3), "007, 7, 08 and 9 are four categories"
+    assert (train.values[:, -1].max(), train.features) == (4, 4), "007, 7, 08 and 9 are four categories; and a gap"
     compared = table_task(path, **roles).draw(0)
     same(train, compared.train)
     same(valid, compared.valid)
+    split = read_and_split(path, **roles)
+    columns, parts, _ = split.encoded()
+    same(compared.test, parts.test)
+    same(compared.test, evaluation_part(split.table, columns, "test", parts.classes)[1])
 
     # The labeler draws train and valid, so the parts are given.
-    split = read_and_split(path, **roles)
     rows, held = (part.table_rows for part in (split.parts.train, split.parts.valid) if part is not None)
     X = frame.select("flow", "at", "code", "bytes")
     labeler = SequenceLabeler(sequence="flow", order="at")
-    with pytest.warns(UserWarning, match="without a finite number"):
+    with pytest.warns(UserWarning, match="without a finite number"), pytest.warns(match="gaps between steps vary"):
         given = trained_on(
             monkeypatch,
             lambda: labeler.fit(X[rows], frame["label"][rows], validation_data=(X[held], frame["label"][held])),
@@ -100,7 +104,7 @@ def test_a_data_frame_is_drawn_as_a_table_is(monkeypatch: pytest.MonkeyPatch) ->
     frame = a_table(30, 8)
     labeler = SequenceLabeler(sequence="flow", order="at", validation_fraction=0.2)
     X, y = frame.drop("label"), frame["label"]
-    with pytest.warns(UserWarning, match="without a finite number"):
+    with pytest.warns(UserWarning, match="without a finite number"), pytest.warns(match="gaps between steps vary"):
         train, valid = trained_on(monkeypatch, lambda: labeler.fit(X, y))
     split = read_and_split(Table("X", frame), shares=(0.8, 0.2), label="label", sequence="flow", order="at")
     _, parts, _ = split.encoded()
@@ -503,3 +507,82 @@ def test_nines_far_from_all_other_values_are_told(tmp_path: Path) -> None:
     ]
     read = read_and_split(path, sequence="none", missing=["-999", "9999.9", "-99"])
     assert not any(each.startswith("Careful") for each in read.notices)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_devices_in_any_order_under_any_name_are_told(whole: bool, shuffled: bool) -> None:
+    random, rows = np.random.default_rng(0), np.arange(2400)
+    devices, load = random.integers(0, 12, len(rows)), np.zeros(len(rows))
+    last = random.normal(size=12)
+    for row, device in enumerate(devices):
+        load[row] = last[device] = 0.9 * last[device] + random.normal()
+    names = devices if whole else np.array(list("kqxzbvwjphgf"))[devices]
+    frame = pl.DataFrame({"at": rows * 1.5, "gw": names, "load": load, "label": random.integers(0, 2, len(rows))})
+    frame = frame.sample(fraction=1.0, shuffle=True, seed=0) if shuffled else frame
+    said = (
+        "Careful: 'gw' may tell sequences apart: 'load' goes on from the last row of the same 'gw', not from the row "
+        "before. If it does, use sequence='gw'."
+    )
+    assert said in read_and_split(Table("some.csv", frame), order="at").notices
+    for given in ("gw", "none"):
+        assert said not in read_and_split(Table("some.csv", frame), order="at", sequence=given).notices
+
+
+def test_states_floors_and_hours_of_one_thing_are_no_devices() -> None:
+    random, rows = np.random.default_rng(0), np.arange(2400)
+    drift = np.cumsum(random.normal(size=len(rows)))
+    hod = rows % 24
+    frame = pl.DataFrame(
+        {
+            "state": random.choice(["on", "off", "idle"], len(rows)),
+            "floor": np.abs(rows % 12 - 6),
+            "hod": hod,
+            "turn": rows % 5,
+            "gust": random.poisson(3, len(rows)),
+            "temperature": np.sin(hod / 24 * 6.28) + 0.1 * drift,
+            "load": random.normal(size=len(rows)) + hod,
+            "label": random.integers(0, 2, len(rows)),
+        }
+    )
+    split = read_and_split(Table("some.csv", frame))
+    assert not any("may tell sequences apart" in each for each in split.notices)
+    assert {guess.role for guess in split.columns.guesses} == {"feature", "category", "label"}
+
+
+@pytest.mark.parametrize("kind", ["{:.1f} MB|{:.1f} KB", "<{:.3f}|>{:.3f}", "{:.2f}-9|{:.2f} - 12"])
+def test_numbers_in_several_units_are_not_dropped_as_ids(kind: str, tmp_path: Path) -> None:
+    forms = kind.split("|")
+    size = [forms[row * row % 7 % 2].format(1.37 + row * 1.13) for row in range(200)]
+    ids = [f"{row * 7919:x}-{row:03}" for row in range(200)]
+    frame = pl.DataFrame({"size": size, "id_": ids, "x": range(200), "label": [row // 3 % 2 for row in range(200)]})
+    frame.write_csv(tmp_path / "some.csv")
+    split = read_and_split(tmp_path / "some.csv", sequence="none", order="none", features=["size", "id_", "x"])
+    *_, notices = split.encoded()
+    cure = "Most hold a number: to learn from amounts, write them as numbers, in one unit."
+    assert [each for each in notices if cure in each] == [
+        notice for notice in notices if notice.startswith("Careful: Column 'size' is left out")
+    ]
+    assert any(notice.startswith("Careful: Column 'size' is left out") for notice in notices)
+    assert any("Column 'id_' is left out" in each and "tells rows apart and nothing else" in each for each in notices)
+
+
+@pytest.mark.slow
+def test_the_time_grows_with_the_columns_and_no_faster(tmp_path: Path) -> None:
+    """Twice the columns take at most 2.2 times as long, the whole way to arrays; 10,000 columns work."""
+    random, took = np.random.default_rng(0), dict[int, float]()
+    for count in (500, 1000, 2000, 10_000):  # the first brings what is imported late
+        rows = random.normal(size=(200, count)).round(3)
+        frame = pl.DataFrame(rows, [f"x{i}" for i in range(count)], orient="row")
+        path = tmp_path / f"{count}.csv"
+        frame.with_columns(flow=np.arange(200) // 10, label=random.integers(0, 2, 200)).write_csv(path)
+        took[count] = np.inf
+        for _ in range(2 if count < 10_000 else 1):
+            start = time.process_time()
+            split = read_and_split(path, sequence="flow", label="label")
+            columns, parts, _ = split.encoded()
+            refuse_leaks(split.table, columns, parts, allowed=False, to="train", say=lambda text: None)
+            took[count] = min(took[count], time.process_time() - start)
+        assert parts.train.features == count
+    assert took[2000] < 2.2 * took[1000], took
+    assert took[10_000] < 2.2 * 5 * took[2000], took

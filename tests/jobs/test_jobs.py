@@ -141,6 +141,12 @@ def test_the_threshold_is_kept_in_the_model(folder: Path, tmp_path: Path) -> Non
     assert load(model).facts["threshold"] == kept
     again = jobs.evaluate(model, folder / "traces.parquet", false_alarm_rate=0.1, say=silent)
     assert again.to_json() == evaluation.to_json()
+    output = tmp_path / "labeled.parquet"
+    how: dict[str, Any] = {"threshold": "saved", "probabilities": True, "say": silent}
+    jobs.predict(model, folder / "traces.parquet", output, **how)
+    labeled = pl.read_parquet(output)
+    alarms = labeled["probability of attack"] >= evaluation.alarms.threshold
+    assert ((labeled["predicted"] == "attack") == alarms).all()
 
 
 def test_what_to_know_before_believing_a_score_is_said_everywhere(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,20 @@ def test_a_threshold_decides_for_the_rarer_class(folder: Path) -> None:
     assert set(labeled(folder, threshold=0)["predicted"]) == {"scan"}
 
 
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_of_more_classes_one_is_told_from_the_rest(folder: Path, balance: float) -> None:
+    model = replace(some_model(("calm", "scan", "worm")), balance=balance)
+    names = ["probability of calm", "probability of scan"]
+    frame = labeled(folder, model, probabilities=True)
+    p = frame.select(*names, "probability of worm").to_numpy().astype(np.float32)
+    value = float(np.sort(p[:, 2])[4])
+    calm = p[:, 0] * (0.2 if balance else 1) >= p[:, 1] * (1 / 3 if balance else 1)
+    expected = np.where(p[:, 2] >= np.float32(value), "worm", np.where(calm, "calm", "scan"))
+    assert labeled(folder, threshold=value)["predicted"].to_list() == expected.tolist()
+    kept = {"class": "calm", "value": 0.0, "false_alarm_rate": 0.01}
+    assert set(labeled(folder, replace(model, facts={"threshold": kept}), threshold="saved")["predicted"]) == {"calm"}
+
+
 def test_the_threshold_in_the_model(folder: Path) -> None:
     kept = {"class": "calm", "value": 0.0, "false_alarm_rate": 0.01}
     assert set(labeled(folder, some_model(threshold=kept), threshold="saved")["predicted"]) == {"calm"}
@@ -158,7 +173,7 @@ def test_the_option_may_stand_without_a_value(folder: Path, given: list[str], la
     ("model", "threshold", "said"),
     [
         (some_model(), "saved", "This model keeps no threshold. Give one as a number, or let `bothways evaluate"),
-        (some_model(("a", "b", "c")), 0.5, "A threshold is for two classes; this model has 3"),
+        (some_model(("O", "B-x", "I-x")), 0.5, "A threshold is for classes; the labels of this model are tags"),
         (some_model(), "half", "threshold is 'half'; it must be a probability from 0 to 1, or 'saved'"),
         (some_model(), 1.5, "threshold is 1.5; it must be a probability"),
         (some_model(), "nan", "threshold is 'nan'; it must be a probability"),

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways import compare
+from bothways import compare, interrupts
 from bothways.errors import DataError, InputError
 from bothways.metrics import score
 from bothways.options import seconds_of
@@ -81,7 +81,9 @@ def test_the_same_seeds_give_the_same_numbers_whatever_the_processes(found: Comp
     assert scores(small(workers=1)) == scores(found)
 
 
-def test_more_seeds_and_settings_use_what_is_there(found: Comparison, tmp_path: Path) -> None:
+def test_more_seeds_and_settings_use_what_is_there(
+    found: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "runs.parquet"
     first = compare("cumulative-sum", {"direction": ["forward"]}, seeds=2, output=path, **SMALL)
     assert first.runs == 2
@@ -94,7 +96,9 @@ def test_more_seeds_and_settings_use_what_is_there(found: Comparison, tmp_path: 
     assert scores(small(output=path, on_progress=on_progress)) == scores(found)
     assert len(done) == 7
     assert len(read_runs(path)[1]) == 9
+    monkeypatch.setattr(interrupts, "kept", "")
     assert scores(small(output=path, on_progress=lambda progress: pytest.fail("nothing is left"))) == scores(found)
+    assert interrupts.kept == f"9 runs are kept in {path}; the same command goes on from there."
 
 
 def ended(pids: set[int]) -> bool:
@@ -350,8 +354,10 @@ def test_how_a_table_is_prepared_is_varied(tmp_path: Path) -> None:
     assert found.runs == 4
     assert {result.factors["changes"] for result in found.settings[:2]} == {1}
     facts = page_of(found, {})
-    for fact in ("pumps.csv", "features", "epochs", "learning_rate"):
+    for fact in ("pumps.csv", "features", "epochs", "learning_rate", "<h3>Columns</h3>", "as given"):
         assert fact in facts
+    roles = {each["name"]: each["role"] for each in found.to_json()["columns"]}
+    assert roles == {"pump": "sequence", "time": "order", "level": "feature", "state": "label"}
 
 
 def test_categories_written_as_numbers_are_read_as_by_train(tmp_path: Path) -> None:

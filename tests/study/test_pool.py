@@ -13,6 +13,7 @@ import joblib
 import pytest
 
 from bothways import study
+from bothways.errors import MissingDependencyError
 from bothways.study import pool
 
 
@@ -82,3 +83,18 @@ def test_the_address_of_ray(ray: Ray, given: str, asked: str) -> None:
     with pool.on_cluster(given):
         assert ray.addresses == [asked]
         assert pool.processes(None) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "package", "install"),
+    [("ray://auto", "ray", "'bothways[cluster]'"), ("dask://head:8786", "distributed", "distributed")],
+)
+def test_what_a_cluster_needs_is_named(
+    address: str, package: str, install: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError) as error, pool.on_cluster(address):
+        pass
+    assert str(error.value) == (
+        f"A cluster at {address} needs {package}, which is not installed. Install it: pip install {install}"
+    )

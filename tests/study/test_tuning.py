@@ -359,6 +359,8 @@ def test_sequences_without_the_rarer_of_two_classes_say_little(failing: int, cou
     assert len(folds(train, valid, seed=0)) == count
     three = replace(train, labels=np.arange(train.steps) % 3)
     assert len(folds(three, valid, seed=0)) == 1
+    equal = replace(train, labels=np.arange(train.steps) % 2)
+    assert len(folds(equal, valid, seed=0)) == count, "of equal ones the last is the rarer one, as in scores"
 
 
 @pytest.mark.parametrize(("length", "count"), [(5000, 4), (6000, 1)])

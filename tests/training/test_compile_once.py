@@ -158,7 +158,9 @@ def test_there_need_be_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_the_engine_is_found_again_by_another_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import jax
 from test_compile_once import bits, some_training
+jax.stages.Lowered.compile = None  # what is not found cannot be made
 print(bits(some_training()))
 """
     monkeypatch.setattr(compiled_models, "_free", OrderedDict())

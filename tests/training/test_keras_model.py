@@ -92,7 +92,7 @@ LENGTHS = [[6, 6, 6], [7, 1, 12, 3, 2, 8]]
 @pytest.mark.parametrize("convolution", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("numbers", NUMBERS, ids=str)
 @pytest.mark.parametrize("categories", CATEGORIES, ids=str)
-def test_fronts_and_tops(categories: Any, numbers: Any, convolution: Any, top: Any, lengths: list[int]) -> None:
+def test_input_encoders_and_tops(categories: Any, numbers: Any, convolution: Any, top: Any, lengths: list[int]) -> None:
     network = some_network(**categories, **numbers, **convolution, **top)
     check(network, lengths)
 

@@ -192,8 +192,8 @@ def predict(
         str | None,
         Option(
             metavar="[VALUE]",
-            help="For two classes: predict the positive one from this probability up. Without a value, the threshold "
-            "that [bold]evaluate --save-threshold[/] chose.",
+            help="Predict the positive class from this probability up, else the likeliest other one. Without a value, "
+            "the threshold that [bold]evaluate --save-threshold[/] chose.",
         ),
     ] = None,
     probabilities: Annotated[bool, Option("--probabilities", help="Write the probability of each class.")] = False,

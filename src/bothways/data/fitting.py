@@ -14,6 +14,7 @@ from bothways.data.clocks import time_of_day
 from bothways.data.columns import Columns
 from bothways.data.encoding import Category, Encoding, Number, Tally, float_column, gaps_of
 from bothways.data.fields import as_text
+from bothways.data.numbers import may_be_amounts
 from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
 from bothways.data.vectors import VectorFiles, read_vectors
@@ -60,17 +61,19 @@ def fit_encoding(
             text = as_text(column)
             counts = text.alias("value").value_counts(name="n")
             counts = counts.sort("n", "value", descending=[True, False], nulls_last=True)
+            amounts = column.dtype == pl.String and may_be_amounts(counts["value"].drop_nulls())
+            cure = "Most hold a number: to learn from amounts, write them as numbers, in one unit."
             if name in apart:
-                notices.append(
-                    f"Column {name!r} is left out: {counts.height:,} of its {len(text):,} values in the train part "
-                    "differ, so it tells rows apart and nothing else."
-                )
+                differ = f"{counts.height:,} of its {len(text):,} values in the train part differ"
+                why = f"{differ}. {cure}" if amounts else f"{differ}, so it tells rows apart and nothing else."
+                notices.append(f"{'Careful: ' * amounts}Column {name!r} is left out: {why}")
                 continue
             kinds.append(Category(name, tuple(counts["value"].to_list())))
             if column.dtype == pl.String and counts.filter(n=1).height > max(FEW_ROWS, NEW_WORDS * len(text)):
                 kinds += _spelling(name, counts)
                 notices.append(
                     f"Column {name!r}: many of its values come once, as words do, so their spelling is read, too."
+                    + amounts * f" {cure}"
                 )
     gaps = ""
     if order is not None:

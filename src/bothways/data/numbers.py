@@ -12,6 +12,7 @@ CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may 
 UNIT = f"{CURRENCY}|%"
 AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
+AMOUNTS = rf"^(?:[-+<>≤≥~≈±\s]|{CURRENCY})*\d[\d.,]*\s*(?:[\p{{L}}°/²³%]{{1,8}}|{CURRENCY}|[-\u2013]\s*\d[\d.,]*)?$"
 FEW_UNITS = 4  # more are names of something
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
 SECONDS = {
@@ -62,6 +63,16 @@ def without_decimals(column: pl.Series) -> pl.Series:
         return column
     numbers = column.cast(pl.Float64 if column.dtype.scale else pl.Int64, strict=False)
     return numbers if numbers.null_count() == column.null_count() else column
+
+
+def may_be_amounts(text: pl.Series) -> bool:
+    """Whether most texts are a number and a unit, a sign or a second number, though not in one way that can be read.
+
+    Example:
+        >>> may_be_amounts(pl.Series(["3.5 MB", "<0.05", "10-20", "wide"])), may_be_amounts(pl.Series(["007", "A-7"]))
+        (True, False)
+    """
+    return 2 * (text.str.contains(AMOUNTS) & ~text.str.contains(r"^[\d.,]+$")).sum() > len(text)
 
 
 def are_whole(numbers: pl.Series) -> bool:

@@ -19,7 +19,7 @@ from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_noti
 from bothways.data.names import FILE, names_sequences
 from bothways.data.numbers import outlying_nines
 from bothways.data.roles import NONE, choose_columns
-from bothways.data.sequence_columns import CUTS, glued_by
+from bothways.data.sequence_columns import CUTS, glued_by, interleaved
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
@@ -109,7 +109,7 @@ def read_and_split(
     melted = "" if names is None or given else long_notice(table, *names)
     if melted and asked.sequence is None and VARIABLE in table.names:
         raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
-    said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns)]
+    said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns, asked)]
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
     return SplitTable(table, columns, parts, [*said, *notices], files)
@@ -143,7 +143,7 @@ def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
     )
 
 
-def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
+def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str]:
     """What the user should be told of how the table lays its sequences out."""
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
@@ -175,6 +175,13 @@ def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
         )
     if columns.sequence is None and (wide := wide_notice(table, columns.features)):
         yield wide
+    one = columns.sequence is None and asked.sequence is None and not table.files
+    if one and (shown := interleaved(table, columns)):
+        name, number = shown
+        yield (
+            f"Careful: {name!r} may tell sequences apart: {number!r} goes on from the last row of the same {name!r}, "
+            f"not from the row before. If it does, use {option('sequence', name)}."
+        )
     if columns.sequence is None and columns.order is None:
         for name in columns.categories:
             if holds_texts(table.column(name)):

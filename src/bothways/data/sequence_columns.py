@@ -18,7 +18,7 @@ from bothways.data.clocks import (
     one_run_each,
     steps_of,
 )
-from bothways.data.columns import Guess
+from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
 from bothways.data.names import CALENDAR, CLOCKS, clock_rank, is_thing, names_sequences, words
 from bothways.data.numbers import are_whole
@@ -40,6 +40,8 @@ MOST = 0.8  # a column that as many rows have an id in is meant to tell sequence
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
 FIRST = 100  # most columns show within so many rows that they are no counters
 MOST_COUNTERS = 8
+LEAST_ROWS = 30  # on average a value has so many rows, or it proves nothing
+GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 
 
@@ -292,12 +294,53 @@ def _partly_empty(table: Table, name: str) -> Guess:
 
 
 def _take_turns(column: pl.Series) -> bool:
-    """Whether words come one after the other, in whatever order, and then all again, as devices report."""
-    if not isinstance(column.dtype, TEXT) or not 2 < column.n_unique() <= len(column) / 5:
+    """Whether words come one after the other, in whatever order, and then all again, as devices report.
+
+    So do whole numbers, of `FEW_WORDS` and more that come equally often; the floors of a lift do not.
+    """
+    counts, text = column.unique_counts(), isinstance(column.dtype, TEXT)
+    if not (3 if text else FEW_WORDS) <= len(counts) <= len(column) / 5:
+        return False
+    if not text and counts.max() > 1.05 * counts.min() + 1:  # type: ignore[operator]
         return False
     rows, same = steps_of(column, len(column))
     gaps = np.diff(rows)[same]
     return bool(gaps.std() < EVEN * gaps.mean() and gaps.mean() > column.n_unique() / 2)
+
+
+def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
+    """A feature of few values in whose rows a number goes on from the last row of the same value, and that number.
+
+    It does not go on from the row before, which is of another value, as what several devices log does. Where one thing
+    is in several states, that is the nearer row.
+    """
+    names = [name for name in columns.features[:FIRST] if not {*words(name)} & {*CALENDAR, *CLOCKS}]
+    numbers = [name for name in columns.features if name not in columns.categories][:MOST_COUNTERS]
+    rows = np.arange(len(table)) if columns.order is None else table.column(columns.order).arg_sort().to_numpy()
+    rows = rows[:HEAD]
+    for name in names:
+        column = _ids(table, name)
+        ids = None if column is None else column.gather(rows)
+        if ids is None or ids.null_count() or not 3 <= ids.n_unique() <= len(rows) / LEAST_ROWS:
+            continue
+        frame = pl.DataFrame({"id": ids, "changes": ids != ids.shift()})
+        if 2 * frame["changes"].sum() < len(frame):
+            continue
+        for number in numbers:
+            if number == name:
+                continue
+            x = pl.col("x")
+            level = ((x - x.mean().over("id")) / x.std().over("id")).fill_nan(0).fill_null(0)
+            found = frame.with_columns(table.column(number).gather(rows).cast(pl.Float64).alias("x")).select(
+                "id", "changes", level.alias("x")
+            )
+            own, other = pl.corr("x", "own"), pl.corr("x", "other").abs()
+            found = found.with_columns(x.shift().alias("other"), x.shift().over("id").alias("own")).filter("changes")
+            goes_on = (own.fill_nan(0) > GOES_ON) & (other.fill_nan(0) < GOES_ON / 2)
+            shown = found.drop_nulls().group_by("id").agg(goes_on.alias("goes_on"))["goes_on"]
+            if 2 * shown.sum() > ids.n_unique():
+                return name, number
+    return None
 
 
 def _ids(table: Table, name: str) -> pl.Series | None:

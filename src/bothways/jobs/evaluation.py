@@ -20,6 +20,7 @@ from bothways.data.roles import NONE
 from bothways.data.words import as_trained
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
+from bothways.jobs.prediction import refuse_tags
 from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, kept_threshold, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Label, Model
@@ -51,13 +52,15 @@ def evaluate(
     kept it for `bothways.metrics.alarms.KEPT_RATES`; for a model that was trained without a valid part it is chosen on
     that of the table. Alarms are raised for the rarest label, unless `positive` names another. For each lookahead the
     decisive score in streams is measured, as in `late_scores`. What is not given of `bothways.settings.Reading` is as
-    it was in training. Without a rate there is no threshold to save, which is an `InputError`.
+    it was in training. Without a rate there is no threshold to save, nor for tags, which is an `InputError`.
     """
     if report is not None:
         check_report_file(report)
     if save_threshold and false_alarm_rate is None:
         raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
     loaded, columns = load_with_columns(model)
+    if save_threshold:
+        refuse_tags(loaded)
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)

@@ -70,8 +70,8 @@ def predict(
     time: by joblib on the cores of this machine, or where `joblib.parallel_config` says. Memory does not grow with the
     table as long as the rows of each sequence stand together and in order.
 
-    Of two classes the positive one is predicted where its probability is at least the threshold; "saved" is the one
-    that the model keeps. The positive class is that of the threshold in the model, else the rarer one. What is not
+    The positive class is predicted where its probability is at least the threshold, else the likeliest other one;
+    "saved" is the threshold that the model keeps. The positive class is that of it, else the rarest one. What is not
     given of `bothways.settings.Reading` is as it was in training.
     """
     output = Path(output)
@@ -103,7 +103,8 @@ def label(
         if positive is None:
             return model.decide(p, part.lengths), p
         code, value = positive
-        return np.where(p[:, code] >= value, code, 1 - code), p
+        others = np.delete(p if model.factors is None else p * model.factors, code, axis=1).argmax(axis=1)
+        return np.where(p[:, code] >= value, code, others + (others >= code)), p
 
     with LabeledWriter(output, model.classes, probabilities) as writer:
         writer.label(data, columns, labeled, on_rows, reading=Reading(**reading), say=say)
@@ -127,8 +128,7 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
     """The code of the positive class, and from which probability it is predicted; None for the model's own decision."""
     if asked is None:
         return None
-    if len(model.classes) != 2:
-        raise InputError(f"A threshold is for two classes; this model has {len(model.classes)}.")
+    refuse_tags(model)
     given, kept = asked, model.facts.get("threshold")
     if asked == SAVED:
         if kept is None:
@@ -144,6 +144,12 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
     if not 0 <= value <= 1:
         raise InputError(f"threshold is {asked!r}; it must be a probability from 0 to 1, or {SAVED!r}.")
     return rarest(model.counts) if kept is None else model.classes.index(kept["class"]), value
+
+
+def refuse_tags(model: Model) -> None:
+    """Refuse a threshold where labels are tags, which come out together and not one against the rest."""
+    if len(model.classes) > 2 and model.scheme is not None:
+        raise InputError("A threshold is for classes; the labels of this model are tags, which are told together.")
 
 
 def _predict_each(

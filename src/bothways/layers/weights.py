@@ -14,7 +14,7 @@ from bothways.errors import InputError
 def step_weights(labels: npt.ArrayLike, class_weight: Mapping[int, float] | str) -> npt.NDArray[np.float32]:
     """A weight for every step, by its class: the `sample_weight` of `fit` for models that label steps.
 
-    Keras's own `class_weight` is for a label a sequence. With a label a step it fails, or gives a sequence the weight
+    Keras's own `class_weight` is for one label per sequence. With one per step it fails, or gives a sequence the weight
     of something that is no class of its.
 
     Args:

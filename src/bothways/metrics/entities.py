@@ -91,15 +91,15 @@ def score_words(
         codes = np.full(sequences.steps, NO_LABEL)
         codes[counted] = decided
         tables += count_entities(sequences, codes, marked=unseen)
-    hits, steps, *entities = (table.sum(axis=0) for table in tables)
+    correct, steps, *entities = (table.sum(axis=0) for table in tables)
     found = _scores(*entities) if entities else ()
     scores = [each if each.support or each.predicted else None for each in found] or [None, None]
-    rows = zip(steps.tolist(), share(hits, steps).tolist(), scores, strict=True)
+    rows = zip(steps.tolist(), share(correct, steps).tolist(), scores, strict=True)
     words = {name: WordScores(*row) for name, row in zip(("seen", "unseen"), rows, strict=True)}
     intervals = dict[str, Interval]()
     if summed is not None:
-        hits, steps, *entities = summed(*tables)
-        of_words = {"accuracy": share(hits, steps)} | ({"entity_f1": f1(*entities)} if entities else {})
+        correct, steps, *entities = summed(*tables)
+        of_words = {"accuracy": share(correct, steps)} | ({"entity_f1": f1(*entities)} if entities else {})
         for score, of in of_words.items():
             there = [k for k, each in enumerate(scores) if score == "accuracy" or each is not None]
             intervals |= {f"{score} of {[*words][k]} words": Interval.of(of[:, k]) for k in there}

@@ -278,9 +278,9 @@ def evaluate(
     rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
     alarms = None
     if threshold is not None:
-        hits, false = counts.alarms[0.0].sum(axis=0).tolist()
+        true, false = counts.alarms[0.0].sum(axis=0).tolist()
         due = int(support[code])
-        alarms = Alarms(float(threshold), asked, hits + false, false, due, len(labels) - due, hours)
+        alarms = Alarms(float(threshold), asked, true + false, false, due, len(labels) - due, hours)
     resampled = np.flatnonzero(counts.support.any(axis=1))
     samples = Resamples([len(resampled)])
 

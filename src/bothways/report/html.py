@@ -77,6 +77,12 @@ def wide(drawing: str) -> str:
     return f'<div class="scroll wide"><figure>{drawing}</figure></div>'
 
 
+def roles_table(roles: Sequence[tuple[str, str, str]]) -> str:
+    """What each column of a table is for and why, as `bothways.data.guess_rows` has it."""
+    rows = [row(text(name), (text(role), text(why, 200))) for name, role, why in roles]
+    return f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], rows, 'words')}" if rows else ""
+
+
 def facts(groups: Mapping[str, Mapping[str, Any]]) -> str:
     """Names and values under headings; a heading without values is left out."""
     parts = []

@@ -9,7 +9,20 @@ import numpy as np
 from bothways.errors import counted
 from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures, html
-from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
+from bothways.report.html import (
+    between,
+    facts,
+    figure,
+    number,
+    roles_table,
+    row,
+    section,
+    short,
+    table,
+    text,
+    track,
+    wide,
+)
 from bothways.report.page import Report
 from bothways.report.words import baseline_words, importance_words
 from bothways.report.words import verdict as verdict_words
@@ -196,7 +209,7 @@ def late(report: Report) -> str:
     for each in evaluation.late:
         score = f"{number(each.score.value)} {between(each.score)}"
         rows.append(row(each.delay, (score, f"{each.microseconds:.1f}")))
-    lead = "How good labels are that wait for so many later steps, not for the end of their sequence."
+    lead = "How good labels are that wait for at most this many later steps, instead of the end of their sequence."
     name = title(evaluation.decisive)
     return section("Labels in a stream", lead, table(["Later steps", name[0].upper() + name[1:], "µs per step"], rows))
 
@@ -212,10 +225,7 @@ def training(report: Report) -> str:
 
 def making(report: Report) -> str:
     """Sizes, splits, network, settings, versions, and what each column is for."""
-    roles = [row(text(name), (text(role), text(why, 200))) for name, role, why in report.roles[:ROWS]]
-    columns = f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], roles, 'words')}" if roles else ""
-    more = _more(len(report.roles), "columns")
-    return section("How it was made", "What it takes to repeat it.", facts(report.facts), columns, more)
+    return section("How it was made", "What it takes to repeat it.", facts(report.facts), roles_table(report.roles))
 
 
 def _cards(cards: dict[str, str]) -> str:

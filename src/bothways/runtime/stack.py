@@ -104,7 +104,7 @@ class Stack:
         network = self.network
         time = -(-x.shape[1] // network.conv_stride)
         *below, top = self._layers
-        source = partial(self._front, x)
+        source = partial(self._inputs, x)
         for layer in below:
             outputs = np.concatenate([some for some, _ in layer.pieces(source, time)], axis=1)
             source = partial(_part, outputs)
@@ -120,7 +120,7 @@ class Stack:
         pooled = {"mean": (total / time).astype(np.float32), "max": highest}
         return self._head(np.concatenate([pooled[pool] for pool in network.pools], axis=-1))
 
-    def _front(self, x: Floats, first: int, last: int) -> Floats:
+    def _inputs(self, x: Floats, first: int, last: int) -> Floats:
         """What the lowest recurrent layer reads from its step `first` up to `last`, of one sequence without padding."""
         convolution = self.network.convolution
         if convolution is None:

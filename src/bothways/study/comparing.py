@@ -137,12 +137,18 @@ def compare(
     path = None if output is None else Path(output)
     with Store(path, fingerprint, study) as store, on_cluster(cluster):
 
+        def tell() -> None:
+            """Say what Ctrl-C would leave."""
+            kept = counted(len(store.runs), "run is", "runs are")
+            where = f"{kept} kept in {path}; the same command goes on from there."
+            interrupts.kept = "Without an output file no run is kept." if path is None else where
+
         def keep(run: Run) -> None:
             store.add(run)
-            interrupts.kept = "Without an output file no run is kept."
-            if path is not None:
-                kept = counted(len(store.runs), "run is", "runs are")
-                interrupts.kept = f"{kept} kept in {path}; the same command goes on from there."
+            tell()
+
+        if store.runs:
+            tell()
 
         def do(wanted: Sequence[RunId]) -> bool:
             there = {run.id for run in store.runs}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bothways.data import guess_rows
 from bothways.errors import counted
 from bothways.report import html
 from bothways.report.page import shell
@@ -55,7 +56,8 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
         drawing = figures.costs_figure(comparison, drawn, colours)
         parts.append(_section("Cost", lead, drawing, view.costs_table(comparison)))
     facts = {**view.facts(comparison), **({"Besides": about} if about else {})}
-    parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts)))
+    roles = html.roles_table(guess_rows(comparison.task.columns))
+    parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts), roles))
     tested_on = html.text(comparison.task.tested_on)
     sizes = {"run": comparison.runs, "setting": len(own), "seed": len(comparison.seeds)}
     part = f"Tested on {tested_on}: {', '.join(counted(count, noun) for noun, count in sizes.items())}."

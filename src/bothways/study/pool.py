@@ -219,7 +219,8 @@ def on_cluster(address: str | None) -> Iterator[None]:
         try:
             connect(address, place, connected)
         except ModuleNotFoundError as reason:
-            raise missing(f"A cluster at {address}", reason.name, "cluster") from None
+            package, extra = ("distributed", "") if kind == "dask" else (reason.name, "cluster")
+            raise missing(f"A cluster at {address}", package, extra) from None
         except (OSError, RuntimeError, ValueError) as reason:
             raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
         yield

@@ -180,6 +180,7 @@ class Comparison:
             "higher_interactions": None if shares is None else {"variance_share": shares.higher},
             "seed": None if shares is None or shares.seed is None else {"variance_share": shares.seed},
             "verdict": self.verdict(),
+            "columns": list(map(asdict, self.task.columns)),
         }
 
 

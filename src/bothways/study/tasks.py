@@ -15,6 +15,7 @@ import numpy as np
 
 from bothways.data import SplitTable, Table, draw_parts, guess_table, read_and_split, refuse_leaks
 from bothways.data.clocks import time_of_day
+from bothways.data.columns import Guess
 from bothways.data.sequences import MAX_STEPS
 from bothways.data.splits import SHARES
 from bothways.errors import DataError, InputError
@@ -52,6 +53,7 @@ class Task:
         tested: from a seed to the numbers of the sequences of its test part, where each draws its own parts; else None.
         bayes_accuracy: the accuracy that is possible, by direction, where it is known.
         about: what a repetition needs to know, by name.
+        columns: what each column of a table is for, and why.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Task:
     tested: Callable[[int], Numbers] | None = None
     bayes_accuracy: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[Guess, ...] = ()
 
     def told_by(self, false_alarm_rates: Sequence[float], positive: Label) -> tuple[str, dict[str, Any]]:
         """What tells the runs of a study from those of others: a fingerprint, and what it is made of, as JSON."""
@@ -171,6 +174,7 @@ def table_task(
         tested_on="valid" if parts.test is None else "test",
         about=about,
     )
+    task = replace(task, columns=columns.known)
     if not redraw:
         return task
     # In memory, as the processes that draw may be on another machine than the file.

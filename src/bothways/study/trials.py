@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bothways import baselines
-from bothways.metrics import title
+from bothways.metrics import rarest, title
 from bothways.runtime import probabilities, scores
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
@@ -99,7 +99,7 @@ def _telling(train: Sequences, valid: Sequences) -> int:
     classes, counts = np.unique(train.known_labels[train.known_labels != NO_LABEL], return_counts=True)
     if valid.per == "sequence" or len(classes) != 2:
         return len(valid)
-    return len(np.unique(valid.sequence_of_steps[valid.known_labels == classes[counts.argmin()]]))
+    return len(np.unique(valid.sequence_of_steps[valid.known_labels == classes[rarest(counts)]]))
 
 
 def _serves(learn: Sequences, hold: Sequences) -> bool:

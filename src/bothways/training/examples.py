@@ -167,14 +167,14 @@ def prepare(
 def bytes_a_step(network: Network) -> int:
     """About how many bytes a step of a sequence takes in training, forward and backward.
 
-    Counted are the inputs, outputs and gradients of all layers and the notes of the engine, which hold all gates.
+    Counted are the inputs, outputs and gradients of all layers and the residuals of the engine, which hold all gates.
     """
     floats = 2 * network.recurrent[0].features + 2 * network.inputs + 4 * network.outputs
     if network.convolution is not None:
         floats += 2 * network.convolution.window * network.convolution.features
     for layer in network.recurrent:
-        notes = len(layer.directions) * layer.units * (2 * len(cell_spec(layer.cell).gates) + 4)
-        floats += (2 * layer.features + 4 * layer.width + notes) // network.conv_stride
+        residuals = len(layer.directions) * layer.units * (2 * len(cell_spec(layer.cell).gates) + 4)
+        floats += (2 * layer.features + 4 * layer.width + residuals) // network.conv_stride
     return int(4 * floats * SAFETY)
 
 

@@ -81,7 +81,7 @@ class Trained:
 
     Attributes:
         weights: the arrays that `network.weight_shapes()` names: the best ones by validation, else the last ones.
-        history: a report an epoch.
+        history: one report per epoch.
         seconds: "compile", and "train" for everything after it, validation included.
         backend: the Keras backend.
         compiled: whether each epoch ran as one compiled loop, which takes JAX.
