@@ -131,7 +131,7 @@ def call(dice: random.Random) -> None:
     if dice.random() < 0.2:
         engine.reference.run(arguments.pop("x"), settings.pop("directions"), **arguments, **settings)
         return
-    precision = {"precision": dice.choice(["float32", "float32", "bfloat16", "int8"])}
+    precision: dict[str, Any] = {"precision": dice.choice(["float32", "float32", "bfloat16", "int8"])}
     if dice.random() < 0.3:
         engine.run(arguments.pop("x"), settings.pop("directions"), **arguments, **settings, **precision)
         return
