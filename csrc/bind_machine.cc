@@ -10,6 +10,7 @@
 
 #include "arrays.h"
 #include "engine.h"
+#include "machine.h"
 #include "packs.h"
 #include "threads.h"
 
@@ -41,6 +42,7 @@ void bind_machine(nb::module_& m) {
       nb::arg("name"));
   m.def("threads", &threads);
   m.def("set_threads", &set_threads, nb::arg("count"));
+  m.def("usable_cores", &usable_cores, nb::arg("root") = "");
   m.def(
       "rehearse",
       [](const nb::callable& call) {

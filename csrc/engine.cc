@@ -70,7 +70,8 @@ uint32_t tag_of(const CellTable& table) {
 
 // ------------------------------------------------------------------ scratch memory
 
-// Keeps its memory from call to call, so that calls do not pay for fresh pages; but no more than kKept of it.
+// Keeps its memory from call to call, so that calls do not pay for fresh pages; but no more than kKept of it, and
+// threads of the pool none while there is nothing to do.
 class Arena {
  public:
   ~Arena() { release(); }
@@ -93,13 +94,13 @@ class Arena {
     if (size_ > kKept) release();
   }
 
- private:
   void release() {
     ::operator delete(memory_, kPage);
     memory_ = nullptr;
     size_ = 0;
   }
 
+ private:
   static constexpr std::align_val_t kPage{4096};
   static constexpr int64_t kFloats = 1024;   // of a page
   static constexpr int64_t kKept = 1 << 23;  // 32 MB
@@ -196,6 +197,11 @@ void run_teams(int directions, int64_t team, const std::function<void(int, const
 }
 
 }  // namespace
+
+void give_back_memory() {
+  scan_arena.release();
+  shared_arena.release();
+}
 
 int instruction_sets(const char** names) {
   int count = 0;

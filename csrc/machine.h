@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <bitset>
+#include <string>
 #include <vector>
 
 #include "kernels.h"
@@ -23,8 +24,8 @@ void pause_for_a_moment();  // in a loop that waits
 // ------------------------------------------------------------------ the system
 
 // How many threads this process can use at once: the cores that it may run on, not counting one twice for its second
-// thread, within the share of them that its control group gives it.
-int usable_cores();
+// thread, within the share of them that its control group gives it. Reads the files of the system below `root`.
+int usable_cores(const std::string& root = "");
 
 using Processors = std::bitset<1024>;
 Processors allowed_processors();  // for this process; none where threads cannot be bound

@@ -15,13 +15,13 @@
 namespace bothways {
 namespace {
 
-int allowed_cores() {
+int allowed_cores(const std::string& root) {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
   std::set<std::string> cores;  // by the processors that share each
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::ifstream file(root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
     std::string siblings;
     if (!std::getline(file, siblings)) siblings = std::to_string(cpu);
     cores.insert(siblings);
@@ -37,26 +37,26 @@ double processors(std::istream& quota, std::istream& period) {
 }
 
 // The strictest limit of this process's control group and those around it.
-double group_limit() {
+double group_limit(const std::string& root) {
   double limit = 0;
   const auto take = [&](double found) {
     if (found > 0) limit = limit > 0 ? std::min(limit, found) : found;
   };
-  std::ifstream groups("/proc/self/cgroup");
+  std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string kinds = line.substr(first + 1, second - first - 1);
     const bool one_tree = kinds.empty();
     if (!one_tree && ("," + kinds + ",").find(",cpu,") == std::string::npos) continue;
-    const std::string root = one_tree ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
+    const std::string tree = root + (one_tree ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu");
     for (std::string path = line.substr(second + 1);; path.erase(path.find_last_of('/'))) {
       if (path == "/") path.clear();
       if (one_tree) {
-        std::ifstream both(root + path + "/cpu.max");
+        std::ifstream both(tree + path + "/cpu.max");
         take(processors(both, both));
       } else {
-        std::ifstream quota(root + path + "/cpu.cfs_quota_us"), period(root + path + "/cpu.cfs_period_us");
+        std::ifstream quota(tree + path + "/cpu.cfs_quota_us"), period(tree + path + "/cpu.cfs_period_us");
         take(processors(quota, period));
       }
       if (path.empty()) break;
@@ -67,10 +67,10 @@ double group_limit() {
 
 }  // namespace
 
-int usable_cores() {
-  const int cores = allowed_cores();
-  const double limit = group_limit();
-  return limit > 0 ? std::max(1, std::min(cores, static_cast<int>(limit + 0.5))) : cores;
+int usable_cores(const std::string& root) {
+  const int cores = allowed_cores(root);
+  const double limit = group_limit(root);
+  return limit > 0 ? std::max(1, std::min(cores, static_cast<int>(limit))) : cores;
 }
 
 Processors allowed_processors() {

@@ -10,7 +10,7 @@
 
 namespace bothways {
 
-int usable_cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+int usable_cores(const std::string&) { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 Processors allowed_processors() { return {}; }
 int this_processor() { return -1; }

@@ -7,11 +7,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "machine.h"
@@ -22,6 +23,10 @@ namespace {
 // Work that comes in bursts (the steps of an epoch) finds the threads still looking; between bursts they sleep. A
 // caller in Python takes tens of microseconds from one call to the next.
 constexpr std::chrono::microseconds kPatience{100};
+
+// After how long a sleep a thread gives its memory back: sooner, fresh pages would be a part of the price of each
+// burst.
+constexpr std::chrono::milliseconds kIdle{250};
 
 // How often a thread looks whether others are done before it lets others have its processor.
 constexpr int kLooks = 2000;
@@ -86,8 +91,8 @@ class Pool {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       make_helpers(most - 1);
-      ++at_work_;
       rounds_.push_back(&round);
+      ++at_work_;
       spread_out(round.places);
       version_.fetch_add(1, std::memory_order_release);
     }
@@ -111,16 +116,19 @@ class Pool {
     std::atomic<int> processor{-1};
   };
 
-  // Where no more threads can be had, there are fewer: callers take all pieces that nobody else takes.
+  // Where no more threads can be had, or memory for them, there are fewer: callers take all pieces that nobody else
+  // takes.
   void make_helpers(int count) {
-    while (static_cast<int>(helpers_.size()) < count && !no_more_) {
-      helpers_.push_back(std::make_unique<Helper>());
-      try {
-        std::thread([this, own = helpers_.back().get()] { work(*own); }).detach();
-      } catch (const std::system_error&) {
-        helpers_.pop_back();
-        no_more_ = true;
+    if (no_more_) return;
+    try {
+      helpers_.reserve(count);  // so that it has room for a helper that is at work already
+      while (static_cast<int>(helpers_.size()) < count) {
+        auto helper = std::make_unique<Helper>();
+        std::thread([this, own = helper.get()] { work(*own); }).detach();
+        helpers_.push_back(std::move(helper));
       }
+    } catch (const std::exception&) {
+      no_more_ = true;
     }
   }
 
@@ -183,7 +191,13 @@ class Pool {
       }
       lock.lock();
       own.asleep = true;
-      wake_.wait(lock, [&] { return version_.load(std::memory_order_relaxed) != seen; });
+      const auto called = [&] { return version_.load(std::memory_order_relaxed) != seen; };
+      if (!wake_.wait_for(lock, kIdle, called)) {
+        lock.unlock();
+        give_back_memory();
+        lock.lock();
+        wake_.wait(lock, called);
+      }
       own.asleep = false;
     }
   }

@@ -40,6 +40,9 @@ bool crowded();
 // What it takes a team of at most so many threads to meet at a barrier, and how many came.
 std::pair<double, int> seconds_to_meet(int members);
 
+// Gives back what the calling thread has kept for its next piece. Those whose pieces keep memory define it.
+void give_back_memory();
+
 int threads();
 void set_threads(int count);
 

@@ -169,6 +169,15 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
     engine.set_instruction_set(before)
 
 
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    """For the engine, wherever the tests run: beside others it has one, and one never enters the pool."""
+    before = engine.threads()
+    engine.set_threads(4)
+    yield
+    engine.set_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real tables, BOTHWAYS_DATA or one beside the project; the test is skipped where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,10 @@ from bothways.spec import cell_spec
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
+
+THREADS = (1, 2, 3, 4, 8, 16)
+
+MASKS = (None, "random", "right", "left", "all", "holes")
 
 DROPOUTS = ("x", "h", "both", "same x", "same x, h")
 """Of what, by gate; "same": with one factor for all gates."""
@@ -87,6 +92,51 @@ def make_case(
     if mask is not None:
         options["mask"] = masks[mask]
     return Case(normal(batch, time, features, scale=1.0), directions, options)
+
+
+def strided(array: Array, step: int) -> Array:
+    """The same values, `step` apart on every axis, with NaN (True in a mask) in between."""
+    memory = np.full([abs(step) * n for n in array.shape], np.nan, array.dtype)
+    view = memory[(slice(None, None, step),) * array.ndim]
+    view[...] = array
+    return view
+
+
+def read_only(array: Array) -> Array:
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "dense": np.array,
+    "read-only": read_only,
+    "Fortran": np.asfortranarray,
+    "every second": lambda array: strided(array, 2),
+    "backwards": lambda array: strided(array, -1),
+    "every third, backwards": lambda array: strided(array, -3),
+    "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
+}
+
+
+def laid_out(case: Case, layout: str, dtype: str = "f8") -> Case:
+    """The same call with every array in other memory."""
+
+    def lay(array: Array | None) -> Any:
+        return None if array is None else LAYOUTS[layout](array.astype(dtype))
+
+    directions = [
+        replace(
+            d,
+            kernel=lay(d.kernel),
+            recurrent_kernel=lay(d.recurrent_kernel),
+            bias=lay(d.bias),
+            initial_state=d.initial_state and tuple(map(lay, d.initial_state)),
+        )
+        for d in case.directions
+    ]
+    mask = case.options.get("mask")
+    return Case(lay(case.x), directions, case.options | {"mask": None if mask is None else LAYOUTS[layout](mask)})
 
 
 def everything(runner: Any, case: Case, seed: int = 1, lay: Callable[[Array], Array] = np.asarray) -> list[Array]:

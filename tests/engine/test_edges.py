@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +16,8 @@ from hypothesis import strategies as st
 from bothways import engine
 from bothways.engine import _native
 from bothways.spec import CELLS, cell_number
-from engine_cases import Array, Case, assert_agrees, everything, flat, make_case
+from engine_cases import LAYOUTS, MASKS, Array, Case, assert_agrees, everything, flat, laid_out, make_case
 from tolerances import ENGINE, error
-
-MASKS = [None, "random", "right", "left", "all", "holes"]
 
 # batch, time, features, units: an axis of none or one, units beside the widths of vectors, one feature and many.
 SHAPES = [
@@ -137,51 +134,6 @@ except MemoryError:
 
 
 # ---------------------------------------------------------------- memory
-
-
-def strided(array: Array, step: int) -> Array:
-    """The same values, `step` apart on every axis, with NaN (True in a mask) in between."""
-    memory = np.full([abs(step) * n for n in array.shape], np.nan, array.dtype)
-    view = memory[(slice(None, None, step),) * array.ndim]
-    view[...] = array
-    return view
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.setflags(write=False)
-    return array
-
-
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "dense": np.array,
-    "read-only": read_only,
-    "Fortran": np.asfortranarray,
-    "every second": lambda array: strided(array, 2),
-    "backwards": lambda array: strided(array, -1),
-    "every third, backwards": lambda array: strided(array, -3),
-    "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
-}
-
-
-def laid_out(case: Case, layout: str, dtype: str = "f8") -> Case:
-    """The same call with every array in other memory."""
-
-    def lay(array: Array | None) -> Any:
-        return None if array is None else LAYOUTS[layout](array.astype(dtype))
-
-    directions = [
-        replace(
-            d,
-            kernel=lay(d.kernel),
-            recurrent_kernel=lay(d.recurrent_kernel),
-            bias=lay(d.bias),
-            initial_state=d.initial_state and tuple(map(lay, d.initial_state)),
-        )
-        for d in case.directions
-    ]
-    mask = case.options.get("mask")
-    return Case(lay(case.x), directions, case.options | {"mask": None if mask is None else LAYOUTS[layout](mask)})
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -13,7 +13,7 @@ from bothways.engine.arguments import PRECISIONS
 from bothways.engine.cells import Product
 from bothways.errors import InputError
 from bothways.spec import CELLS, cell_number
-from engine_cases import Array, Case, flat, make_case
+from engine_cases import THREADS, Array, Case, flat, make_case
 from tolerances import ENGINE, INT8, INT8_CODES, error
 
 SHAPES = [
@@ -104,7 +104,7 @@ def test_the_same_bits_for_any_number_of_threads(
 ) -> None:
     case = make_case(batch, time, 19, units, mask="random", cells=(cell, cell))
     before, found = engine.threads(), []
-    for threads in (1, 2, 3, 7):
+    for threads in THREADS:
         engine.set_threads(threads)
         for frozen in (False, True):
             layer = engine.Layer(case.directions, precision="int8", frozen=frozen)

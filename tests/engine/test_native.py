@@ -257,6 +257,7 @@ def test_the_bits_do_not_depend_on_threads(threads: int, cell: str) -> None:
         np.testing.assert_array_equal(one, many)
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_several_python_threads_at_once() -> None:
     cases = [make_case(16, 20, 16, (32, 32), seed=seed) for seed in range(4)]
     expected = [engine.run(case.x, case.directions).outputs for case in cases]
@@ -277,6 +278,7 @@ def test_several_python_threads_at_once() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
+@pytest.mark.usefixtures("four_threads")
 def test_a_forked_child_can_run() -> None:
     case = make_case(32, 20, 16, (32, 32))
     expected = engine.run(case.x, case.directions).outputs
@@ -494,8 +496,9 @@ def test_a_layer_keeps_the_residuals_of_one_tape() -> None:
     assert layer.run(case.x, record=True).tape._residuals[0] is not memory[-1]
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_several_python_threads_train_one_layer() -> None:
-    case = make_case(16, 12, 4, (8, 8))
+    case = make_case(16, 12, 4, (24, 24))
     layer = engine.Layer(case.directions)
     xs = [case.x[: 4 * i + 4, : 3 * i + 3] for i in range(4)]
     expected = [gradients_of(engine.Layer(case.directions), x) for x in xs]
@@ -514,6 +517,7 @@ def test_several_python_threads_train_one_layer() -> None:
     assert wrong == []
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_one_thread_alone_gets_a_tape() -> None:
     case = make_case(32, 20, 16, (32, 32))
     layer = engine.Layer(case.directions)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bothways import engine
 from bothways.engine import _native
@@ -59,13 +60,13 @@ def test_an_instruction_set_has_its_own_packs(instruction_set: str) -> None:
 
 
 def test_weights_that_stay_are_packed_once() -> None:
-    case = make_case(*SIZES, seed=1)
-    engine.run(case.x, case.directions)
+    case = make_case(*SIZES, seed=100)  # of no other test: what one has packed is there
     rounds, _ = _native.rehearse(lambda: engine.run(case.x, case.directions))
     again, _ = _native.rehearse(lambda: engine.run(case.x, case.directions))
-    assert len(rounds) == len(again)
+    assert len(rounds) == len(again) + 1
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_many_callers_with_many_weights() -> None:
     cases = [make_case(*SIZES, seed=seed) for seed in range(6)]
     right = [outputs((case.x, case.directions), frozen=True) for case in cases]

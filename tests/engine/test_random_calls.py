@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,10 @@ import pytest
 
 from bothways import engine
 from bothways.errors import InputError
+from bothways.spec import ACTIVATIONS, CELLS, cell_named
+from engine_cases import DROPOUTS, LAYOUTS, MASKS, Case, laid_out, make_case
 
-CALLS = 3000
+CALLS = int(os.environ.get("BOTHWAYS_RANDOM_CALLS", "2500"))
 
 
 def junk() -> list[Callable[[], Any]]:
@@ -68,7 +73,7 @@ def junk() -> list[Callable[[], Any]]:
         lambda: iter([1]),
         lambda: lambda: 0,
         object,
-        lambda: direction(random.Random(0), 4, "lstm"),
+        lambda: case_of(random.Random(0)).directions[0],
     ]
     return [*(partial(_same, value) for value in [*plain, *arrays, *nested]), *made]
 
@@ -78,20 +83,27 @@ def _same(value: Any) -> Any:
 
 
 JUNK = junk()
-GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn": 1, "rnn_relu": 1}
 
 
-def direction(dice: random.Random, features: int, cell: str) -> engine.Direction:
-    units, gates = dice.choice([1, 2, 5]), GATES[cell]
-    values: dict[str, Any] = {
-        "kernel": np.ones((features, gates * units)),
-        "recurrent_kernel": np.ones((units, gates * units), np.float32),
-        "bias": None,
-        "reverse": dice.choice([True, False, np.True_]),
-        "initial_state": None,
-        "cell": dice.choice([None, cell]),
-    }
-    return engine.Direction(**spoiled(dice, values, 0.03))
+def case_of(dice: random.Random) -> Case:
+    """A call that works, of arrays of any dtype in any memory, with or without all that it may have."""
+    cell = dice.choice([*CELLS])
+    if dice.random() < 0.2:
+        cell = cell_named(cell, dice.choice(ACTIVATIONS), dice.choice(ACTIVATIONS))
+    units = tuple(dice.choice([1, 2, 5]) for _ in range(dice.choice([1, 1, 2])))
+    case = make_case(
+        dice.choice([1, 2, 9]),
+        dice.choice([1, 3]),
+        dice.choice([1, 4]),
+        units,
+        mask=dice.choice(MASKS),
+        states=dice.choice([True, False]),
+        bias=dice.choice([True, False]),
+        cells=(cell, cell),
+        dropout=dice.choice([None, None, None, *DROPOUTS]),
+        seed=dice.randrange(100),
+    )
+    return laid_out(case, dice.choice([*LAYOUTS]), dice.choice(["f4", "f8", "i4"]))
 
 
 def spoiled(dice: random.Random, values: dict[str, Any], share: float) -> dict[str, Any]:
@@ -100,38 +112,51 @@ def spoiled(dice: random.Random, values: dict[str, Any], share: float) -> dict[s
 
 def call(dice: random.Random) -> None:
     """One run of a layer, and what may follow it."""
-    batch, time, features, cell = dice.choice([1, 2]), dice.choice([1, 3]), dice.choice([1, 4]), dice.choice([*GATES])
-    x = np.ones((batch, time, features), dice.choice(["f4", "f8", "i4"]))
+    case = case_of(dice)
+    engine.set_threads(dice.choice([1, 2, 3]))
+    directions = [engine.Direction(**spoiled(dice, vars(each), 0.02)) for each in case.directions]
     settings: dict[str, Any] = {
-        "directions": [direction(dice, features, cell) for _ in range(dice.choice([1, 1, 2]))],
-        "cell": cell,
+        "directions": directions,
+        "cell": "lstm",
         "merge_mode": dice.choice(["concat", "sum", "mul", "ave", None]),
         "zero_output_for_mask": dice.choice([True, False, np.True_]),
     }
     arguments: dict[str, Any] = {
-        "x": x,
-        "mask": dice.choice([None, np.ones((batch, time), bool)]),
-        "dropout": None,
+        "x": case.x,
+        "mask": case.options["mask"],
+        "dropout": case.options.get("dropout"),
         "record": dice.choice([True, False, np.True_]),
     }
-    arguments, settings = spoiled(dice, arguments, 0.08), spoiled(dice, settings, 0.06)
+    arguments, settings = spoiled(dice, arguments, 0.06), spoiled(dice, settings, 0.04)
     if dice.random() < 0.2:
-        engine.reference.run(arguments["x"], settings.pop("directions"), mask=arguments["mask"], **settings)
+        engine.reference.run(arguments.pop("x"), settings.pop("directions"), **arguments, **settings)
         return
+    precision: dict[str, Any] = {"precision": dice.choice(["float32", "float32", "bfloat16", "int8"])}
     if dice.random() < 0.3:
-        engine.run(arguments.pop("x"), settings.pop("directions"), **arguments, **settings)
+        engine.run(arguments.pop("x"), settings.pop("directions"), **arguments, **settings, **precision)
         return
-    more = spoiled(dice, {"precision": dice.choice(["float32", "bfloat16"]), "frozen": False}, 0.05)
+    more = spoiled(dice, {**precision, "frozen": dice.choice([False, True])}, 0.05)
     layer = engine.Layer(settings.pop("directions"), **settings, **more)
     layer(arguments["x"], arguments["mask"])
-    result = layer.run(**arguments, **spoiled(dice, {"initial_states": None}, 0.1))
+    states = [each.initial_state for each in case.directions]
+    result = layer.run(**arguments, **spoiled(dice, {"initial_states": dice.choice([None, states])}, 0.1))
     if result.tape is not None:
-        engine.backprop(**spoiled(dice, {"tape": result.tape, "d_outputs": result.outputs, "d_states": None}, 0.1))
+        d_states = dice.choice([None, result.states])
+        given = {"tape": result.tape, "d_outputs": result.outputs, "d_states": d_states}
+        engine.backprop(**spoiled(dice, given, 0.1))
+
+
+def tasks() -> set[str]:
+    """The threads of this process, by the numbers that Linux gives them."""
+    return {task.name for task in Path("/proc/self/task").iterdir()} if sys.platform == "linux" else set()
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.usefixtures("four_threads")
 def test_calls_work_or_raise_an_error_of_the_project() -> None:
-    works = 0
+    """BOTHWAYS_RANDOM_CALLS says how many; none of them leaves a thread behind but those of the pool."""
+    engine.run(*make_case(32, 20, 16, (32, 32))[:2])  # with its threads
+    works, threads = 0, tasks()
     for seed in range(CALLS):
         try:
             call(random.Random(seed))
@@ -141,6 +166,7 @@ def test_calls_work_or_raise_an_error_of_the_project() -> None:
         except Exception as raw:
             raise AssertionError(f"call({seed})") from raw
     assert CALLS / 4 < works < CALLS * 3 / 4
+    assert tasks() <= threads
 
 
 @pytest.mark.parametrize("function", [engine.set_threads, engine.set_instruction_set])

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
-from time import perf_counter
+from pathlib import Path
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,7 @@ import pytest
 from bothways import engine
 from bothways.engine import _native
 from bothways.spec import CELLS
-from engine_cases import make_case
-
-THREADS = (1, 2, 3, 4, 8, 16)
+from engine_cases import THREADS, make_case
 
 SETUP = """
 import numpy as np
@@ -114,6 +114,20 @@ def test_many_rows_are_cut_into_blocks_and_few_rows_of_many_units_have_teams() -
     assert shares(1, 512, 2) == (2, 0)  # a thread for each direction
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_rows_of_unequal_lengths_are_cut_by_their_work(seed: int) -> None:
+    case = make_case(64, 64, 32, (96,))
+    lengths = np.random.default_rng(seed).permutation(64) + 1
+    engine.set_threads(4)
+    mask, seconds = np.arange(64) < lengths[:, None], []
+    for _ in range(5):  # whatever else the machine does
+        rounds, _ = _native.rehearse(lambda: engine.run(case.x, case.directions, mask=mask))
+        seconds.append(max(rounds, key=sum))
+    pieces = np.min(seconds, axis=0)
+    assert len(pieces) == 4
+    assert pieces.max() < 1.3 * pieces.mean()
+
+
 def test_more_threads_than_processors_get_through() -> None:
     case = make_case(1, 300, 64, (512, 512))
     engine.set_threads(1)
@@ -152,6 +166,107 @@ def test_both_directions_treat_denormal_numbers_alike_whoever_started_the_thread
     assert found in ("{0.0}", f"{{{float(np.float32(1e-39))}}}")
 
 
+def test_a_short_call_does_not_wait_for_a_long_one() -> None:
+    engine.set_threads(4)
+    long, short = make_case(64, 150, 64, (256, 256)), make_case(8, 10, 16, (32, 32))
+    begun, done = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        engine.run(long.x, long.directions)
+        done.set()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    begun.wait()
+    sleep(0.02)
+    for _ in range(5):
+        engine.run(short.x, short.directions)
+    assert not done.is_set()
+    thread.join()
+
+
+def test_threads_at_work_are_no_more_than_there_are_meant_to_be() -> None:
+    """Where callers are as many, nobody helps them, though there are helpers."""
+    found = printed("""
+        import os, threading, time
+        def seconds():
+            read = lambda task: int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) / 1e9
+            return {task: read(task) for task in os.listdir("/proc/self/task")}
+        before = seconds()
+        x = np.ones((64, 100, 1), np.float32)
+        engine.run(x, directions)
+        print(len(seconds()) - len(before))
+        engine.set_threads(4)
+        engine.run(x, directions)
+        engine.set_threads(2)
+        helpers = set(seconds()) - set(before)
+        start, end = threading.Barrier(4), time.perf_counter() + 0.3
+        def call():
+            start.wait()
+            while time.perf_counter() < end:
+                engine.run(x, directions)
+        callers = [threading.Thread(target=call) for _ in range(4)]
+        before = seconds()
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        after = seconds()
+        print(len(helpers), sum(after[task] - before[task] for task in helpers))
+    """)
+    alone, beside, seconds = found.split()
+    assert (alone, beside) == ("1", "3")
+    assert float(seconds) < 0.1
+
+
+CORES = [f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list" for cpu in range(os.cpu_count() or 1)]
+ONE_TREE, OF_OLD = ({"proc/self/cgroup": text} for text in ("0::/outer/inner\n", "4:memory:/a\n3:cpu,cpuacct:/a\n"))
+OUTER, INNER, TOP = (f"sys/fs/cgroup/{folder}cpu.max" for folder in ("outer/", "outer/inner/", ""))
+QUOTA, PERIOD = (f"sys/fs/cgroup/cpu/a/cpu.cfs_{name}_us" for name in ("quota", "period"))
+CPUS = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
+
+
+@pytest.mark.skipif(not CPUS, reason="about Linux")
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, CPUS),
+        (dict.fromkeys(CORES, "0-1023\n"), 1),  # of a core with so many threads
+        (ONE_TREE | {INNER: "max 100000\n"}, CPUS),
+        (ONE_TREE | {INNER: "190000 100000\n"}, 1),  # no more than the quota
+        (ONE_TREE | {INNER: "40000 100000\n"}, 1),
+        (ONE_TREE | {INNER: "200000 100000\n"}, min(CPUS, 2)),
+        (ONE_TREE | {INNER: "max 100000\n", OUTER: "100000 100000\n"}, 1),  # the strictest
+        (ONE_TREE | {TOP: "100000 100000\n"}, 1),
+        (OF_OLD | {QUOTA: "100000\n", PERIOD: "100000\n"}, 1),
+        (OF_OLD | {QUOTA: "-1\n", PERIOD: "100000\n"}, CPUS),
+    ],
+)
+def test_cores_are_those_of_the_process_within_its_quota(files: dict[str, str], cores: int, tmp_path: Path) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert _native.usable_cores(str(tmp_path)) == cores
+
+
+@pytest.mark.skipif(not CPUS, reason="about Linux")
+def test_by_default_there_are_as_many_threads_as_cores_that_the_process_may_use() -> None:
+    program = """
+        import os
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        from bothways import engine
+        print(engine.threads())
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert done.stdout == "1\n", done.stderr
+
+
 def test_where_the_system_gives_no_thread_the_caller_does_the_work() -> None:
     found = printed("""
         import resource
@@ -181,3 +296,21 @@ def test_memory_of_a_large_call_is_given_back() -> None:
         print(megabytes() - before)
     """)
     assert int(found) < 2 * 32 + 16  # what each thread may keep, and the residuals
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps what is freed")
+def test_idle_threads_give_their_memory_back() -> None:
+    found = printed("""
+        import os, time
+        def megabytes():
+            return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        # One thread for each direction, which packs 26 MB of weights for itself.
+        weights = dict(kernel=np.ones((900, 3600), np.float32), recurrent_kernel=np.zeros((900, 3600), np.float32))
+        layer = engine.Layer([engine.Direction(**weights), engine.Direction(**weights, reverse=True)])
+        layer(np.ones((8, 4, 900), np.float32))
+        before = megabytes()
+        time.sleep(0.5)
+        print(before - megabytes())
+    """)
+    assert 20 < int(found) < 40

@@ -185,9 +185,10 @@ def test_layers_of_float16_run_in_stock_keras(cell: str, wrapped: bool) -> None:
 
 
 @KINDS
+@pytest.mark.usefixtures("four_threads")
 def test_several_python_threads_at_once(wrapped: bool) -> None:
-    layer = layer_of(ours, wrapped, return_sequences=True)
-    inputs = [normal(2, 9, 3) * np.float32(scale) for scale in np.linspace(0.5, 2, 12)]
+    layer = layer_of(ours, wrapped, units=32, return_sequences=True)
+    inputs = [normal(8, 20, 8) * np.float32(scale) for scale in np.linspace(0.5, 2, 12)]
 
     def call(x: Any) -> list[Any]:
         return [numpy(each) for each in (layer(tensor(x)), *gradients(layer, x))]
@@ -201,9 +202,10 @@ def test_several_python_threads_at_once(wrapped: bool) -> None:
 
 @pytest.mark.skipif(BACKEND in ("jax", "tensorflow"), reason=f"{BACKEND} itself does not outlive a fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.usefixtures("four_threads")
 def test_a_forked_child_can_run() -> None:
     """As the workers of a `DataLoader` of torch are."""
-    layer, x = layer_of(ours, True), normal(2, 9, 3)
+    layer, x = layer_of(ours, True, units=32), normal(8, 20, 8)
     expected = numpy(layer(tensor(x)))
 
     def child() -> None:

@@ -80,6 +80,16 @@ def custom_cells(home: Any) -> keras.Model:
     return sequential(L.Masking(), both, home.Bidirectional(L.RNN(Elman(4)), merge_mode="sum"))
 
 
+def cells_of_the_engine(home: Any) -> keras.Model:
+    both = home.Bidirectional(home.RNN([L.LSTMCell(4), L.GRUCell(3)], return_sequences=True))
+    return sequential(L.Masking(), both, home.RNN(L.SimpleRNNCell(4)))
+
+
+def unrolled(home: Any) -> keras.Model:
+    both = home.Bidirectional(home.LSTM(4, return_sequences=True, unroll=True))
+    return sequential(both, home.GRU(3, unroll=True))
+
+
 def masking(home: Any) -> keras.Model:
     both = home.Bidirectional(home.LSTM(4, return_sequences=True))
     return sequential(L.Masking(), both, home.GRU(4, return_sequences=True), home.SimpleRNN(3))
@@ -147,6 +157,8 @@ CASES: dict[Callable[[Any], keras.Model], Any] = {
     forward_layer_that_goes_backwards: X,
     backward_layer_of_another_width: X,
     custom_cells: PADDED,
+    cells_of_the_engine: PADDED,
+    unrolled: X,
     masking: PADDED,
     embedding: TOKENS,
     explicit_mask: [X, MASK],

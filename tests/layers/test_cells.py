@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
@@ -66,27 +67,29 @@ def test_cells_train_to_the_weights_of_keras_with_dropout() -> None:
 def test_unrolled_layers_give_the_numbers_of_keras(zeros: bool, sequences: bool) -> None:
     """Where masked outputs are to be zero, unrolled ones of Keras are not, and Keras runs."""
     stock, ours = (kind(4, unroll=True, return_sequences=sequences) for kind in (L.LSTM, LSTM))
-    for mask in (None, MASK):
+    states = list(np.random.default_rng(1).normal(size=(2, 4, 4)).astype(np.float32))
+    for mask, initial_state in itertools.product((None, MASK), (None, states)):
         stock.zero_output_for_mask = ours.zero_output_for_mask = zeros
-        expected = stock(X, mask=mask)
+        expected = stock(X, mask=mask, initial_state=initial_state)
         if not ours.built:
             ours.build(X.shape)
         ours.set_weights(stock.get_weights())
         assert ours.engine == "native"
-        assert error(ours(X, mask=mask), expected) < KERAS
+        assert error(ours(X, mask=mask, initial_state=initial_state), expected) < KERAS
 
 
-def test_both_ways_unrolled() -> None:
-    stock = L.Bidirectional(L.GRU(4, unroll=True, return_sequences=True))
-    ours = Bidirectional(L.GRU(4, unroll=True, return_sequences=True))
-    for mask in (None, MASK):
-        expected = stock(X, mask=mask)
+@pytest.mark.parametrize("sequences", [False, True])
+def test_both_ways_unrolled(sequences: bool) -> None:
+    stock, ours = (each(L.GRU(4, unroll=True, return_sequences=sequences)) for each in (L.Bidirectional, Bidirectional))
+    states = list(np.random.default_rng(1).normal(size=(2, 4, 4)).astype(np.float32))
+    for mask, initial_state in itertools.product((None, MASK), (None, states)):
+        expected = stock(X, mask=mask, initial_state=initial_state)
         ours(X)
         ours.set_weights(stock.get_weights())
         assert ours.engine == "native"
-        assert error(ours(X, mask=mask), expected) < KERAS
+        assert error(ours(X, mask=mask, initial_state=initial_state), expected) < KERAS
         acceleration = accelerate(stock)
-        assert error(stock(X, mask=mask), expected) < KERAS
+        assert error(stock(X, mask=mask, initial_state=initial_state), expected) < KERAS
         acceleration.undo()
 
 

@@ -555,3 +555,12 @@ def test_subclasses_of_tensors_stay_what_they_are() -> None:
     named = type("Named", (torch.Tensor,), {})
     _, ours = pair()
     assert isinstance(ours(torch.randn(TIME, BATCH, FEATURES).as_subclass(named))[0], named)
+
+
+def test_a_torch_that_is_not_known_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, name in ((bothways.engine, "torch_tensors"), (bothways.torch_modules, "modules")):
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}")
+        monkeypatch.delattr(package, name)
+    monkeypatch.delattr(torch._C, "_len_torch_dispatch_stack")
+    with pytest.raises(InputError, match=r"torch .* is not as the engine knows it: .*_len_torch_dispatch_stack"):
+        bothways.accelerate(nn.LSTM(3, 4))

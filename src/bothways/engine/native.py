@@ -157,9 +157,10 @@ class Layer:
             True
         """
         call = check_call(self._setup, x, mask, initial_states, dropout)
+        record = check_flag("record", record)
         if self._precision == "int8" and (record or dropout is not None):
             raise InputError("int8 is for inference: it has no gradients and no dropout. Train in float32 or bfloat16.")
-        if check_flag("record", record) and self._frozen:
+        if record and self._frozen:
             raise InputError("This layer is frozen, and its runs cannot be recorded. Make one with frozen=False.")
         residuals = self._residuals(call) if record else None
         both, states = self._weights.run(call.x, call.mask, call.initial_states, call.dropout, residuals)

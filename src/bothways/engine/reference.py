@@ -23,6 +23,7 @@ from bothways.engine.arguments import (
     Result,
     States,
     check_call,
+    check_flag,
     check_gradients,
     check_setup,
 )
@@ -58,6 +59,7 @@ def run(
     """
     setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, np.float64)
     call = check_call(setup, x, mask, dropout=dropout)
+    record = check_flag("record", record)
     outputs, states, steps = zip(*map(partial(_run_direction, call), range(len(setup.directions))), strict=True)
     both = np.concatenate(outputs, axis=-1)
     return Result(setup.merged(both), states, Trace(call, both, steps) if record else None)

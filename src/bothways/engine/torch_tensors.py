@@ -96,6 +96,10 @@ def _is_batch_of_gradients(tensor: torch.Tensor | None) -> bool:
     return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
 
 
+for _looks in (is_watched, is_in_forward_mode, lambda: _is_batch_of_gradients(torch.empty(0))):
+    _looks()  # where torch, which does not document it, has something else, that is an error here and not in a call
+
+
 def _view(tensor: torch.Tensor | None) -> Any:
     """The memory of a tensor, or of a copy where it is not dense."""
     return None if tensor is None else tensor.detach().contiguous().numpy()

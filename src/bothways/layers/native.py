@@ -33,7 +33,7 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     states = packed(layer, by_cell, initial_state)
     if layer.return_sequences:
         outputs = K.flip(outputs, axis=1) if layer.go_backwards else outputs
-        if mask is not None and not layer.zero_output_for_mask and ops.MASKED_START_IS_ZERO:
+        if mask is not None and not layer.zero_output_for_mask and masked_start_is_zero(layer):
             read = K.flip(mask, axis=1) if layer.go_backwards else mask
             started = K.cumsum(K.cast(read, "int32"), axis=1) > 0
             outputs = K.where(started[..., None], outputs, K.zeros_like(outputs))
@@ -268,11 +268,18 @@ def last_output(layer: Any, states: Any, mask: Any) -> Any:
         return states[0]
     if layer.zero_output_for_mask:
         counts = mask[:, 0 if layer.go_backwards else -1]
-    elif ops.MASKED_START_IS_ZERO:
+    elif masked_start_is_zero(layer):
         counts = K.any(mask, axis=1)
     else:
         return states[0]
     return K.where(counts[:, None], states[0], K.zeros_like(states[0]))
+
+
+def masked_start_is_zero(layer: Any) -> bool:
+    """What stock Keras puts out at masked steps before the first that counts, where masked outputs are not zero anyway:
+    zero if it unrolls a layer, and on some backends; else the initial state.
+    """
+    return bool(layer.unroll or ops.MASKED_START_IS_ZERO)
 
 
 def checked_mask(mask: Any, sequences: Any) -> Any:

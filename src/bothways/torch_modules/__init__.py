@@ -34,7 +34,13 @@ def accelerate(model: Any, *, precision: str | None = None) -> Acceleration:
     """
     torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
     if torch and isinstance(model, torch.nn.Module) and not (keras and isinstance(model, keras.Layer)):
-        from bothways.torch_modules import modules
+        try:
+            from bothways.torch_modules import modules
+        except (ImportError, AttributeError) as changed:  # it takes what torch does not document
+            raise InputError(
+                f"torch {torch.__version__} is not as the engine knows it: {changed}. Leave accelerate out: torch runs "
+                "the model by itself."
+            ) from changed
 
         if precision is not None:
             raise InputError(f"precision={precision!r} is for models of Keras. Leave it out for one of torch.")

@@ -80,7 +80,5 @@ def custom_calls() -> tuple[str, ...]:
 # Loaded here, when the names above are there for it to import: `torch.compile` does not look into an import in a call.
 _NAME = keras.backend.backend()
 SUPPORTS_JIT = _NAME != "tensorflow"  # whether XLA, where Keras uses it, can compile a program with the engine in it
-# What stock Keras puts out at masked steps before the first that counts, where masked outputs are not zero anyway: zero
-# on some backends, the initial state on the others.
 MASKED_START_IS_ZERO = _NAME in ("torch", "tensorflow")
 _BACKEND, _WHY_NONE = loaded(_NAME)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import record
-from tensorflow.python.ops import control_flow_util
+from tensorflow.python.eager.record import could_possibly_record
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
@@ -41,7 +41,7 @@ def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], option
     plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
     arrays = [tf.convert_to_tensor(array) for array in arrays]  # reads the variables
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
-    saves = record.could_possibly_record()
+    saves = could_possibly_record()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def function(x: Any, *arrays: Any) -> Any:
@@ -50,7 +50,7 @@ def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], option
 
         def gradient(*d_results: Any) -> list[Any]:
             found = _backward(plan, x, constants, arrays, results[count:], d_results)
-            return _once(found, [x, *arrays, *d_results]) if record.could_possibly_record() else found
+            return _once(found, [x, *arrays, *d_results]) if could_possibly_record() else found
 
         return results[:count], gradient
 
@@ -138,7 +138,7 @@ def _call(function: Callable[..., list[Any]], inputs: Tensors, shapes: Sequence[
     if tf.executing_eagerly():
         return [tf.convert_to_tensor(result) for result in dense(*inputs)]
     seams.refuse_export()
-    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+    if GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
         raise InputError(
             "XLA of TensorFlow cannot compile the engine. Leave out jit_compile=True of tf.function, or give the model "
             "back to stock Keras: call undo() of what accelerate returned."

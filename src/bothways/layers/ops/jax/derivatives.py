@@ -19,6 +19,7 @@ import numpy as np
 from jax.core import ShapedArray
 from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad, batching, mlir
+from jax.interpreters.ad import Zero, instantiate_zeros
 
 from bothways.engine.memory import Plan
 from bothways.layers.ops.jax import custom_call, reference
@@ -109,7 +110,7 @@ def _tangent(plan: Plan, primals: Any, residuals: Any, tangents: Any) -> list[ja
 
 
 def _instantiate(tangent: Any) -> jax.Array:
-    zeros: jax.Array = ad.instantiate_zeros(tangent)  # type: ignore[no-untyped-call]
+    zeros: jax.Array = instantiate_zeros(tangent)  # type: ignore[no-untyped-call]
     return zeros
 
 
@@ -160,9 +161,9 @@ def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
 def _jvp(primals: Any, tangents: Any, *, layout: _Layout) -> tuple[Any, Any]:
     inputs, fixed = len(layout.active), len(primals) - sum(layout.active)
     parts = []
-    if any(not isinstance(d, ad.Zero) for d in tangents[fixed:]):
+    if any(not isinstance(d, Zero) for d in tangents[fixed:]):
         parts.append(_tangent_p.bind(*primals[:fixed], *map(_instantiate, tangents[fixed:]), layout=layout))
-    if any(not isinstance(d, ad.Zero) for d in tangents[:inputs]):  # of the residuals and the constants there are none
+    if any(not isinstance(d, Zero) for d in tangents[:inputs]):  # of the residuals and the constants there are none
 
         def function(*arguments: Any) -> Any:
             return _forward_mode(*arguments, *primals[inputs:], layout=layout)
