@@ -164,4 +164,8 @@ def test_the_verdict_says_whether_the_score_is_worse(
     )
     done = Quantization(Path("small.bothways"), before, after, 0.125, (400, 100), (1.0, 2.0))
     assert said in done.verdict
+    assert done.worse == (wrong_after > wrong_before)
+    refused = replace(done, path=None)
+    assert refused.verdict == f"{done.verdict} Not written; force=True writes it all the same."
+    assert refused.to_json()["output"] is None
     assert json.loads(json.dumps(done.to_json(), allow_nan=False))["changed"] == 0.125

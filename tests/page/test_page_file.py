@@ -25,7 +25,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.page import write_page
 from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
-from bothways.runtime import BaselineMember, Member, Model
+from bothways.runtime import BaselineMember, Member, Model, quantize
 from bothways.sequences import Sequences
 from bothways.settings import Reading
 from page_cases import check, dropped, member, numeric, written
@@ -564,5 +564,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     store.save(model(member()), tmp_path / "some.bothways")
     with pytest.raises(SystemExit, match="0"):
         main(["page", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.html")])
-    assert "some.html" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "some.html" in shown.out
+    assert "int8" not in shown.err
     assert (tmp_path / "some.html").stat().st_size < 400_000
+    quantize(model(member())).save(tmp_path / "small.bothways")
+    with pytest.raises(SystemExit, match="0"):
+        main(["page", str(tmp_path / "small.bothways"), "-o", str(tmp_path / "some.html")])
+    assert "in int8, and the page computes in float32: some labels may be others" in capsys.readouterr().err
