@@ -51,6 +51,18 @@ def test_predictions_are_near_those_of_float32_with_the_same_weights(kinds: list
     assert 0 < error(p_of(model), p_of(replace(model, members=members))) < INT8
 
 
+def test_states_that_overflow_are_refused() -> None:
+    """Relu lets them grow; no step may get a label by what is left of them."""
+    model = model_of([{"cell": "rnn_relu"}])
+    (member,) = model.members
+    assert isinstance(member, Member)
+    grown = {name: array * 1e20 if "recurrent_kernel" in name else array for name, array in member.weights.items()}
+    large = replace(model, members=[replace(member, weights=grown)])
+    for each in (large, bothways.quantize(large)):
+        with pytest.raises(InputError, match="The scores overflow"):
+            p_of(each)
+
+
 def test_the_engine_finds_the_codes_of_the_file() -> None:
     """Where a scale is a power of two nothing is rounded but the codes, so all bits are the same."""
     random = np.random.default_rng(0)
