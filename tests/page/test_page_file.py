@@ -543,7 +543,8 @@ def test_the_page_answers_while_it_reads_a_large_table(opened: Any, tmp_path: Pa
     random, rows = np.random.default_rng(0), 100_000
     table = pl.DataFrame({"flow": np.arange(rows) // 500, "x": random.normal(size=rows), "note": ["long " * 95] * rows})
     table.write_csv(tmp_path / "table.csv")
-    page = opened(Model([numeric(1, 8)], ("a", "b"), Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))))
+    columns = Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))
+    page = opened(Model([numeric(1, 8)], ("a", "b"), columns))
     page.wait_for_selector("#does:not(:empty)")
     page.evaluate("times = [performance.now()]; setInterval(() => times.push(performance.now()), 20)")
     dropped(page, tmp_path / "table.csv")
