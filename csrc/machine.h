@@ -39,6 +39,6 @@ void after_fork(void (*in_child)());  // calls it in children of this process fr
 // price. That the system does not give them is no error.
 void ask_for_huge_pages(float* memory, int64_t count);
 
-bool allow_tiles();  // asks for the registers for tiles of x86
+bool call_system(long number, long first, long second);  // a call that only some kernels of Linux have
 
 }  // namespace bothways

@@ -106,13 +106,6 @@ void ask_for_huge_pages(float* memory, int64_t count) {
   if (memory && last >= first + 2 * kHuge) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
-bool allow_tiles() {
-#if defined(__x86_64__)
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
-}
+bool call_system(long number, long first, long second) { return syscall(number, first, second) == 0; }
 
 }  // namespace bothways

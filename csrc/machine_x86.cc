@@ -17,6 +17,12 @@ struct Features {
   bool halves = false;  // whether it works on 512 bits as on twice 256
 };
 
+// Asks Linux for the registers for tiles.
+bool allow_tiles() {
+  constexpr long kArchPrctl = 158, kRequestPermission = 0x1023, kTileData = 18;
+  return call_system(kArchPrctl, kRequestPermission, kTileData);
+}
+
 // The processor's features by CPUID, and the registers that the operating system saves by XGETBV.
 Features find_features() {
   Features f;

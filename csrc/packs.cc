@@ -1,6 +1,5 @@
 #include "packs.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -114,10 +113,9 @@ void keep_pack(const PackKey& key, const Pack& pack, int64_t floats) {
 }
 
 Pack new_pack(int64_t floats) {
-  constexpr int64_t kLine = 64;
-  void* memory = std::aligned_alloc(kLine, (floats * sizeof(float) + kLine - 1) / kLine * kLine);
-  if (!memory) throw std::bad_alloc();
-  return Pack(static_cast<float*>(memory), [](float* each) { std::free(each); });
+  constexpr std::align_val_t kLine{64};
+  auto* const memory = static_cast<float*>(operator new(floats * sizeof(float), kLine));
+  return Pack(memory, [](float* each) { operator delete(each, kLine); });
 }
 
 }  // namespace bothways

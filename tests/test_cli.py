@@ -11,6 +11,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from bothways.cli import app, display, main
 from bothways.cli.display import _duration
 from bothways.cli.engine import _ms
 from bothways.errors import ModelFileError
+from bothways.jobs import quantization
 from bothways.network import Network
 from bothways.options import Option, options
-from bothways.runtime import Label
+from bothways.runtime import Label, Member, Model, quantize
 from bothways.settings import Reading, Roles, Search, Settings
 
 COMMANDS = (
@@ -155,7 +157,12 @@ def test_quantize(folder: Path, run: Run, tmp_path: Path) -> None:
         assert json.loads(run("info", path, "--json")[1])["precision"] == name
     assert shown["float32"]["bytes"] > shown["int8"]["bytes"]
     assert "int8" in run("info", small)[1]
-    assert run("predict", small, table, "-o", tmp_path / "labeled.csv")[0] == 0
+    labels = []
+    for path in (model, small):
+        assert run("predict", path, table, "-o", tmp_path / "labeled.csv")[0] == 0
+        labels.append(pl.read_csv(tmp_path / "labeled.csv")["predicted"])
+    assert shown["changed"] == (labels[0] != labels[1]).mean()
+    assert all(shown[name]["steps_per_second"] > 0 for name in ("float32", "int8"))
     for arguments, said in {
         (small, "other.bothways"): "is of int8 already",
         (small, small): "this is the model of float32 itself",
@@ -164,6 +171,39 @@ def test_quantize(folder: Path, run: Run, tmp_path: Path) -> None:
         code, _, err = run("quantize", arguments[0], table, "-o", arguments[1])
         assert code == 2
         assert said in " ".join(err.split())
+
+
+def test_quantize_writes_no_worse_model_unless_told(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head of its network is turned around here, so that labels are wrong."""
+    model, table, small = folder / "flows.bothways", folder / "flows.csv", tmp_path / "small.bothways"
+
+    def spoiled(model: Model) -> Model:
+        (member,) = quantize(model).members
+        assert isinstance(member, Member)
+        turned = {name: -array if name.startswith("head") else array for name, array in member.weights.items()}
+        return replace(model, members=[replace(member, weights=turned)])
+
+    monkeypatch.setattr(quantization, "quantized", spoiled)
+    small.write_text("an older file")
+    command = ("quantize", model, table, "-o", small, "--split", "all")
+    code, out, _ = run(*command)
+    assert code == 1
+    assert "Worse: in int8 macro F1" in out
+    assert "Not written; --force writes it all the same." in " ".join(out.split())
+    assert f"Model: {small}" not in out
+    code, out, _ = run(*command, "--json")
+    shown = json.loads(out)
+    assert (code, shown["output"], shown["standing"]) == (1, None, "worse")
+    assert shown["int8"]["bytes"] < shown["float32"]["bytes"]
+    assert jobs.quantize(model, table, small, "all", say=list[str]().append).verdict.endswith(
+        "Not written; force=True writes it all the same."
+    )
+    assert small.read_text() == "an older file"
+    code, out, _ = run(*command, "--force")
+    assert (code, "Not written" in out) == (0, False)
+    assert json.loads(run("info", small, "--json")[1])["precision"] == "int8"
 
 
 def test_train_prints_one_json_object_and_says_the_rest_elsewhere(folder: Path, run: Run, tmp_path: Path) -> None:

@@ -161,6 +161,14 @@ def test_files_of_tests_have_names_of_their_own() -> None:
     assert [name for name, times in names.items() if times > 1] == []
 
 
+def test_what_differs_between_processors_stands_in_files_of_theirs() -> None:
+    """`isa.inc` picks one of those that are included; CMake, one of those that are compiled."""
+    asking = re.compile(r"\b(__x86_64__|__aarch64__|__wasm__|__AVX\w*|__SSE\w*|__ARM\w*)\b")
+    files = (Path(__file__).parents[1] / "csrc").rglob("*.*")
+    found = {path.name for path in files if asking.search(path.read_text())}
+    assert found == {"isa.inc", "x86.inc", "neon.inc"}
+
+
 def test_no_file_of_the_engine_is_long() -> None:
     files = [path for path in (Path(__file__).parents[1] / "csrc").rglob("*") if path.is_file()]
     assert files

@@ -51,6 +51,18 @@ def test_predictions_are_near_those_of_float32_with_the_same_weights(kinds: list
     assert 0 < error(p_of(model), p_of(replace(model, members=members))) < INT8
 
 
+def test_states_that_overflow_are_refused() -> None:
+    """Relu lets them grow; no step may get a label by what is left of them."""
+    model = model_of([{"cell": "rnn_relu"}])
+    (member,) = model.members
+    assert isinstance(member, Member)
+    grown = {name: array * 1e20 if "recurrent_kernel" in name else array for name, array in member.weights.items()}
+    large = replace(model, members=[replace(member, weights=grown)])
+    for each in (large, bothways.quantize(large)):
+        with pytest.raises(InputError, match="The scores overflow"):
+            p_of(each)
+
+
 def test_the_engine_finds_the_codes_of_the_file() -> None:
     """Where a scale is a power of two nothing is rounded but the codes, so all bits are the same."""
     random = np.random.default_rng(0)
@@ -164,4 +176,8 @@ def test_the_verdict_says_whether_the_score_is_worse(
     )
     done = Quantization(Path("small.bothways"), before, after, 0.125, (400, 100), (1.0, 2.0))
     assert said in done.verdict
+    assert done.worse == (wrong_after > wrong_before)
+    refused = replace(done, path=None)
+    assert refused.verdict == f"{done.verdict} Not written; force=True writes it all the same."
+    assert refused.to_json()["output"] is None
     assert json.loads(json.dumps(done.to_json(), allow_nan=False))["changed"] == 0.125

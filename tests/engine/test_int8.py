@@ -149,6 +149,15 @@ def test_zeros_and_numbers_of_any_size(instruction_set: str) -> None:
     assert linear([3e38, 3e38], [1, 1]) == [np.inf]
 
 
+@pytest.mark.parametrize("cell", ["rnn_relu", "rnn/linear/sigmoid"])
+def test_a_state_that_overflows_never_becomes_a_number_again(instruction_set: str, cell: str) -> None:
+    """Its row is NaN from the step after on, for all units."""
+    direction = engine.Direction(np.ones((1, 3)), np.full((3, 3), 1e20), cell=cell)
+    finite = np.isfinite(outputs(np.ones((2, 6, 1)), [direction]))
+    assert finite.all(axis=(0, 2)).tolist() == [True, True, False, False, False, False]
+    assert not finite[:, 2:].any()
+
+
 def test_it_is_refused_for_training() -> None:
     case = make_case()
     layer = engine.Layer(case.directions, precision="int8")

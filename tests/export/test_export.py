@@ -289,7 +289,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert told["outputs"] == {"label": "text (batch, time)", "probabilities": "float32 (batch, time, 3)"}
     with pytest.raises(SystemExit, match="0"):
         main(["export", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.onnx")])
-    assert "opset 18" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "opset 18" in shown.out
+    assert "int8" not in shown.err
+    bothways.quantize(of_a_table()).save(tmp_path / "small.bothways")
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(tmp_path / "small.bothways"), "-o", str(tmp_path / "some.onnx")])
+    assert "in int8, and the graph computes in float32: some labels may be others" in capsys.readouterr().err
 
 
 def check_table(model: Path, data: Path, tmp_path: Path) -> None:

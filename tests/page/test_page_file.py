@@ -25,7 +25,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.page import write_page
 from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
-from bothways.runtime import BaselineMember, Member, Model
+from bothways.runtime import BaselineMember, Member, Model, quantize
 from bothways.sequences import Sequences
 from bothways.settings import Reading
 from page_cases import check, dropped, member, numeric, written
@@ -537,12 +537,55 @@ def test_a_table_of_500_mb(opened: Any, tmp_path: Path) -> None:
     assert "larger than 200 MB, the most that this page reads" in page.inner_text("#said.wrong")
 
 
+@pytest.mark.slow
+def test_the_page_answers_while_it_reads_a_large_table(opened: Any, tmp_path: Path) -> None:
+    """50 MB, in threads of their own: a clock in the window goes on all the while."""
+    random, rows = np.random.default_rng(0), 100_000
+    table = pl.DataFrame({"flow": np.arange(rows) // 500, "x": random.normal(size=rows), "note": ["long " * 95] * rows})
+    table.write_csv(tmp_path / "table.csv")
+    columns = Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))
+    page = opened(Model([numeric(1, 8)], ("a", "b"), columns))
+    page.wait_for_selector("#does:not(:empty)")
+    page.evaluate("times = [performance.now()]; setInterval(() => times.push(performance.now()), 20)")
+    dropped(page, tmp_path / "table.csv")
+    times = np.array(page.evaluate("times"))
+    assert "200 sequences, 100,000 steps" in page.inner_text("#counts")
+    assert np.diff(times).max() < (times[-1] - times[0]) / 4
+
+
+DROP = """([name, text]) => {
+  const area = document.getElementById("drop"), found = []
+  const dataTransfer = new DataTransfer()
+  dataTransfer.items.add(new File([text], name))
+  for (const kind of ["dragover", "drop"]) {
+    const event = new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true})
+    area.dispatchEvent(event)
+    found.push([event.defaultPrevented, area.classList.contains("over")])
+  }
+  return found
+}"""
+
+
+def test_a_table_is_dropped(opened: Any) -> None:
+    """The browser would open it in place of the page, if the page let it."""
+    page = opened(model(member()))
+    page.wait_for_selector("#does:not(:empty)")
+    assert page.evaluate(DROP, ["table.csv", frame().write_csv()]) == [[True, True], [True, False]]
+    page.wait_for_selector("#results:not([hidden])")
+    assert "4 sequences, 44 steps" in page.inner_text("#counts")
+
+
 @pytest.mark.every_case
-@pytest.mark.parametrize("part", ["weights", "wasm"])
-def test_a_damaged_page(part: str, opened: Any) -> None:
+@pytest.mark.parametrize(
+    ("part", "lost"),
+    [("weights", 40), ("wasm", 40), ("described", 40), ("worker", 40), ("described", None)],
+)
+def test_a_damaged_page(part: str, lost: int | None, opened: Any) -> None:
+    """Some letters of a part are lost, or the rest of the file."""
+
     def change(text: str) -> str:
         place = text.index(f'<script id="{part}"') + 200
-        return text[:place] + text[place + 40 :]
+        return text[:place] + ("" if lost is None else text[place + lost :])
 
     page = opened(model(member()), change=change)
     page.wait_for_selector("#said.wrong")
@@ -564,5 +607,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     store.save(model(member()), tmp_path / "some.bothways")
     with pytest.raises(SystemExit, match="0"):
         main(["page", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.html")])
-    assert "some.html" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "some.html" in shown.out
+    assert "int8" not in shown.err
     assert (tmp_path / "some.html").stat().st_size < 400_000
+    quantize(model(member())).save(tmp_path / "small.bothways")
+    with pytest.raises(SystemExit, match="0"):
+        main(["page", str(tmp_path / "small.bothways"), "-o", str(tmp_path / "some.html")])
+    assert "in int8, and the page computes in float32: some labels may be others" in capsys.readouterr().err

@@ -256,6 +256,12 @@ MISTAKES = {
     "one state": lambda module: module(torch.zeros(TIME, BATCH, FEATURES), torch.zeros(1, BATCH, UNITS)),
     "three states": lambda module: module(torch.zeros(TIME, BATCH, FEATURES), (torch.zeros(1, BATCH, UNITS),) * 3),
     "no tensor": lambda module: module([[1.0]]),
+    "a length of 0": lambda module: module(
+        rnn.pack_padded_sequence(torch.zeros(TIME, 2, FEATURES), torch.tensor([3, 0]), enforce_sorted=False)
+    ),
+    "a packed sequence without rows": lambda module: module(
+        rnn.PackedSequence(torch.zeros(0, FEATURES), torch.zeros(0, dtype=torch.int64))
+    ),
     "features of a packed sequence": lambda module: module(packed(torch.zeros(BATCH, TIME, FEATURES + 1))),
     "states of a packed sequence": lambda module: module(
         packed(torch.zeros(BATCH, TIME, FEATURES)), (torch.zeros(1, 2, UNITS),) * 2
@@ -486,12 +492,20 @@ def test_graphs_for_elsewhere_are_those_of_torch() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # torch's own
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
-@pytest.mark.parametrize(("form", "whole"), [("padded", False), ("padded", True), ("packed", False)])
-def test_compiled(kind: str, form: str, whole: bool) -> None:
+@pytest.mark.parametrize(
+    ("form", "whole", "backend"),
+    [
+        ("padded", False, "aot_eager"),
+        ("padded", True, "aot_eager"),
+        ("packed", False, "aot_eager"),
+        ("padded", True, "inductor"),  # torch's default
+    ],
+)
+def test_compiled(kind: str, form: str, whole: bool, backend: str) -> None:
     """Torch's compiler breaks its graphs at recurrent modules unless it is told to look inside."""
     torch._dynamo.reset()
     stock, ours = pair(kind, num_layers=2, bidirectional=True)
-    compiled = torch.compile(ours, backend="aot_eager", fullgraph=whole)
+    compiled = torch.compile(ours, backend=backend, fullgraph=whole)
     with torch._dynamo.config.patch(allow_rnn=whole):
         for batch, time in itertools.product((4, 2), (7, 3)):
             x = torch.randn(batch, time, FEATURES)

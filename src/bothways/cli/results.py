@@ -244,7 +244,8 @@ def show_quantization(done: Quantization) -> None:
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
     console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}; {done.changed:.2%} of the labels change.")
     console.print(grid)
-    console.print(f"Model: {done.path}", soft_wrap=True)
+    if done.path is not None:
+        console.print(f"Model: {done.path}", soft_wrap=True)
     console.print(done.verdict)
 
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Context, Option
+from typer import Context, Exit, Option
 from typer.core import TyperCommand
 
 from bothways.cli import display, results
@@ -292,8 +292,21 @@ def export(
     from bothways.export import export_onnx
     from bothways.jobs.models import load_any
 
-    exported = export_onnx(load_any(model), output, opset)
+    loaded = load_any(model)
+    exported = export_onnx(loaded, output, opset)
+    _say_what_differs(loaded, "graph")
     print_result(exported, as_json, results.show_exported)
+
+
+def _say_what_differs(model: Any, written: str) -> None:
+    """What is written of a model in int8 has its weights, and not its arithmetic."""
+    from bothways.runtime import Model
+
+    if isinstance(model, Model) and model.precision == "int8":
+        display.say(
+            f"The model is in int8, and the {written} computes in float32: some labels may be others than those of "
+            "bothways predict."
+        )
 
 
 @takes(reading=options(Reading))
@@ -304,20 +317,23 @@ def quantize(
     reading: Given,
     output: Annotated[Path, Option("--output", "-o", help="File of the smaller model, NAME.bothways.")],
     split: Part = None,
+    force: Annotated[bool, Option("--force", help="Write it even if it is worse.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a model in int8, and show what that changes: labels, the score, the size and the speed.
 
     Its networks take a quarter of the bytes, the simple models beside them as many as before. Every other command takes
-    it as any model.
+    it as any model. If its score is worse, it is not written, and the exit code is 1.
 
     Example: [bold]bothways quantize flows.bothways flows.csv -o small.bothways[/]
     """
     from bothways import jobs
 
     with display.waiting("Comparing"):
-        done = jobs.quantize(model, data, output, split, say=display.say, **reading)
+        done = jobs.quantize(model, data, output, split, force=force, say=display.say, **reading)
     print_result(done, as_json, results.show_quantization)
+    if done.path is None:
+        raise Exit(1)
 
 
 def page(
@@ -336,7 +352,9 @@ def page(
     from bothways import store
     from bothways.page import write_page
 
-    path = write_page(store.load(model), output, model.name.removesuffix(".bothways"))
+    loaded = store.load(model)
+    path = write_page(loaded, output, model.name.removesuffix(".bothways"))
+    _say_what_differs(loaded, "page")
     size = path.stat().st_size
     if as_json:
         print_json({"page": str(path), "bytes": size})

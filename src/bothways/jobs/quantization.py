@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bothways import metrics, store
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.files import check_output
 from bothways.jobs.evaluation import read_part
 from bothways.jobs.models import MODEL_ENDING, load_with_columns
@@ -28,7 +29,7 @@ class Quantization:
     """A model of float32 and the same one in int8, on one part of a table.
 
     Attributes:
-        path: the file of the model in int8.
+        path: the file of the model in int8; None if it was not written, because it is worse.
         before: how good the model of float32 is.
         after: how good the one in int8 is; its baseline "float32" is the other one.
         changed: the share of labels that are others in int8.
@@ -36,7 +37,7 @@ class Quantization:
         speed: how many steps per second both label.
     """
 
-    path: Path
+    path: Path | None
     before: Evaluation
     after: Evaluation
     changed: float
@@ -60,8 +61,19 @@ class Quantization:
         return ahead.get(self.after.decisive, Interval(after.value - before.value, np.nan, np.nan))
 
     @property
+    def worse(self) -> bool:
+        """Whether the score falls: the interval of the difference says so, or without one the difference itself."""
+        value, low, high = self.difference
+        return value < 0 if np.isnan(low) else high < 0
+
+    @property
     def verdict(self) -> str:
-        """What int8 costs, in one sentence."""
+        """What int8 costs, and what helps where it was not written."""
+        refused = f" Not written; {option('force', True)} writes it all the same."
+        return self._cost + refused * (self.path is None)
+
+    @property
+    def _cost(self) -> str:
         name, (value, low, high) = metrics.title(self.after.decisive), self.difference
         if np.isnan(low):
             return f"In int8 {name} changes by {value:+.4f}; there are too few sequences for an interval."
@@ -79,7 +91,7 @@ class Quantization:
 
         rows = zip((FLOAT32, "int8"), self.scores, self.size, self.speed, strict=True)
         return {
-            "output": str(self.path),
+            "output": None if self.path is None else str(self.path),
             "split": self.after.split,
             "sequences": self.after.sequences,
             "steps": self.after.labels,
@@ -98,13 +110,14 @@ def quantize(
     output: str | Path,
     part: str | None = None,
     *,
+    force: bool = False,
     say: Callable[[str], None] = print,
     **reading: Any,
 ) -> Quantization:
     """Write a model in int8, as `bothways.quantize` makes it, and compare it with the one of float32 on a table.
 
-    The part and how the table is read are as for `bothways.jobs.evaluate`. `InputError` if the model is of int8
-    already, or the output is the model itself.
+    One that is worse is not written, unless `force` is given. The part and how the table is read are as for
+    `bothways.jobs.evaluate`. `InputError` if the model is of int8 already, or the output is the model itself.
     """
     output = check_output(output, (MODEL_ENDING,))
     loaded, columns = load_with_columns(model)
@@ -127,12 +140,18 @@ def quantize(
         return metrics.evaluate(sequences, probabilities[k], known, split=name, predicted=codes[k], **more)
 
     before, after = evaluated(0), evaluated(1, baselines={FLOAT32: codes[0]})
-    store.save(both[1], output)
-    return Quantization(
-        path=output,
+    with tempfile.TemporaryDirectory() as folder:
+        store.save(both[1], trial := Path(folder) / "small")
+        size = trial.stat().st_size
+    done = Quantization(
+        path=None,
         before=before,
         after=after,
         changed=float((codes[0] != codes[1]).mean()),
-        size=(Path(model).stat().st_size, output.stat().st_size),
+        size=(Path(model).stat().st_size, size),
         speed=tuple(sequences.steps / seconds.min(axis=0)),
     )
+    if done.worse and not force:
+        return done
+    store.save(both[1], output)
+    return replace(done, path=output)
