@@ -25,7 +25,7 @@ def decided(
     well-formed; without the lengths of the sequences each step is told by itself. Probabilities of more classes than
     two that are no tags are multiplied by `balance`.
     """
-    if p.shape[1] == 2:
+    if scheme is None and p.shape[1] == 2:
         return (p[:, 1] >= threshold).astype(np.int64)
     if scheme is None:
         return np.asarray((p if balance is None else p * balance[: p.shape[1]]).argmax(axis=1))

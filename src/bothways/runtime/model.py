@@ -44,8 +44,9 @@ class Model:
         baselines: the simple models that it is compared with.
         temperature: above 1 it makes probabilities less certain, below 1 more so: p ** (1 / temperature), made to sum
             to 1 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-        threshold: of two classes, the second one is predicted where its probability is at least this. Where the classes
-            are tags of a scheme, "O" is predicted where its probability against another one is at least 1 less this.
+        threshold: of two classes that are no tags, the second one is predicted where its probability is at least this.
+            Where they are tags of a scheme, "O" is predicted where its probability against another one is at least 1
+            less this.
         balance: of more classes that are no tags, that is predicted whose probability is highest when it is divided by
             the share of the class in training to this power: from 0 to 1, the higher the more rare classes count (Menon
             et al. 2021, "Long-tail learning via logit adjustment").
