@@ -58,7 +58,7 @@ def test_tags_that_differ_in_capitals_stay_tags() -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (["O", "I-x"], "data row 62 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1;"),
+        (["O", "I-x"], "data row 122 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1;"),
         (["I-x", "I-x"], "data row 61 (the first is 1), column 'tag': 'I-x' may not stand first in BIO. Such tags: 1;"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_malformed_tag_has_its_place(broken: list[str], words: str) -> None:
 
 def test_a_chunk_that_does_not_end() -> None:
     _, notices = said([BIOES] * 10 + [["O", "B-x"]])
-    assert "data row 62 (the first is 1), column 'tag': 'B-x' may not stand last in BIOES." in notices[0]
+    assert "data row 122 (the first is 1), column 'tag': 'B-x' may not stand last in BIOES." in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,8 @@ def test_labels_that_training_does_not_have() -> None:
     assert names == ("B-x", "I-x", "O", "B-y", "I-y", "foo")
     chunks = part.scheme.chunks(part.known_labels, part.lengths)
     assert [part.scheme.types[kind] for kind in chunks.type] == ["y", "x"]
+    said = next(notice for notice in split.notices if "The train part has no label" in notice)
+    assert said.endswith("The first: words.csv: data row 122 (the first is 1).")
     columns = split.encoded()[0]
     _, again, unseen, notices = evaluation_part(words, columns, "test", split.parts.classes)
     assert unseen == split.parts.unseen
