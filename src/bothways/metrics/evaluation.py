@@ -107,8 +107,8 @@ class Evaluation:
         calibration: whether probabilities can be trusted.
         baselines: the scores of simple models on the same labels, by name.
         intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate",
-            "entity_precision", "entity_recall", "entity_f1", the same of a type such as "entity_f1:TYPE", "accuracy of seen words" and the
-            like)
+            "entity_precision", "entity_recall", "entity_f1", of a type "entity_f1:TYPE" and so on, "accuracy of
+            seen words" and the like)
             its interval over samples of whole sequences; empty where fewer than two sequences have labels.
         resampled: how many sequences the samples are drawn from.
         resamples: how many samples are drawn.
