@@ -191,6 +191,17 @@ def no_tags(labels: Sequence[Any]) -> list[Any]:
     return [label for label in labels if not _TAG.fullmatch(str(label))]
 
 
+def tag_key(label: Any) -> tuple[str, str] | None:
+    """What tags have in common that differ in their spelling; None for what is no tag.
+
+    Example:
+        >>> tag_key("L-x") == tag_key("e_x"), tag_key("0")
+        (True, None)
+    """
+    match = _TAG.fullmatch(str(label))
+    return match and ((match.group(1) or "").upper().translate(_LETTERS), match.group(2) or "")
+
+
 def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
     """The tags of sequences in another scheme; malformed ones count as `conlleval` counts them.
 

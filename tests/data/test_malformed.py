@@ -58,7 +58,7 @@ def test_tags_that_differ_in_capitals_stay_tags() -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (["O", "I-x"], "data row 122 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1;"),
+        (["O", "I-x"], "data row 62 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1;"),
         (["I-x", "I-x"], "data row 61 (the first is 1), column 'tag': 'I-x' may not stand first in BIO. Such tags: 1;"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_malformed_tag_has_its_place(broken: list[str], words: str) -> None:
 
 def test_a_chunk_that_does_not_end() -> None:
     _, notices = said([BIOES] * 10 + [["O", "B-x"]])
-    assert "data row 122 (the first is 1), column 'tag': 'B-x' may not stand last in BIOES." in notices[0]
+    assert "data row 62 (the first is 1), column 'tag': 'B-x' may not stand last in BIOES." in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,29 @@ def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
         assert part.scheme is not None
         assert part.scheme.name == name
         assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == count
+
+
+@pytest.mark.parametrize("model", [("B-x", "I-x", "O"), ("b_x", "i_x", "O")])
+def test_tags_of_another_scheme_are_compared_as_those_of_the_model(model: tuple[str, ...]) -> None:
+    columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded()[0]
+    words = table([BIOES, ["I-x", "0", "S-y", "O", "E-x", "O"]], [])
+    _, part, unseen, notices = evaluation_part(words, columns, "all", model, scheme=scheme_of(model))
+    assert part.labels is not None
+    assert unseen == ("0", "B-y")
+    assert part.labels.tolist() == [2, 0, 1, 2, 0, 0, 0, 3, 4, 2, 0, 2]
+    assert "the tags in 'tag' are BIOES; they are compared as BIO, as in the model. Malformed: 3." in notices[0]
+
+
+def test_tags_with_other_letters_are_compared_as_those_of_the_model() -> None:
+    classes = ("B-x", "L-x", "O", "U-x")
+    columns = read_and_split(table([BIOES] * 9, [BIOES]), **ROLES).encoded()[0]
+    for tags, changed in ((BIO, True), (BIOES, True), (["O", "B-x", "L-x", "O", "U-x", "U-x"], False)):
+        words = table([tags] * 9, [])
+        _, part, unseen, notices = evaluation_part(words, columns, "all", classes, scheme=scheme_of(classes))
+        assert part.labels is not None
+        assert part.labels.tolist() == [2, 0, 1, 2, 3, 3] * 9
+        assert not unseen
+        assert any("are compared as BILOU" in notice for notice in notices) == changed
 
 
 def test_the_test_part_does_not_choose_the_scheme() -> None:

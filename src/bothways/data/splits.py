@@ -23,7 +23,7 @@ from bothways.data.labels import (
     number_notices,
     spelling_notices,
 )
-from bothways.data.malformed import malformed_notices
+from bothways.data.malformed import malformed_notices, retagged
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
 from bothways.data.sources import EITHER, SPELLINGS
 from bothways.data.split_columns import parts_of_rows
@@ -200,6 +200,9 @@ def evaluation_part(
     if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:
         raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
     sequences, labels, notices = _labeled(table, columns, classes)
+    if isinstance(scheme, Scheme):
+        sequences, labels, said = retagged(table, columns.label, sequences, labels, classes, scheme)
+        notices = [*notices, *said]
     draw = columns.draw
     if draw is not None and draw.fingerprint != _fingerprint(sequences):
         draw = None
