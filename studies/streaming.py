@@ -208,7 +208,7 @@ def counts(data: Data, model: Model, test: Sequences, lookahead: int | None, chu
     if lookahead is None:
         codes = model.decide(model.probabilities(test), test.lengths)
     else:
-        codes = model.decide(model.stream(lookahead, chunk=chunk).replay(test))
+        codes = model.stream(lookahead, chunk=chunk).replay(test)[0]
     columns = data.score.columns(count(test, codes, len(data.classes)))
     if data.score.name == "entity_f1":
         columns = columns.reshape(len(columns), 3, -1).sum(axis=2)

@@ -95,12 +95,15 @@ class Scheme:
         numbers = np.searchsorted(np.cumsum(lengths), first, side="right")
         return Chunks(numbers, np.array(self.type_of)[codes[first]], first, last)
 
-    def malformed(self, codes: Numbers, lengths: Numbers) -> Numbers:
+    def malformed(self, codes: Numbers, lengths: Numbers, before: Numbers | None = None, ends: bool = True) -> Numbers:
         """The steps whose tag may not follow the one before, or not stand last, as `allowed` says.
 
-        Steps without a label, and those beside them, are in order.
+        Steps without a label, and those beside them, are in order. Of sequences of which these are not the first steps
+        `before` is `(sequences,)`, the class of the step before, as many as there are classes where there is none;
+        those that do not end here go on after them.
         """
-        before, after = _neighbours(codes, lengths, edge=len(self.letters))
+        edge = len(self.letters)
+        before, after = _neighbours(codes, lengths, edge if before is None else before, edge if ends else -1)
         allowed = np.pad(self.allowed(), ((0, 1), (0, 1)), constant_values=True)  # the last ones are for -1
         at_end = ~allowed[codes, after] & (after == len(self.letters))
         return np.flatnonzero(~allowed[before, codes] | at_end)
@@ -120,7 +123,7 @@ class Scheme:
 
         Of "B" and "I" alone these are the first steps of sequences.
         """
-        before, _ = _neighbours(codes, lengths, edge=len(self.letters))
+        before, _ = _neighbours(codes, lengths, len(self.letters))
         rules = np.flatnonzero(~np.all(self.allowed()[:, :-1], axis=1))  # after which classes, or at the start
         bound = np.isin(before, rules) & (codes >= 0)
         return int(bound.sum()) >= max(FEW, 10 * len(self.malformed(codes, lengths)))
@@ -188,6 +191,17 @@ def no_tags(labels: Sequence[Any]) -> list[Any]:
     return [label for label in labels if not _TAG.fullmatch(str(label))]
 
 
+def tag_key(label: Any) -> tuple[str, str] | None:
+    """What tags have in common that differ in their spelling; None for what is no tag.
+
+    Example:
+        >>> tag_key("L-x") == tag_key("e_x"), tag_key("0")
+        (True, None)
+    """
+    match = _TAG.fullmatch(str(label))
+    return match and ((match.group(1) or "").upper().translate(_LETTERS), match.group(2) or "")
+
+
 def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
     """The tags of sequences in another scheme; malformed ones count as `conlleval` counts them.
 
@@ -236,10 +250,11 @@ def _parsed(matches: Sequence[re.Match[str] | None]) -> Scheme:
     return Scheme(name, letters, types, type_of)
 
 
-def _neighbours(codes: Numbers, lengths: Numbers, edge: int = -1) -> tuple[Numbers, Numbers]:
-    """The code before and the one after each step; `edge` where there is none."""
-    ends = np.cumsum(lengths[lengths > 0])
+def _neighbours(codes: Numbers, lengths: Numbers, first: int | Numbers = -1, last: int = -1) -> tuple[Numbers, Numbers]:
+    """The code before and the one after each step; `first` and `last` where there is none."""
+    filled = lengths > 0
+    ends = np.cumsum(lengths[filled])
     before, after = np.roll(codes, 1), np.roll(codes, -1)
-    before[ends - lengths[lengths > 0]] = edge
-    after[ends - 1] = edge
+    before[ends - lengths[filled]] = np.broadcast_to(first, lengths.shape)[filled]
+    after[ends - 1] = last
     return before, after

@@ -102,6 +102,29 @@ def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
         assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == count
 
 
+@pytest.mark.parametrize("model", [("B-x", "I-x", "O"), ("b_x", "i_x", "O")])
+def test_tags_of_another_scheme_are_compared_as_those_of_the_model(model: tuple[str, ...]) -> None:
+    columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded()[0]
+    words = table([BIOES, ["I-x", "0", "S-y", "O", "E-x", "O"]], [])
+    _, part, unseen, notices = evaluation_part(words, columns, "all", model, scheme=scheme_of(model))
+    assert part.labels is not None
+    assert unseen == ("0", "B-y")
+    assert part.labels.tolist() == [2, 0, 1, 2, 0, 0, 0, 3, 4, 2, 0, 2]
+    assert "the tags in 'tag' are BIOES; they are compared as BIO, as in the model. Malformed: 3." in notices[0]
+
+
+def test_tags_with_other_letters_are_compared_as_those_of_the_model() -> None:
+    classes = ("B-x", "L-x", "O", "U-x")
+    columns = read_and_split(table([BIOES] * 9, [BIOES]), **ROLES).encoded()[0]
+    for tags, changed in ((BIO, True), (BIOES, True), (["O", "B-x", "L-x", "O", "U-x", "U-x"], False)):
+        words = table([tags] * 9, [])
+        _, part, unseen, notices = evaluation_part(words, columns, "all", classes, scheme=scheme_of(classes))
+        assert part.labels is not None
+        assert part.labels.tolist() == [2, 0, 1, 2, 3, 3] * 9
+        assert not unseen
+        assert any("are compared as BILOU" in notice for notice in notices) == changed
+
+
 def test_the_test_part_does_not_choose_the_scheme() -> None:
     assert said([BIO] * 20, test=[IOB1] * 90)[0] == "BIO"
     assert said([["NOUN", "VERB"]] * 20, test=[BIO] * 9)[0] is None
@@ -116,6 +139,8 @@ def test_labels_that_training_does_not_have() -> None:
     assert names == ("B-x", "I-x", "O", "B-y", "I-y", "foo")
     chunks = part.scheme.chunks(part.known_labels, part.lengths)
     assert [part.scheme.types[kind] for kind in chunks.type] == ["y", "x"]
+    said = next(notice for notice in split.notices if "The train part has no label" in notice)
+    assert said.endswith("The first: words.csv: data row 122 (the first is 1).")
     columns = split.encoded()[0]
     _, again, unseen, notices = evaluation_part(words, columns, "test", split.parts.classes)
     assert unseen == split.parts.unseen

@@ -161,7 +161,10 @@ def test_labels_that_the_model_never_saw_are_missed() -> None:
     frame = pl.DataFrame({"flow": [0] * 4, "x": range(4), "label": ["a", "e", None, "c"]})
     _, part, unseen, notices = evaluation_part(Table("new.csv", frame), COLUMNS, "all", ("a", "b"))
     assert (part.known_labels.tolist(), unseen) == ([0, 3, -1, 2], ("c", "e"))
-    assert "labels in 'label' that the model never saw: 'c', 'e'. They count as missed." in notices[0]
+    assert (
+        "labels in 'label' that the model never saw: 'c', 'e'. They count as missed. The first: new.csv: data row 2 ("
+        in notices[0]
+    )
     with pytest.raises(DataError, match="no label that the model knows, but 'a', 'c', 'e'; it knows 'x', 'y'"):
         evaluation_part(Table("new.csv", frame), COLUMNS, "all", ("x", "y"))
     numbers = frame.with_columns(label=pl.Series([1, 0, 1, 1]))

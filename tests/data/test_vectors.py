@@ -60,7 +60,6 @@ def parquet(folder: Path, words: list[Any]) -> bytes:
     ("name", "content"),
     [
         ("glove.txt", TEXT.encode()),
-        ("no-end-of-line", TEXT.strip().encode()),
         ("windows.txt", b"\xef\xbb\xbf" + TEXT.replace("\n", " \r\n").encode()),
         ("tabs.txt", TEXT.replace(" ", "\t").encode()),
         ("fast.vec", f"5 2\n{TEXT}\n".encode()),
@@ -150,6 +149,7 @@ def test_files_that_are_wrong(tmp_path: Path, content: bytes, said: str) -> None
         (f"{TEXT}a 1 _\n", WORDS, "line 6 holds what is no finite number"),
         (f"{TEXT}Rome 8 9\nthe 1 1\n", WORDS, "line 6: this word stood above. Such lines: 2; the first counts"),
         (f"9 2\n{TEXT}", WORDS, "line 1 says 9 words, but 5 follow. Is it cut short?"),
+        (TEXT.strip(), WORDS, r"some\.txt, line 5: the last line has no line end\. If it is cut short"),
         (f"a\0b 1 2\n{TEXT}", ["a\0b", *WORDS], "Vectors of words"),
     ],
 )

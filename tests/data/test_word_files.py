@@ -34,6 +34,7 @@ HARD = [
     "#",
     "👩‍👩‍👧",
     "é",
+    "e\u0301",
     "\u05e9\u05dc\u05d5\u05dd",
     "10\u00a0000",
     "a\u2028b",
@@ -294,7 +295,7 @@ def test_json_lines_come_back(tmp_path: Path, columns: Columns, rows: int) -> No
     entries: list[dict[str, Any]] = [
         {"id": 1e3, "tokens": HARD, "tags": ["O"] * len(HARD)},
         {"tokens": [], "note": None},
-        {"tokens": ["a", "b"], "more": {"x": [1, "é"]}},
+        {"tokens": ["a\0b", "b"], "more": {"x": [1, "é"]}},
     ]
     source = written(tmp_path, "some.jsonl", "\n\n".join(map(json.dumps, entries)))
     labeled(source, tmp_path / "out.jsonl", columns, rows=rows)

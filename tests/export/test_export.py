@@ -140,7 +140,7 @@ def test_numbers_or_categories_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["softmax", "crf"])
-@pytest.mark.parametrize("classes", [("a", "b"), (False, True), (3, 1, 2), TAGS])
+@pytest.mark.parametrize("classes", [("a", "b"), (False, True), (3, 1, 2), TAGS, ("B", "I")])
 def test_heads_and_decisions(head: str, classes: tuple[Any, ...], tmp_path: Path) -> None:
     member = some_member(head=head, classes=len(classes))
     for temperature, threshold in [(1.0, 0.5), (1.7, 0.3)]:

@@ -186,3 +186,24 @@ def test_validation_decides_as_a_model_does() -> None:
     assert Validation(network, weights, sequences, "entity_f1", 0)(weights)[0] == 0.5
     model = Model([Member(network, weights)], ("B-x", "I-x", "O"))
     assert [tags.tolist() for tags in model.predict(sequences.arrays())] == [["B-x", "I-x", "I-x"], ["B-x", "I-x"]]
+
+
+def test_words_that_training_never_saw_are_known_by_their_spelling(folder: Path) -> None:
+    evaluation = jobs.evaluate(folder / "words.bothways", folder / "words.csv", say=lambda message: None)
+    assert evaluation.words["unseen"].steps > 10
+    assert evaluation.words["unseen"].accuracy > 0.9
+
+
+@pytest.mark.slow
+def test_a_sentence_of_20000_words_with_a_crf(folder: Path, tmp_path: Path) -> None:
+    model = load(folder / "words.bothways")
+    first = model.members[0]
+    assert isinstance(first, Member)
+    weights = {**first.weights, "head/transitions": np.zeros((len(model.classes),) * 2, np.float32)}
+    replace(model, members=[Member(replace(first.network, head="crf"), weights)]).save(tmp_path / "crf.bothways")
+    words = sentences()["word"].extend_constant("new", 1).gather(np.arange(20_000) % 500)
+    (tmp_path / "long.conll").write_text("\n".join(words) + "\n")
+    jobs.predict(tmp_path / "crf.bothways", tmp_path / "long.conll", tmp_path / "out.conll", say=lambda message: None)
+    lines = [line.split("\t") for line in (tmp_path / "out.conll").read_text().splitlines()]
+    assert [line[0] for line in lines if line[0]] == words.to_list()
+    assert "I-name" in {line[1] for line in lines if line[0]}

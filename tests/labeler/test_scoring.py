@@ -92,6 +92,30 @@ def test_missing_labels_do_not_count(missing: Any) -> None:
     assert scorer("accuracy")(stump, X, lacking) == known
 
 
+class Tagger(Stump):
+    """Says what its numbers say."""
+
+    def fit(self, X: Any, y: Any) -> Tagger:
+        self.classes_ = np.array(["B-x", "I-x", "O"])
+        return self
+
+    def predict(self, X: Any) -> list[Any]:
+        return [self.classes_[x[:, 0].astype(int)] for x in X]
+
+
+def test_the_f1_of_entities() -> None:
+    """Of two sequences, of which the second one begins with the tag with which the first one ends."""
+    X = [np.array([[0], [1], [2]]), np.array([[1], [1], [0]])]  # three entities: 0 to 1; 0 to 1 and 2
+    tagger, f1 = Tagger().fit(None, None), pickle.loads(pickle.dumps(scorer("entity_f1")))
+    assert f1(tagger, X, [["B-x", "I-x", "O"], ["B-x", "I-x", "O"]]) == pytest.approx(4 / 5)
+    assert f1(tagger, X, [["B-x", "O", None], ["B-y", "I-y", "B-x"]]) == pytest.approx(2 / 6)
+    weights = [[1, 1, 1], [0.5, 0.5, 2]]
+    assert f1(tagger, X, [["O", "O", "O"], ["B-x", "I-x", "B-x"]], weights) == pytest.approx(5 / 6)
+    with pytest.raises(InputError, match="entity_f1 is for labels per step that are tags"):
+        f1(Stump().fit(None, None), X, [[0, 1, 0], [1, 1, 0]])
+    assert len(cross_val_score(tagger, X, [["B-x"] * 3] * 2, cv=2, scoring=f1, error_score="raise")) == 2
+
+
 def test_weights() -> None:
     stump, weights = Stump().fit(X, Y), [np.arange(len(y)) for y in Y]
     expected = f1_score(np.concatenate(Y), np.concatenate(stump.predict(X)), sample_weight=np.concatenate(weights))

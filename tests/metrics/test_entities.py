@@ -112,6 +112,8 @@ def test_scores_of_known_entities() -> None:
     shape = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert shape["entities"]["types"]["person"]["recall"] == 1.0
     assert shape["intervals"]["entity_f1:person"]["value"] == pytest.approx(2 / 3)
+    assert shape["intervals"]["entity_precision:person"]["value"] == 0.5
+    assert shape["intervals"]["entity_recall:person"]["value"] == 1.0
     assert shape["baselines"]["majority"]["entity_f1"] == 0.0
 
 

@@ -91,7 +91,7 @@ FRONTS: list[dict[str, Any]] = [
     {"conv_window": 4, "conv_stride": 2, "depth": 2},
     {"conv_window": 2, "conv_stride": 3, "merge_mode": "mul"},
 ]
-TOPS: list[dict[str, Any]] = [{}, *({"per": "sequence", "pooling": pooling} for pooling in POOLINGS)]
+TOPS: list[dict[str, Any]] = [{}, {"head": "crf"}, *({"per": "sequence", "pooling": pooling} for pooling in POOLINGS)]
 
 
 @pytest.mark.parametrize("top", TOPS, ids=str)

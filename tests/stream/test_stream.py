@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -181,12 +182,39 @@ def test_a_state_of_a_model_that_decides_in_another_way_is_refused(other: dict[s
         replace(model, **other).stream(4).load(saved)
 
 
+@pytest.mark.parametrize("pace", [(0, 1), (3, 1), (2, 4), (99, 99)])
+@pytest.mark.parametrize("tags", [("B-x", "I-x", "B-y", "I-y", "O"), ("B-x", "E-x", "I-x", "O", "S-x"), ("B", "I")])
+def test_tags_that_may_not_follow_each_other_do_not_come_out(tags: tuple[str, ...], pace: tuple[int, int]) -> None:
+    """Also where a key is restored within a name; all but the last tag, which is out before its sequence ends."""
+    model = replace(model_of([{"head": "crf"}], len(tags), seed=3), classes=tags)
+    scheme, lengths = model.scheme, [40, 1, 55]
+    assert scheme is not None
+    arrays = sequences_of(lengths)
+    events = list(events_of(arrays))
+    found, stream = [], model.stream(pace[0], chunk=pace[1])
+    for some in (events[:45], events[45:]):
+        found += pushed(stream, some, 7)
+        saved, stream = stream.save(), model.stream(pace[0], chunk=pace[1])
+        stream.load(saved)
+    found = sorted(found + stream.flush())
+    codes = np.array([tags.index(each.label) for each in found])
+    of_each = np.array([count for _, count in sorted(Counter(each.key for each in found).items())])
+    if pace == (99, 99):
+        assert [each.label for each in found] == np.concatenate(model.predict(arrays)).tolist()
+    before = np.full(3, len(tags))
+    single = np.array([each.probabilities for each in found]).argmax(axis=1)
+    assert len(scheme.malformed(single, of_each, before, ends=False)) > 0
+    assert len(scheme.malformed(codes, of_each, before, ends=pace[0] > 0)) == 0
+    assert model.stream(pace[0], chunk=pace[1]).replay(Sequences.from_arrays(arrays))[0].tolist() == codes.tolist()
+
+
 def test_a_replay_of_sequences_gives_what_pushes_give() -> None:
     model, arrays = model_of(NETWORKS["average"]), sequences_of([30, 1, 55])
     stream = model.stream(5, chunk=3)
     found = sorted(pushed(stream, list(events_of(arrays)), 20) + stream.flush())
     replayed = model.stream(5, chunk=3).replay(Sequences.from_arrays(arrays))
-    assert np.array_equal(replayed, np.array([each.probabilities for each in found], np.float32))
+    assert np.array_equal(replayed[1], np.array([each.probabilities for each in found], np.float32))
+    assert replayed[0].tolist() == [model.classes.index(each.label) for each in found]
     stream.push("a", 0, arrays[0][0])
     with pytest.raises(InputError, match="1 keys already"):
         stream.replay(Sequences.from_arrays(arrays))

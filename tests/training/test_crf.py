@@ -104,6 +104,15 @@ def test_the_best_path_is_the_best_of_those_that_are_allowed() -> None:
         assert tuple(found[row, :length]) == max(possible, key=possible.__getitem__)
 
 
+def test_two_tags_are_well_formed_too() -> None:
+    """As of words cut into characters; a threshold is for O, which is not among them."""
+    scheme = scheme_of(("B", "I"))
+    codes = decided(np.array([[0.3, 0.7], [0.4, 0.6], [0.45, 0.55]]), 0.5, scheme, np.array([2, 1]))
+    assert codes.tolist() == [0, 1, 0]
+    beside = scheme_of(("B-x", "O"))
+    assert decided(np.array([[0.3, 0.7]]), 0.2, beside, np.array([1])).tolist() == [0]
+
+
 def test_predicted_tags_are_well_formed_and_a_threshold_finds_more_of_them() -> None:
     scheme = scheme_of(("B-x", "I-x", "B-y", "I-y", "O"))
     assert scheme is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from bothways.data.labels import listed
 from bothways.data.tables import Table
 from bothways.sequences import NO_LABEL, Numbers, Sequences
-from bothways.tags import Scheme, no_tags
+from bothways.tags import Scheme, convert, no_tags, scheme_of, tag_key
 
 LEAST = 3  # with fewer malformed sequences than this in a row, tags are wrong; with more, they may be of another scheme
 
@@ -58,6 +59,36 @@ they count as in conlleval."]
         f"{table.place(int(rows[step]))}, column {label!r}: {str(classes[codes[step]])!r} may not {how} in "
         f"{scheme.name}. Such tags: {len(wrong):,}; they count as in conlleval.{change}",
     ]
+
+
+def retagged(
+    table: Table, label: str, sequences: Sequences, labels: Sequence[Any], classes: Sequence[Any], scheme: Scheme
+) -> tuple[Sequences, list[Any], list[str]]:
+    """Tags of a table as a model has them, where they are of a scheme with other letters, such as BIOES for BIO.
+
+    `labels` are those of the table by code, first the `classes` of the model, whose `scheme` it is. What is returned is
+    the sequences, the labels, of which some may be left out, and what to say.
+    """
+    codes, lengths = sequences.known_labels, sequences.lengths
+    there = np.unique(codes[codes != NO_LABEL])
+    own = np.where(codes == NO_LABEL, NO_LABEL, np.searchsorted(there, codes))
+    found = scheme_of([labels[code] for code in there], own, lengths)
+    alike = found is None or found.name == scheme.name or {found.name, scheme.name} == {"BIO", "IOB1"}
+    if found is None or alike or not set(found.types) & set(scheme.types):
+        return sequences, [*labels], []
+    tags = [str(each) if tag_key(each) else "O" for each in [*labels, None]]  # the last one is for no label
+    converted = convert([[tags[code] for code in each] for each in sequences.split(codes)], scheme.name)
+    names, places = np.unique(list(itertools.chain.from_iterable(converted)), return_inverse=True)
+    known = {tag_key(each): code for code, each in reversed([*enumerate(classes)])}
+    new = [name for name in names.tolist() if tag_key(name) not in known]
+    known |= {tag_key(name): len(labels) + i for i, name in enumerate(new)}
+    is_tag = np.array([tag_key(each) is not None for each in labels] + [False])
+    codes = np.where(is_tag[codes], np.array([known[tag_key(name)] for name in names.tolist()])[places], codes)
+    said = (
+        f"{table.source}: the tags in {label!r} are {found.name}; they are compared as {scheme.name}, as in the model."
+    )
+    wrong = len(found.malformed(own, lengths))
+    return replace(sequences, labels=codes), [*labels, *new], [f"{said} Malformed: {wrong:,}." if wrong else said]
 
 
 def _other_scheme(scheme: Scheme, sequences: Sequences, wrong: Numbers) -> str | None:

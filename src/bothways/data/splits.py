@@ -23,7 +23,7 @@ from bothways.data.labels import (
     number_notices,
     spelling_notices,
 )
-from bothways.data.malformed import malformed_notices
+from bothways.data.malformed import malformed_notices, retagged
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
 from bothways.data.sources import EITHER, SPELLINGS
 from bothways.data.split_columns import parts_of_rows
@@ -123,7 +123,7 @@ def split_table(
         notices += malformed_notices(table, columns.label, [*found.values()], names)
     parts = Parts(found["train"], found.get("valid"), found.get("test"), known, new)
     notices += [*number_notices(table, columns, known), *spelling_notices(columns, names)]
-    return columns, parts, [*notices, *_class_notices(columns, parts)]
+    return columns, parts, [*notices, *_class_notices(table, columns, parts)]
 
 
 def draw_parts(
@@ -200,6 +200,9 @@ def evaluation_part(
     if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:
         raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
     sequences, labels, notices = _labeled(table, columns, classes)
+    if isinstance(scheme, Scheme):
+        sequences, labels, said = retagged(table, columns.label, sequences, labels, classes, scheme)
+        notices = [*notices, *said]
     draw = columns.draw
     if draw is not None and draw.fingerprint != _fingerprint(sequences):
         draw = None
@@ -238,7 +241,7 @@ def evaluation_part(
         sequences = _recoded(sequences, [*range(len(classes)), *unseen])
         notices.append(
             f"{part_words(part).capitalize()} has labels in {columns.label!r} that the model never saw: "
-            f"{listed(names)}. They count as missed."
+            f"{listed(names)}. They count as missed. The first: {_first_unseen(table, sequences, len(classes))}."
         )
     if scheme == "guess" and columns.per == "step":
         scheme = scheme_of(classes, sequences.labels, sequences.lengths, names)
@@ -341,12 +344,18 @@ def _seen(part: Sequences) -> list[int]:
     return [code for code in np.unique(part.known_labels).tolist() if code != NO_LABEL]
 
 
-def _class_notices(columns: Columns, parts: Parts) -> Iterator[str]:
+def _first_unseen(table: Table, part: Sequences, known: int) -> str:
+    """The place of the first row in the table whose label is none of the known ones."""
+    return table.place(int(part.table_rows[part.step_labels >= known].min()))
+
+
+def _class_notices(table: Table, columns: Columns, parts: Parts) -> Iterator[str]:
     """A word about labels that training does not have, and one about classes that are too rare."""
     if parts.unseen:
+        others = Sequences.joined([part for part in (parts.valid, parts.test) if part is not None])
         yield (
             f"The train part has no label {listed(parts.unseen)} in {columns.label!r}; the other parts do. Such labels "
-            "cannot be learned and count as missed."
+            f"cannot be learned and count as missed. The first: {_first_unseen(table, others, len(parts.classes))}."
         )
     counts = parts.train.class_counts(len(parts.classes))
     rare = [label for label, count in zip(parts.classes, counts.tolist(), strict=True) if count < FEW]

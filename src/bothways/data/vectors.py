@@ -181,7 +181,7 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
     found: dict[str, Matrix] = {}
     wrong: list[tuple[int, str]] = []
     twice: list[int] = []
-    number = 0
+    number, line = 0, b"\n"
     with readable(path), decompressed(path) as file:
         first = file.readline().removeprefix(b"\xef\xbb\xbf")
         header = HEADER.fullmatch(first)
@@ -218,6 +218,10 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
         raise DataError(f"{path}: this file holds no vectors. Each line must hold a word and its numbers.")
     if number <= told:
         notices.append(f"{path}: line 1 says {counted(told, 'word')}, but {number - 1:,} follow. Is it cut short?")
+    if not line.endswith(b"\n") and number not in (at for at, _ in wrong):
+        notices.append(
+            f"{path}, line {number}: the last line has no line end. If it is cut short, so is its last number."
+        )
     if twice:
         notices.append(f"{path}, line {twice[0]}: this word stood above. Such lines: {len(twice):,}; the first counts.")
     return found, notices

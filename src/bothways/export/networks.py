@@ -196,10 +196,11 @@ def _shares(graph: Graph, row: Value) -> Value:
 
 def decided(graph: Graph, model: Model, p: Value, data: Inputs) -> Value:
     """The codes of the classes to predict, as `bothways.runtime.decided`; shaped as `p` without its last axis."""
-    if len(model.classes) == 2:
+    scheme = model.scheme
+    if scheme is None and len(model.classes) == 2:
         second = graph("Gather", p, np.int64(1), axis=-1)
         return graph.cast(graph("GreaterOrEqual", second, model.threshold), np.int64)
-    if (scheme := model.scheme) is None:
+    if scheme is None:
         factors = model.factors
         return graph("ArgMax", p if factors is None else p * factors, axis=-1, keepdims=0)
     weight = model.threshold / (1 - model.threshold)

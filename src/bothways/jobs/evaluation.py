@@ -177,9 +177,12 @@ def late_scores(
     found = []
     for lookahead, chunk in [*ways, (None, 1)]:
         start = time.perf_counter()
-        p = model.probabilities(part) if lookahead is None else model.stream(lookahead, chunk=chunk).replay(part)
+        if lookahead is None:
+            p = model.probabilities(part)
+            decided = model.decide(p, part.lengths)
+        else:
+            decided, p = model.stream(lookahead, chunk=chunk).replay(part)
         seconds = time.perf_counter() - start
-        decided = model.decide(p, None if lookahead is not None else part.lengths)
         evaluation = metrics.evaluate(part, p, [*model.classes, *unseen], predicted=decided)
         value = float(getattr(evaluation, evaluation.decisive))
         score = evaluation.intervals.get(evaluation.decisive, Interval(value, value, value))

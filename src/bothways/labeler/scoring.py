@@ -6,17 +6,22 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, make_scorer
 
 from bothways.data.labels import listed
 from bothways.errors import InputError
 from bothways.labeler.examples import places
-from bothways.labeler.labels import read_truth
-from bothways.sequences import Array, unmasked
+from bothways.labeler.labels import Labels, checked_labels, coded, read_truth, unseen
+from bothways.metrics.counts import count_entities
+from bothways.metrics.entities import micro
+from bothways.metrics.scores import check_tags
+from bothways.sequences import Array, Floats, Numbers, Sequences, unmasked
+from bothways.tags import scheme_of
 
 
 def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
@@ -27,7 +32,8 @@ def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
     what `scoring` asks for where metadata is routed, it asks for, too.
 
     Args:
-        scoring: a name such as "f1_macro" or "roc_auc", or what `sklearn.metrics.make_scorer` gives.
+        scoring: a name such as "f1_macro" or "roc_auc", or what `sklearn.metrics.make_scorer` gives; or "entity_f1",
+            for labels that are tags such as B-person: the F1 of entities, as conlleval counts them.
 
     Example:
         >>> from bothways import SequenceLabeler
@@ -38,7 +44,7 @@ def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
         >>> bool(scores.min() > 0.6)
         True
     """
-    return _Scorer(get_scorer(scoring))
+    return _Scorer(make_scorer(_entity_f1) if scoring == "entity_f1" else get_scorer(scoring))
 
 
 class _Scorer:
@@ -51,6 +57,13 @@ class _Scorer:
         """The score of a fitted labeler."""
         labeler, inner = _labeler(estimator, X)
         sequences, form, labels, weights = read_truth(labeler, inner, y, sample_weight)
+        if getattr(self._scoring, "_score_func", None) is _entity_f1:
+            rows = places(sequences, form)
+            predicted = checked_labels("predictions", _flat(estimator.predict(X)), None)
+            return _entity_f1(
+                _tagged(labeler, sequences, rows, labels, weights),
+                coded(Labels("step", *predicted), labeler.classes_)[rows],
+            )
         # Predictions for a frame come by row; those that count stand where the model has its labels.
         counted = places(sequences, form) if form == "frame" and sequences.per == "sequence" else slice(None)
         there = labels.present[counted]
@@ -75,6 +88,25 @@ class _Scorer:
         if name != "get_metadata_routing":  # which scikit-learn looks for
             raise AttributeError(f"A scorer has no {name!r}.")
         return getattr(self._scoring, name)
+
+
+def _tagged(labeler: Any, sequences: Sequences, rows: Any, labels: Labels, weights: Floats | None) -> Sequences:
+    """Sequences with the tags that are true, in the order of the rows of y; refused where labels are no tags."""
+    classes, codes = labeler.classes_, coded(labels, labeler.classes_)[rows]
+    names = classes.tolist()
+    model = getattr(labeler, "model_", None)
+    scheme = scheme_of(names) if model is None else model.scheme
+    scheme = None if scheme is None or labels.per != "step" else scheme.among([*names, *unseen(labels, classes)])
+    weights = None if weights is None else weights[rows]
+    tagged = replace(sequences, labels=codes, weights=weights, per=labels.per, scheme=scheme)
+    check_tags("entity_f1", tagged)
+    return tagged
+
+
+def _entity_f1(truth: Sequences, predicted: Numbers) -> float:
+    """The F1 of entities from codes of tags."""
+    right, called, there = (each.sum(axis=0) for each in count_entities(truth, predicted))
+    return float(micro(right, called, there)[2])
 
 
 def _with_labels(scoring: Any, classes: list[Any]) -> Any:

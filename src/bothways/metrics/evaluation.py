@@ -107,7 +107,8 @@ class Evaluation:
         calibration: whether probabilities can be trusted.
         baselines: the scores of simple models on the same labels, by name.
         intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate",
-            "entity_precision", "entity_recall", "entity_f1", "entity_f1:TYPE", "accuracy of seen words" and the like)
+            "entity_precision", "entity_recall", "entity_f1", of a type "entity_f1:TYPE" and so on, "accuracy of
+            seen words" and the like)
             its interval over samples of whole sequences; empty where fewer than two sequences have labels.
         resampled: how many sequences the samples are drawn from.
         resamples: how many samples are drawn.
@@ -355,5 +356,6 @@ def _intervals(
         entities = np.split(sums[2], 3, axis=-1)
         precision, recall, _ = micro(*entities)
         found |= {"entity_precision": Interval.of(precision), "entity_recall": Interval.of(recall)}
-        found |= {f"entity_f1:{name}": Interval.of(of) for name, of in zip(types, f1(*entities).T, strict=True)}
+        for each, of_types in zip(("precision", "recall", "f1"), shares(*entities), strict=True):
+            found |= {f"entity_{each}:{k}": Interval.of(of) for k, of in zip(types, of_types.T, strict=True)}
     return found, ahead

@@ -108,7 +108,7 @@ def entities(report: Report) -> str:
         return [*scores, f"{of.support:,}", f"{of.predicted:,}"]
 
     types = list(evaluation.entity_types.items())[:ROWS]
-    rows = [row(text(name), cells(of, ("", "", f"entity_f1:{name}"))) for name, of in types]
+    rows = [row(text(name), cells(of, [f"{key}:{name}" for key in keys])) for name, of in types]
     rows.append(row("all", cells(evaluation.entities, keys), "model"))
     lead = "An entity is right if its type, its first and its last step are."
     head = ["", "Precision", "Recall", "F1", "Expected", "Predicted"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.arrays import product
-from bothways.sequences import Array, Floats
+from bothways.sequences import Array, Floats, Numbers
 
 NEVER = -1e9  # the score of what may not be
 
@@ -67,17 +67,19 @@ def _messages(scores: Floats, transitions: Floats, before: Floats | None) -> Flo
     return found
 
 
-def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:
+def best_path(z: Floats, allowed: Array, lengths: Array, before: Numbers | None = None, ends: bool = True) -> Array:
     """The labels with the highest sum of scores of those that may follow each other (Viterbi 1967).
 
     Codes `(sequences, time)` from the scores `z`, `(sequences, time, classes)`; beyond the end of a sequence they mean
-    nothing. `allowed` is what `bothways.tags.Scheme.allowed` gives. Each sequence has at least one step.
+    nothing. `allowed` is what `bothways.tags.Scheme.allowed` gives, and `before` and `ends` are as for its `malformed`.
+    Each sequence has at least one step.
     """
     classes, rows = z.shape[2], np.arange(len(z))
     never = np.where(allowed, 0, NEVER).astype(np.float32)
     z = z.copy()
-    z[:, 0] += never[classes, :classes]
-    z[rows, lengths - 1] += never[:classes, classes]
+    z[:, 0] += never[classes if before is None else before, :classes]
+    if ends:
+        z[rows, lengths - 1] += never[:classes, classes]
     best, came = z[:, 0], np.zeros(z.shape, np.int16)
     for t in range(1, z.shape[1]):
         sums = best[:, :, None] + never[None, :classes, :classes]

@@ -18,21 +18,24 @@ def decided(
     scheme: Scheme | None = None,
     lengths: Numbers | None = None,
     balance: Array | None = None,
+    before: Numbers | None = None,
+    ends: bool = True,
 ) -> Numbers:
     """The codes of the classes to predict; `bothways.runtime.Model` says what a threshold is for.
 
     `p` is `(labels, classes)`. Tags of a scheme are those with the highest product of their probabilities that are
-    well-formed; without the lengths of the sequences each step is told by itself. Probabilities of more classes than
-    two that are no tags are multiplied by `balance`.
+    well-formed; without the lengths of the sequences each step is told by itself. `before` and `ends`, of pieces of
+    sequences, are as for `Scheme.malformed`. Probabilities of more classes than two that are no tags are multiplied by
+    `balance`.
     """
-    if p.shape[1] == 2:
+    if scheme is None and p.shape[1] == 2:
         return (p[:, 1] >= threshold).astype(np.int64)
     if scheme is None:
         return np.asarray((p if balance is None else p * balance[: p.shape[1]]).argmax(axis=1))
     weights = np.where(np.array(scheme.type_of[: p.shape[1]]) < 0, threshold / (1 - threshold), 1)
     p = p * weights
     codes = np.asarray(p.argmax(axis=1))
-    if lengths is None or not len(wrong := scheme.malformed(codes, lengths)):
+    if lengths is None or not len(wrong := scheme.malformed(codes, lengths, before, ends)):
         return codes
     starts = np.cumsum(lengths) - lengths
     numbers = np.unique(np.searchsorted(np.cumsum(lengths), wrong, side="right"))
@@ -42,7 +45,8 @@ def decided(
         places = np.minimum(starts[some, None] + time, len(p) - 1)
         z = np.log(np.maximum(p[places], np.finfo(np.float32).tiny)).astype(np.float32)
         counts = time < lengths[some, None]
-        codes[places[counts]] = best_path(z, scheme.allowed(), lengths[some])[counts]
+        follows = None if before is None else before[some]
+        codes[places[counts]] = best_path(z, scheme.allowed(), lengths[some], follows, ends)[counts]
     return codes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +45,9 @@ class Model:
         baselines: the simple models that it is compared with.
         temperature: above 1 it makes probabilities less certain, below 1 more so: p ** (1 / temperature), made to sum
             to 1 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-        threshold: of two classes, the second one is predicted where its probability is at least this. Where the classes
-            are tags of a scheme, "O" is predicted where its probability against another one is at least 1 less this.
+        threshold: of two classes that are no tags, the second one is predicted where its probability is at least this.
+            Where they are tags of a scheme, "O" is predicted where its probability against another one is at least 1
+            less this.
         balance: of more classes that are no tags, that is predicted whose probability is highest when it is divided by
             the share of the class in training to this power: from 0 to 1, the higher the more rare classes count (Menon
             et al. 2021, "Long-tail learning via logit adjustment").
@@ -94,7 +96,7 @@ class Model:
         if self.columns is not None:
             _check_columns(self.network, self.columns)
 
-    @property
+    @cached_property
     def scheme(self) -> Scheme | None:
         """The scheme that the classes are tags of, if any; see `bothways.tags`."""
         scheme = scheme_of(self.classes) if self.network.per == "step" else None
@@ -239,15 +241,20 @@ class Model:
 
         store.save(self, path)
 
-    def decide(self, p: Floats, lengths: Numbers | None = None) -> Numbers:
+    def decide(
+        self, p: Floats, lengths: Numbers | None = None, before: Numbers | None = None, ends: bool = True
+    ) -> Numbers:
         """The codes of the classes to predict by their probabilities `(labels, classes)`.
 
         Args:
             p: the probabilities.
             lengths: `(sequences,)` how many steps each sequence has: tags of a scheme then come out well-formed. Not
                 given, each label is told by its own probabilities.
+            before: `(sequences,)` of pieces of sequences the code of the label before each, as many as there are
+                classes where it is the first piece; not given, all are.
+            ends: whether the sequences end there.
         """
-        return decided(p, self.threshold, self.scheme, lengths, self.factors)
+        return decided(p, self.threshold, self.scheme, lengths, self.factors, before, ends)
 
     def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """Sequences as the network takes them, and the form in which they came."""

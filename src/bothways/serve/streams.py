@@ -224,7 +224,8 @@ class OpenSequences:
             p = p.reshape(len(ready), len(known.served.model.classes))
             numbers = np.arange(known.labeled, known.labeled + len(ready))
             known.labeled += len(ready)
-            return known.served, known.served.outputs(known.served.model.decide(p), p) | {"steps": ("INT64", numbers)}
+            codes = np.array([known.served.model.classes.index(each.label) for each in ready], np.int64)
+            return known.served, known.served.outputs(codes, p) | {"steps": ("INT64", numbers)}
 
     def forget(self) -> None:
         """Forget sequences of which nothing has come for long, and models that are replaced and have none."""

@@ -14,7 +14,7 @@ from bothways.stream.windows import BaselineStream, MemberStream, passed
 
 OBJECT_BYTES = 100  # what the number or the time of a step takes, and beside it an event that waits
 
-ARRAYS = ("names", "last", "past", "length", "steps", "values", "before")
+ARRAYS = ("names", "last", "past", "length", "steps", "values", "before", "label")
 
 
 class Events(NamedTuple):
@@ -43,6 +43,7 @@ class Keys:
         past: `(slots,)` how many of them, the first ones, are labeled.
         steps: `(slots, room)`.
         values: `(slots, room, features)`.
+        label: `(slots,)` the code of the last label that was given, as many as there are classes if there is none.
         before: `(slots, 1 + 2 * numeric)` how many steps came before those, the sums of their numbers and of squares.
         waiting: by slot the events that wait to be sorted.
     """
@@ -50,11 +51,11 @@ class Keys:
     def __init__(
         self, members: Sequence[MemberStream | BaselineStream], network: Network, dtype: Any, most: int
     ) -> None:
-        self.members, self._most = members, most
+        self.members, self._most, self._classes = members, most, network.classes
         self.slots: dict[Hashable, int] = {}
         self.waiting: dict[int, list[tuple[Step, Array]]] = {}
         self.names, self.last = np.empty((2, 0), object)
-        self.past, self.length = np.zeros((2, 0), np.int64)
+        self.past, self.length, self.label = np.zeros((3, 0), np.int64)
         self.steps = np.empty((0, 0), object)
         self.values = np.empty((0, 0, network.features), dtype)
         self.before = np.empty((0, 1 + 2 * network.numeric))
@@ -73,7 +74,7 @@ class Keys:
                 self._more_slots()
             slot = self.slots[key] = self._free.pop()
             self.names[slot], self.last[slot] = key, None
-            self.length[slot] = self.past[slot] = 0
+            self.length[slot], self.past[slot], self.label[slot] = 0, 0, self._classes
             for row in (self.before[slot], *self.states(slot)):
                 row[:] = 0
         return slot

@@ -75,6 +75,7 @@ class Found(NamedTuple):
     triggers: Numbers
     keys: Array
     steps: Array
+    codes: Numbers
     probabilities: Floats
 
 
@@ -123,8 +124,11 @@ class Rounds:
             windows = Windows(of, values, past, labeled - past, lengths, keys.before[of], ends)
             p = self._model.averaged(member.probabilities(windows) for member in keys.members)
             steps = keys.steps[of, : len(places)][(places >= past[:, None]) & (places < labeled[:, None])]
-            of_steps = np.repeat(some, labeled - past)
-            found.append(Found(triggers[of_steps], keys.names[slots[of_steps]], steps, p))
+            counts = labeled - past
+            codes = self._model.decide(p, counts, keys.label[of], ends)
+            keys.label[of] = codes[np.cumsum(counts) - 1]
+            of_steps = np.repeat(some, counts)
+            found.append(Found(triggers[of_steps], keys.names[slots[of_steps]], steps, codes, p))
             if not ends:
                 keys.past[of] = labeled
                 keys.forget(of, np.maximum(0, labeled - self._reach))

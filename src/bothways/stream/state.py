@@ -21,7 +21,7 @@ from bothways.stream.events import Time
 from bothways.stream.keys import Keys
 
 DIGEST = 16  # the size of digests, in bytes
-FORM = 2  # what a state holds; older ones have no sums of squares
+FORM = 3  # what a state holds; older ones have no last label
 
 
 def fingerprint(model: Model, *settings: int) -> str:
@@ -79,6 +79,7 @@ def key_state(mark: str, keys: Keys, slot: int) -> bytes:
     facts = {
         "steps": keys.steps[slot, :length].tolist(),
         "past": int(keys.past[slot]),
+        "label": int(keys.label[slot]),
         "last": keys.last[slot],
         "waiting": [step for step, _ in waiting],
     }
@@ -96,6 +97,7 @@ def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes) -> None:
     keys.make_room(len(values))
     keys.steps[slot, : len(values)], keys.values[slot, : len(values)] = facts["steps"], values
     keys.length[slot], keys.past[slot], keys.last[slot] = len(values), facts["past"], facts["last"]
+    keys.label[slot] = facts["label"]
     keys.waiting[slot] = waiting
     for row in (keys.before[slot], *keys.states(slot)):
         row[:] = take(row.shape, row.dtype)

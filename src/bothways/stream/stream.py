@@ -16,7 +16,7 @@ from bothways.errors import InputError
 from bothways.options import whole
 from bothways.runtime import Label, Member, Model
 from bothways.runtime.forward import STEPS_A_CALL
-from bothways.sequences import Array, Floats, Sequences
+from bothways.sequences import Array, Floats, Numbers, Sequences
 from bothways.stream.events import EventReader, Step, kind_of
 from bothways.stream.keys import Events, Keys
 from bothways.stream.rounds import Found, Order, Rounds
@@ -54,7 +54,8 @@ class Stream:
     less, and their first steps see, and wait for, more. With a `lookahead` that no sequence reaches, the probabilities
     are those of `Model.predict_proba`, bit for bit. All keys that are due go through the engine together, and the bits
     of a label never depend on what else does. A CRF carries what it knows of the labels so far forward as well, and
-    looks back from the last step that is there.
+    looks back from the last step that is there. Tags that may not follow the last label of their key do not come out:
+    of a chunk they are the likeliest that may.
 
     The steps of a key must rise. With `reorder=n` each event waits for n more of its key and they are sorted, so that
     they may come up to n places out of order. An event whose step is not above the last one taken is late, or came
@@ -263,14 +264,14 @@ class Stream:
         for key, size in zip(facts["keys"], facts["sizes"], strict=True):
             self.restore(key, take((size,), np.uint8).tobytes())
 
-    def replay(self, sequences: Sequences) -> Floats:
-        """The probabilities that the steps of whole sequences get, whose first steps come first, then the second ones.
+    def replay(self, sequences: Sequences) -> tuple[Numbers, Floats]:
+        """The labels and probabilities of the steps of whole sequences, whose first steps come first, then the second.
 
         Args:
             sequences: as the network reads them, all at once; their numbers are the keys.
 
         Returns:
-            `(steps, classes)`.
+            The codes of the labels, `(steps,)`, and the probabilities, `(steps, classes)`.
 
         Raises:
             InputError: the stream has keys already.
@@ -283,10 +284,11 @@ class Stream:
             slots = self._keys.slots_of(keys[some].tolist())
             events = Events(slots, some.astype(object), sequences.values[some], np.arange(len(some)))
             found += self._rounds.take(events.by_key())
-        p = np.empty((sequences.steps, len(self.model.classes)), np.float32)
+        codes, p = np.empty(sequences.steps, np.int64), np.empty((sequences.steps, len(self.model.classes)), np.float32)
         for each in [*found, *self._closed(list(self._keys.slots.values()))]:
-            p[each.steps.astype(np.int64)] = each.probabilities
-        return p
+            steps = each.steps.astype(np.int64)
+            codes[steps], p[steps] = each.codes, each.probabilities
+        return codes, p
 
     def _closed(self, slots: list[int]) -> list[Found]:
         """The labels of what these keys still hold; they are no more."""
@@ -304,13 +306,13 @@ class Stream:
         """Labels in the order of the events that made them ready."""
         if not found:
             return []
-        triggers, keys, steps, p = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        triggers, keys, steps, codes, p = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         order = np.argsort(triggers, kind="stable")
         p = p[order]
         on = gc.isenabled()
         gc.disable()  # of thousands of new tuples, none of which is a cycle, it takes a third of the time
         try:
-            labels = [self.model.classes[code] for code in self.model.decide(p).tolist()]
+            labels = [self.model.classes[code] for code in codes[order].tolist()]
             items = zip(keys[order].tolist(), steps[order].tolist(), labels, p.tolist(), strict=True)
             return list(map(partial(tuple.__new__, Labeled), items))  # as `Labeled._make`, in half the time
         finally:
