@@ -242,7 +242,9 @@ def test_train_looks_for_settings(folder: Path, run: Run, tmp_path: Path) -> Non
     )
     found = bothways.load(model)
     assert {network.units for network in found.networks} == {4}
-    assert found.facts["settings"]["epochs"] == 3
+    asked = {"epochs": 3, "budget": "1s", "members": 5, "refit": True}
+    assert found.facts["settings"].items() >= asked.items()
+    assert "budget 1s, members 5" in " ".join(run("info", model)[1].split())
     assert list(tmp_path.iterdir()) == [model]
     code, card, _ = run("info", model)
     card = " ".join(card.split())

@@ -177,7 +177,10 @@ def train(
             model = trained_model(
                 network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
             )
-            model = model if tuned is None else tuned.adopted(model)
+            if tuned is not None:
+                model = tuned.adopted(model)
+                searched = {"budget": tuned.budget if budget is None else budget, "members": members, "refit": refit}
+                model = replace(model, facts={**model.facts, "settings": model.facts["settings"] | searched})
             store.save(model, output)
             if stop.requested:
                 best = f"the best model of {counted(len(trained.history), 'epoch')}"
