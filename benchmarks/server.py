@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -26,19 +27,19 @@ import sys
 import tempfile
 import time
 import urllib.request
-import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from wrong_requests import INFER, wrong_request
 
 from bothways import store
+from bothways.data import Columns
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.network import Network
@@ -46,7 +47,6 @@ from bothways.runtime import Member, Model
 
 CONNECTIONS = 16
 AT_ONCE = 32  # wrong requests, most of whose time is waiting
-INFER = "/v2/models/short/infer"
 
 FASTAPI = """
 import sys
@@ -103,16 +103,16 @@ def main() -> None:
             temporary.write_text(json.dumps(figures, indent=2))
 
 
-def model() -> Model:
+def model(features: int = 4, columns: Columns | None = None) -> Model:
     """A model with the defaults of training, and weights at random."""
-    network = Network(features=4, classes=2)
+    network = Network(features=features, classes=2)
     generator = np.random.default_rng(0)
     weights = {
         name: generator.normal(scale=0.3, size=shape).astype(np.float32)
         for name, shape in network.weight_shapes().items()
     }
     weights["input/scale"] = np.ones_like(weights["input/scale"])
-    return Model([Member(network, weights)], ("calm", "alarm"))
+    return Model([Member(network, weights)], ("calm", "alarm"), columns)
 
 
 def compared(path: Path, seconds: float, rounds: int) -> dict[str, Any]:
@@ -199,8 +199,9 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
 
 def malformed(path: Path, count: int) -> dict[str, Any]:
     """What wrong requests are answered, and whether the server is as it was afterwards."""
-    rng = random.Random(0)
-    with serving(path, "--max-seconds", "2", "--max-body", "1") as server:
+    rng, log = random.Random(0), path.parent / "log"
+    store.save(model(2, Columns("kind", ("x", "y"), "flow")), path.parent / "table.bothways")
+    with log.open("w") as said, serving(path.parent, "--max-seconds", "2", "--max-body", "1", log=said) as server:
         statuses = outcomes(server.port, count // 5, rng)  # what the first ones need stays
         before, files = server.memory(), server.files()
         statuses += outcomes(server.port, count - count // 5, rng)
@@ -210,106 +211,13 @@ def malformed(path: Path, count: int) -> dict[str, Any]:
     return {
         **{f"answered {status}": n for status, n in sorted(statuses.items())},
         "failures (5xx but 503)": sum(n for status, n in statuses.items() if status[0] == "5" and status != "503"),
+        "failures in the log": len(re.findall('"failed"|Traceback|Exception', log.read_text())),
         "memory in MB before": before,
         "memory in MB after": after,
         "open files before": files,
         "open files after": files_after,
         "p99 in ms afterwards": percentile(delays, 0.99) * 1e3,
     }
-
-
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    2**63,
-    1e400,
-    1.5,
-    "",
-    "x",
-    "ä" * 100,
-    [],
-    [[]],
-    [None],
-    {},
-    {"a": []},
-    [[1, 2], [3]],
-]
-"""Values for places where JSON should have others."""
-
-HEADERS = [
-    "Transfer-Encoding: chunked",
-    "Expect: 100-continue",
-    "Content-Encoding: gzip",
-    "Origin: http://a.b",
-    ": x",
-    "Host: b",
-    "X: " + "y" * 100_000,
-    "A: b\r\n" * 300 + "A: b",
-    "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13",
-]
-"""Headers that are wrong, too much, or belong to something else."""
-
-LINES = [
-    "GET / HTTP/1.1",
-    "POST /label HTTP/1.1",
-    "POST /label/short?threshold=x HTTP/1.1",
-    "PUT /v2 HTTP/1.1",
-    f"POST {INFER} HTTP/3.0",
-    "GET /v2/models/%ff%00 HTTP/1.1",
-    "GET /" + "a" * 9000 + " HTTP/1.1",
-    "GET /stream/short HTTP/1.1",
-    "OPTIONS * HTTP/1.1",
-    "POST //v2//models HTTP/1.1",
-    "\x00",
-    "GET /v2",
-]
-"""First lines that ask for something else, or for nothing."""
-
-
-def wrong_request(rng: random.Random) -> bytes:
-    """A request that is wrong in some way; now and then in none."""
-    tensor: dict[str, Any] = {"name": "sequences", "shape": [1, 10, 4], "datatype": "FP32", "data": [0.5] * 40}
-    more: dict[str, Any] = {"name": rng.choice(["lengths", "mask", "x"]), "shape": [1], "datatype": "INT64"}
-    message: dict[str, Any] = {"id": "a", "parameters": {}, "inputs": [tensor], "outputs": [{"name": "labels"}]}
-    headers, line, kind, behind = ["Host: localhost"], f"POST {INFER} HTTP/1.1", rng.randrange(9), b""
-    if kind < 3:  # JSON with something odd somewhere
-        if rng.random() < 0.3:
-            more["data"] = rng.choice(ODD)
-            message["inputs"].append(more)
-        part = rng.choice([message, tensor, message["parameters"], message["outputs"][0]])
-        names = [*part, "parameters", "binary_data_size", "sequence_id", "sequence_start", "datatype", "shape"]
-        part[rng.choice(names)] = rng.choice(ODD)
-    elif kind == 3:  # bytes with wrong lengths
-        del tensor["data"]
-        tensor["parameters"] = {"binary_data_size": rng.choice([0, 4, 160, 161, 2**40, -4])}
-        tensor["datatype"] = rng.choice(["FP32", "FP64", "BYTES", "BOOL", "INT8"])
-        behind = rng.randbytes(rng.choice([0, 10, 160, 1000]))
-        headers.append(f"Inference-Header-Content-Length: {rng.choice([len(json.dumps(message)), 0, 10**30, -1, 'x'])}")
-    body = rng.randbytes(rng.randrange(2000)) if kind == 4 else json.dumps(message).encode() + behind
-    if kind == 8:  # compressed, but cut off, something else, or far larger than it looks
-        wbits = rng.choice([31, 15])
-        packed = rng.choice([zlib.compress(body, wbits=wbits), zeros(wbits)])
-        body = rng.choice([packed, packed[: rng.randrange(len(packed))], body])
-        headers.append(f"Content-Encoding: {rng.choice(['gzip', 'deflate', 'br'])}")
-    length: Any = len(body)
-    if kind == 5:
-        length = rng.choice([length, 0, -1, "x", 10**20, length + 5, f"{length}, {length}"])
-        headers += rng.sample(HEADERS, rng.randrange(3))
-    if kind == 6:
-        line = rng.choice(LINES)
-    request = "\r\n".join([line, *headers, f"Content-Length: {length}", "", ""]).encode() + body
-    if kind == 7:  # something is damaged, or missing
-        at = rng.randrange(len(request))
-        request = rng.choice([request[:at], request[:at] + rng.randbytes(3) + request[at + 1 :], request[at:]])
-    return request
-
-
-@cache
-def zeros(wbits: int) -> bytes:
-    """4 MiB in a few kB."""
-    return zlib.compress(bytes(4 << 20), wbits=wbits)
 
 
 def outcomes(port: int, count: int, rng: random.Random) -> Counter[str]:
@@ -424,11 +332,11 @@ def percentile(values: list[float], share: float) -> float:
 class Server:
     """A server in a process of its own."""
 
-    def __init__(self, command: list[str], ready: str) -> None:
-        """Start it and wait until it answers."""
+    def __init__(self, command: list[str], ready: str, log: Any = subprocess.DEVNULL) -> None:
+        """Start it, with its standard error in a file, and wait until it answers."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
-        self.process = subprocess.Popen([*command, str(self.port)], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*command, str(self.port)], stderr=log)
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}{ready}", timeout=1).close()
@@ -453,10 +361,10 @@ class Server:
 
 
 @contextmanager
-def serving(path: Path, *options: str) -> Iterator[Server]:
+def serving(path: Path, *options: str, log: Any = subprocess.DEVNULL) -> Iterator[Server]:
     """`bothways serve`."""
     command = [sys.executable, "-m", "bothways", "serve", str(path), *options, "--port"]
-    yield from _running(Server(command, "/v2/health/ready"))
+    yield from _running(Server(command, "/v2/health/ready", log))
 
 
 @contextmanager

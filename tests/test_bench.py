@@ -436,12 +436,12 @@ ON_TABLES = ("predict", "labeling")
 """Studies that are given a table."""
 
 BIG = ("page", "server", "streams", "threads", "words")
-"""Studies of whole programs, of which only the start is tested."""
+"""Studies of whole programs."""
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
-    assert name in {*STUDIES, *ON_TABLES, *BIG, "accuracy", "cluster", "study", "tables", "training"}
+    assert name in {*STUDIES, *ON_TABLES, *BIG, "accuracy", "cluster", "study", "tables", "training", "wrong_requests"}
 
 
 @pytest.mark.slow
@@ -490,6 +490,22 @@ def test_studies_of_programs_start(name: str) -> None:
     done = subprocess.run([sys.executable, f"{BENCHMARKS}/{name}.py", "--help"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"benchmarks/{name}.py" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("streams --quick", "'same file': True"),
+        ("server --malformed 500", "failures (5xx but 503): 0\nfailures in the log: 0"),
+        ("server --steady 2 --rate 200", "errors: 0"),
+    ],
+)
+def test_studies_of_streams_and_servers_run(command: str, told: str) -> None:
+    name, *options = command.split()
+    done = subprocess.run([sys.executable, f"{BENCHMARKS}/{name}.py", *options], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told in done.stdout
 
 
 @pytest.mark.parametrize("name", [ON_TABLES[0], pytest.param(ON_TABLES[1], marks=pytest.mark.slow)])

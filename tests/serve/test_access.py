@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
@@ -283,6 +284,21 @@ def test_a_failure_is_logged_without_its_data() -> None:
     line = json.loads(Lines().format(record))
     assert "test_a_failure_is_logged_without_its_data" in line["where"]
     assert "secret" not in line["where"]
+
+
+def test_what_nobody_catches_is_logged_without_its_data(caplog: pytest.LogCaptureFixture) -> None:
+    from bothways.serve.server import Lines, _told
+
+    async def fail() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_told)
+        loop.call_soon(lambda: float("secret"))
+        await asyncio.sleep(0)
+
+    asyncio.run(fail())
+    (line,) = map(json.loads, map(Lines().format, caplog.records))
+    assert (line["event"], "secret" in caplog.messages[0]) == ("failed", False)
+    assert "in fail" not in line["where"] or "ValueError" not in line["where"]
 
 
 def test_metrics(path: Path, start: Any) -> None:

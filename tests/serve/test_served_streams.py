@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from socket import create_connection
+from socket import SO_LINGER, SOL_SOCKET, create_connection
 from typing import Any
 
 import numpy as np
@@ -228,6 +229,10 @@ def test_who_may_not_stream(connect: Any, server: Running) -> None:
         connect("/nothing")
 
 
+UPGRADE = (
+    b"GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 FLOWS = Served("flows", Path("flows.bothways"), "1", MODELS["flows"])
 
 
@@ -351,12 +356,24 @@ def test_messages_that_never_end_count_as_memory(connect: Any, tmp_path: Path, s
 
 
 @pytest.mark.slow
+def test_a_client_that_goes_while_its_events_are_labeled_is_no_failure(tmp_path: Path, start: Any) -> None:
+    server = start(saved({"flows": MODELS["flows"]}, tmp_path))
+    messages = [events(range(100), step).encode() for step in range(20)]
+    frames = b"".join(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text for text in messages)
+    for pause in np.linspace(0, 0.2, 11):
+        with create_connection(("127.0.0.1", server.port), 5) as client:
+            client.sendall(UPGRADE + frames)
+            time.sleep(pause)
+            client.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))  # it ends at once, by a reset
+    assert server.call("/v2/health/live")[0] == 200
+    time.sleep(1)  # what has come is still labeled
+    assert server.stop() == 0
+    assert [json.loads(line)["event"] for line in server.log] == ["serving", "stopping", "stopped"]
+
+
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_can_send_no_more(server: Running) -> None:
     """What it has sent waits on its side, not in the server's memory; others are answered."""
-    request = (
-        "GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
 
     def memory() -> int:
         return int(Path(f"/proc/{server.process.pid}/status").read_text().partition("VmRSS:")[2].split()[0]) >> 10
@@ -368,7 +385,7 @@ def test_a_client_that_reads_nothing_can_send_no_more(server: Running) -> None:
 
     before = memory()
     with create_connection(("127.0.0.1", server.port), 5) as client:
-        client.sendall(request.encode())
+        client.sendall(UPGRADE)
         with pytest.raises(TimeoutError):
             send_on(client)
         assert server.call("/v2/health/live")[0] == 200

@@ -100,6 +100,7 @@ def test_fields_that_do_not_fit_are_named() -> None:
     good = {"bytes": 1, "on": 0, "load": None, "proto": 80, "flag": True}
     for change, said in (
         ({"bytes": "12 KB"}, "events, row 2, column 'bytes' holds '12 KB', which is no number"),
+        ({"bytes": [1]}, r"events, row 2, column 'bytes' holds \[1\], which is no number"),
         ({"bytes": 10**400}, "events, row 2, column 'bytes' holds a number that is out of range"),
         ({"on": None}, "column 'on' is empty"),
         ({"proto": ["tcp", 80]}, r"row 2, column 'proto' holds \['tcp', 80\]. An event is one step, with one value in"),

@@ -114,14 +114,14 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
             comma = learned.decimal == "comma"
             if re.fullmatch(WITH_COMMA if comma else PLAIN, text):
                 return float(text.replace(".", "").replace(",", ".") if comma else text)
-        elif is_missing(value) or value in absent:
+        elif is_missing(value):
             return None
         if not isinstance(value, (Real, Decimal, np.bool_)):
             raise DataError(
                 f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."
             )
         try:
-            return float(value)
+            return None if value in absent else float(value)
         except OverflowError:
             raise DataError(f"{name}, row {place}, column {column!r} holds a number that is out of range.") from None
 

@@ -13,6 +13,7 @@ import traceback
 from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -76,6 +77,7 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
         server = await loop.create_server(lambda: Connection(app), host, port, backlog=max(128, limits.connections))
     except OSError as error:
         raise InputError(f"{host}:{port}: the server cannot listen here ({error.strerror}).") from None
+    loop.set_exception_handler(_told)
     stop = asyncio.Event()
     hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]  # nohup ignores it
     for number in (signal.SIGINT, signal.SIGTERM, *hangup):
@@ -101,6 +103,11 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     if not closed:  # Python would wait for a thread that still computes
         logging.shutdown()
         os._exit(0)
+
+
+def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody else has caught as all else: what asyncio says of it may hold data."""
+    log.error("failed", exc_info=context.get("exception"))
 
 
 async def _emptied(app: App, seconds: float) -> None:

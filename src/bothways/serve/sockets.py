@@ -182,6 +182,8 @@ class WebSocket(asyncio.Protocol):
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
+            if self._transport.is_closing():  # the client has gone
+                continue
             if data:
                 self._transport.write(data)
             else:
