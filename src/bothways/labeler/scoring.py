@@ -57,7 +57,8 @@ class _Scorer:
         """The score of a fitted labeler."""
         labeler, inner = _labeler(estimator, X)
         sequences, form, labels, weights = read_truth(labeler, inner, y, sample_weight)
-        if getattr(self._scoring, "_score_func", None) is _entity_f1:
+        of_entities = getattr(self._scoring, "_score_func", None) is _entity_f1
+        if of_entities:
             rows = places(sequences, form)
             predicted = checked_labels("predictions", _flat(estimator.predict(X)), None)
             return _entity_f1(
