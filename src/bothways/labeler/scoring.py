@@ -61,10 +61,11 @@ class _Scorer:
         if of_entities:
             rows = places(sequences, form)
             predicted = checked_labels("predictions", _flat(estimator.predict(X)), None)
-            return _entity_f1(
+            entity_f1: float = _entity_f1(
                 _tagged(labeler, sequences, rows, labels, weights),
                 coded(Labels("step", *predicted), labeler.classes_)[rows],
             )
+            return entity_f1
         # Predictions for a frame come by row; those that count stand where the model has its labels.
         counted = places(sequences, form) if form == "frame" and sequences.per == "sequence" else slice(None)
         there = labels.present[counted]
