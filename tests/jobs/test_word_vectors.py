@@ -101,7 +101,7 @@ def test_a_file_keeps_what_training_read(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*many of its values come once")
 def test_data_frames(tmp_path: Path) -> None:
     frame, lines = words()
-    (tmp_path / "vectors.vec").write_text(lines)
+    (tmp_path / "vectors.vec").write_text(lines + "\n")
     X, y = frame.drop("tag", "split")[300:], frame["tag"][300:]
     labeler = SequenceLabeler(sequence="sentence", vectors=str(tmp_path / "vectors.vec"), epochs=4)
     with (
