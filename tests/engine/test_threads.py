@@ -21,8 +21,11 @@ from bothways.spec import CELLS
 from engine_cases import THREADS, make_case
 
 SETUP = """
+import os
 import numpy as np
 from bothways import engine
+def megabytes():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 engine.set_threads(2)
 one = dict(kernel=np.ones((1, 64)), recurrent_kernel=np.zeros((64, 64)), cell="rnn_relu")
 directions = [engine.Direction(**one), engine.Direction(**one, reverse=True)]
@@ -283,9 +286,6 @@ def test_where_the_system_gives_no_thread_the_caller_does_the_work() -> None:
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps what is freed")
 def test_memory_of_a_large_call_is_given_back() -> None:
     found = printed("""
-        import os
-        def megabytes():
-            return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
         weights = dict(kernel=np.ones((2048, 2048), np.float32), recurrent_kernel=np.zeros((2048, 2048), np.float32))
         x = np.ones((1, 2, 2048), np.float32)
         layer = engine.Layer([engine.Direction(**weights, cell="rnn")] * 2)
@@ -302,9 +302,7 @@ def test_memory_of_a_large_call_is_given_back() -> None:
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps what is freed")
 def test_idle_threads_give_their_memory_back() -> None:
     found = printed("""
-        import os, time
-        def megabytes():
-            return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        import time
         # One thread for each direction, which packs 26 MB of weights for itself.
         weights = dict(kernel=np.ones((900, 3600), np.float32), recurrent_kernel=np.zeros((900, 3600), np.float32))
         layer = engine.Layer([engine.Direction(**weights), engine.Direction(**weights, reverse=True)])

@@ -57,15 +57,13 @@ class _Scorer:
         """The score of a fitted labeler."""
         labeler, inner = _labeler(estimator, X)
         sequences, form, labels, weights = read_truth(labeler, inner, y, sample_weight)
-        of_entities = getattr(self._scoring, "_score_func", None) is _entity_f1
-        if of_entities:
+        if getattr(self._scoring, "_score_func", None) == _entity_f1:
             rows = places(sequences, form)
             predicted = checked_labels("predictions", _flat(estimator.predict(X)), None)
-            entity_f1: float = _entity_f1(
+            return _entity_f1(
                 _tagged(labeler, sequences, rows, labels, weights),
                 coded(Labels("step", *predicted), labeler.classes_)[rows],
             )
-            return entity_f1
         # Predictions for a frame come by row; those that count stand where the model has its labels.
         counted = places(sequences, form) if form == "frame" and sequences.per == "sequence" else slice(None)
         there = labels.present[counted]

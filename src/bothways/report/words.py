@@ -67,7 +67,10 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
     """What to know before believing any score, in sentences."""
     of, said = evaluation, []
     if of.split == "valid" and of.baselines:
-        said.append("The valid part chose the model, but not the simple ones beside it, and so flatters the model.")
+        said.append(
+            "The valid part chose the model, and of the simple ones beside it at most how they decide, and so flatters "
+            "the model."
+        )
     if not of.intervals:
         said.append("Only one sequence has labels: it cannot tell how far the scores may be off.")
     elif of.resampled < FEW_SEQUENCES:

@@ -21,7 +21,7 @@ from bothways.stream.events import Time
 from bothways.stream.keys import Keys
 
 DIGEST = 16  # the size of digests, in bytes
-FORM = 3  # what a state holds; older ones have no last label
+FORM = 3  # raised whenever what a state holds changes, so that states of another form are refused
 
 
 def fingerprint(model: Model, *settings: int) -> str:
