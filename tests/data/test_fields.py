@@ -299,7 +299,13 @@ def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path
     assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)
 
 
-@pytest.mark.parametrize("word", ["\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"),
+        *("0000-00-00", "0000-00-00 00:00:00", "00.00.0000"),
+    ],
+)
 def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:
     assert read("1.5", word)[0].to_list() == [1.5, None]
     assert read("2024-01-02", word)[0].null_count() == 1

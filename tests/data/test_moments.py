@@ -77,6 +77,8 @@ def test_periods_are_their_first_days(texts: tuple[str | None, ...], read: list[
             ("31 janv. 2024", "1 août 2024", "1 juin 2024"),
             ["2024-01-31T00:00:00", "2024-08-01T00:00:00", "2024-06-01T00:00:00"],
         ),
+        (("31/01/24 23", "01/02/24 00"), ["2024-01-31T23:00:00", "2024-02-01T00:00:00"]),
+        (("2024-01-31 11 PM", "2024-02-01 12 AM"), ["2024-01-31T23:00:00", "2024-02-01T00:00:00"]),
         (("2024-01-31 24:00", "2024-02-01 01:00"), ["2024-02-01T00:00:00", "2024-02-01T01:00:00"]),
         (("0 days 00:00:05", "1 days 00:00:06.5"), [5.0, 86406.5]),
         (("1 day, 2:03:04",), [93784.0]),
@@ -338,6 +340,7 @@ def by_days(name: str, form: str, whole: bool = False) -> pl.DataFrame:
     [
         ("date", "%Y%m%d", None),
         ("Day", "%Y%m%d", None),
+        ("MESS_DATUM", "%Y%m%d%H", None),
         ("Datum", "%d%m%Y", "day-first"),
         ("event_date", "%m%d%Y", "month-first"),
         ("yyyymm", "%Y%m", None),
@@ -371,6 +374,7 @@ def test_dates_of_digits_alone(name: str, form: str, dates: str | None, ending: 
         pl.Series("date", [str(240101 + k) for k in range(120)]),
         pl.Series("month", [str(k % 12 + 1) for k in range(120)]),
         pl.Series("time", [str(1700000000 + k) for k in range(120)]),
+        pl.Series("time", [str(2012010120 + k) for k in range(120)]),
         pl.Series("day", [str(k) for k in range(120)]),
     ],
 )

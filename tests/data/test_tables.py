@@ -412,6 +412,18 @@ def test_a_total_at_the_end_is_no_row(tmp_path: Path, between: str, line: str) -
         assert said[0] == table.notices[0]
 
 
+@pytest.mark.parametrize("line", ["Total;;4.298,5;79", ";Summe;;4298;79,5"])
+def test_a_total_of_nearly_all_columns_is_no_row(tmp_path: Path, line: str) -> None:
+    first = ";" * line.startswith(";")
+    rows = [f"{first}pump 1;{day:02}.05.2024;1{day},5;20" for day in range(1, 31)]
+    lines = [f"{first}machine;time;x;y", *rows]
+    table = read_table(csv(tmp_path, "\n".join([*lines, line])))
+    assert len(table) == 30
+    assert "is a total" in table.notices[0]
+    for other in ("Total;31.05.2024;;20", "Total;;fast;20"):
+        assert len(read_table(csv(tmp_path, "\n".join([*lines, first + other])))) == 31
+
+
 @pytest.mark.parametrize("line", ["\n(40 rows affected)\n", "(40 rows),,,,", "\n\n40 rows selected.\n\n"])
 def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> None:
     table = read_table(csv(tmp_path, HOURS + line))

@@ -28,7 +28,11 @@ from bothways.data.numbers import (
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
-NO_VALUES = ("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?")
+NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them
+NO_VALUES = (
+    *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?"),
+    *(date + time for date in NO_DATES for time in ("", " 00:00:00")),
+)
 """What databases and spreadsheets write where there is no value."""
 
 MISSING = (
