@@ -282,6 +282,26 @@ def test_the_finest_of_nested_ids_tells_sequences_apart() -> None:
     assert "user_id" in kept.features, "what is asked for stays"
 
 
+def test_what_each_sequence_has_one_of_is_no_feature() -> None:
+    ships = {"MMSI": 367000000 + DEVICES * 7, "VesselName": [f"SHIP {each}" for each in DEVICES]}
+    ships |= {"CallSign": [f"W{each}A" for each in DEVICES], "flag": np.array(["PA", "LR"])[DEVICES % 2]}
+    columns = choose_columns(Table("some.csv", one(**ships, time=MINUTES)))
+    assert (columns.sequence, columns.features) == ("MMSI", ("x", "flag"))
+    some = Table("some.csv", one(**ships))
+    columns = choose_columns(some, sequence="MMSI")
+    said = "each sequence has one of its own (categorical=['CallSign'] to learn from it)"
+    assert (columns.features, why(columns, "CallSign")) == (("x", "flag"), ("left out", said))
+    assert choose_columns(some, sequence="MMSI", categorical=["CallSign"]).features == ("x", "CallSign", "flag")
+    sizes = choose_columns(Table("some.csv", log(size=DEVICES + 30, code=[f"c{each // 2}" for each in DEVICES])))
+    assert sizes.features == ("x", "size", "code")
+
+
+def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
+    trials = one(subject=[f"S{each}" for each in DEVICES], trial=MINUTES + 1)
+    with pytest.raises(DataError, match=r"It may be 'subject' or 'trial'\. Say it with sequence=\.$"):
+        choose_columns(Table("some.csv", trials))
+
+
 @pytest.mark.parametrize(
     ("name", "values", "role", "said"),
     [

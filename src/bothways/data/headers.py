@@ -142,6 +142,26 @@ def short_header(names: int) -> str:
     )
 
 
+def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether names are data as the rows below: one is a time or an id as others there, or each is a number or a word.
+
+    Example:
+        >>> as_below(["M0", "2024-05-01", "3.5"], [["M1", "2024-05-02", "4"]])
+        True
+        >>> as_below(["400.5", "401.5", "label"], [["1", "2", "ok"]])
+        False
+    """
+    below = [row for row in rows if row != names]
+    fields = [{row[at] for row in below if at < len(row)} for at in range(len(names))]
+    for name, texts in zip(names, fields, strict=True):
+        shape = re.sub(r"\d", "0", name)
+        if shape.count("0") > 3 and not is_number(shape) and shape in {re.sub(r"\d", "0", text) for text in texts}:
+            return True
+    numbers = [is_number(name) for name in names]
+    known = [name in texts for name, texts in zip(names, fields, strict=True)]
+    return any(numbers) and not all(numbers) and all(map(max, numbers, known))
+
+
 def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
     """The names, those that come again with a number, of which `say` tells.
 

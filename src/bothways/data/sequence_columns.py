@@ -133,7 +133,10 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
     chosen = [name for name in chosen if not any(_numbers_in(table, name, other) for other in chosen)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
-    both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}"
+    pairs = table.columns(chosen[:2]).n_unique()
+    both = (
+        f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}" if 2 * pairs <= len(table) else ""
+    )
     sequence = finest[0] if finest else table.only("sequence", chosen, both)
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
 
@@ -142,16 +145,21 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
     """The columns that join sequences (`machine` beside `session_id`) or cut each into runs (`trial` beside `subject`).
 
     Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others;
-    so are things that may be called so (`ip`) and of which most sequences have one of their own.
+    so are things that may be called so (`ip`) and of which most sequences have one of their own, and text and ids of
+    which each sequence has one of its own (`vessel_name` beside `mmsi`).
     """
     guesses, count = list[Guess](), table.column(sequence).n_unique()
     for name in names:
-        named = names_sequences(name)
-        if name == sequence or not named or _ids(table, name) is None:
+        named, column = names_sequences(name), table.column(name)
+        if name == sequence or not (named or isinstance(column.dtype, TEXT)) or _ids(table, name) is None:
             continue
-        own = is_thing(name) and 2 * table.column(name).n_unique() > count
+        values = column.n_unique()
+        own = is_thing(name) and 2 * values > count
         if (named >= 2 or name in likely or own) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
+            guesses.append(Guess(name, "left out", why))
+        elif values == count and not column.null_count() and _joins(table, sequence, name):
+            why = f"each sequence has one of its own ({option('categorical', name)} to learn from it)"
             guesses.append(Guess(name, "left out", why))
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
