@@ -182,6 +182,7 @@ def hourly(kind: str) -> pl.DataFrame:
     told = {
         "times": {"Date": at.dt.date(), "Time": at.dt.time()},
         "texts": {"Date": at.dt.strftime("%d/%m/%Y"), "Time": at.dt.strftime("%H.%M.%S")},
+        "clock": {"Date": at.dt.strftime("%Y-%m-%d"), "Time": at.dt.strftime("%H:%M:%S")},
         "hour": {"Date": at.dt.date(), "Hour": at.dt.hour()},
         "four": {name: getattr(at.dt, name)() for name in ("year", "month", "day", "hour")},
         "digits": {"<DATE>": at.dt.strftime("%Y%m%d"), "<TIME>": at.dt.strftime("%H%M%S")},
@@ -277,10 +278,10 @@ def test_numbers_beside_a_date_that_are_no_times_of_day(times: list[int]) -> Non
     assert choose_columns(Table("some.csv", bytes_sent)).features == ("x", "bytes")
 
 
-@pytest.mark.parametrize("kind", ["times", "four"])
+@pytest.mark.parametrize("kind", ["times", "clock", "four"])
 def test_the_estimator(kind: str) -> None:
     frame = hourly(kind)
-    labeler = SequenceLabeler(order=NAMES[kind], budget="0", epochs=1, units=4)
+    labeler = SequenceLabeler(order=NAMES.get(kind, "Date,Time"), budget="0", epochs=1, units=4)
     labeler.fit(frame.drop("label"), frame["label"].to_numpy())
     mixed = frame.with_row_index().sample(120, shuffle=True, seed=2)
     found = labeler.predict(mixed.drop("index", "label"))
