@@ -406,6 +406,7 @@ def test_durations_and_short_months(fields: list[str], values: list[Any]) -> Non
 
 def test_times_of_day_that_are_to_be_numbers_are_durations() -> None:
     frame = pl.DataFrame({"cycle": ["0:05:12", "1:00:00"]})
+    assert FieldReader().read(frame.rename({"cycle": "Pause"}))["Pause"].to_list() == [312.0, 3600.0]
     assert FieldReader(numbers=["cycle"]).read(frame)["cycle"].to_list() == [312.0, 3600.0]
     assert FieldReader().read(frame)["cycle"].dtype == pl.Time
 

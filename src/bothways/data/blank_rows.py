@@ -20,7 +20,10 @@ FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows 
 MOST_IN_ONE = 1000  # more rows without a blank one are no block
 
 TOTALS = frozenset(
-    words("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme suma")
+    words(
+        "total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme ergebnis "
+        "gesamtergebnis somme suma"
+    )
 ) | {"totaux", "totale", "totali", "grand total", "sous-total"}
 """What a row of totals begins with, in small letters."""
 

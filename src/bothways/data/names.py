@@ -89,8 +89,8 @@ TIMES_OF_DAY = frozenset(words("time zeit uhrzeit hhmm hhmmss hrmn"))
 
 DURATIONS = frozenset(
     words(
-        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took talk hold handle "
-        "dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
+        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took talk hold handle break "
+        "pause dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
     )
 )
 """Words in the names of columns whose hours and minutes are no times of day."""

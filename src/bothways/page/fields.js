@@ -80,7 +80,7 @@ const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
 const ZONED = /(?:[\d.Mm] ?(?:Z|UTC|GMT)|:\d.*[+-]\d\d:?\d\d)(?:\[.*)?\]?(?: \d{4})?$/
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
-const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/, NO_DURATIONS = /^(start|end|begin|off|at|from|to|until|since|room)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|break|pause|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/, NO_DURATIONS = /^(start|end|begin|off|at|from|to|until|since|room)$/
 const MONTHS = {}
 Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",

@@ -150,7 +150,7 @@ function told_apart(names) {
 /* What the last row is: a total, whose first field says so and not that of the row before, where at least half of the other fields
    are empty that are not in the row before, or the next one is, and those that are not empty hold numbers; or the number of rows
    alone. "" if neither. */
-const TOTALS = new Set(("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme " +
+const TOTALS = new Set(("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme ergebnis gesamtergebnis somme " +
   "totaux totale totali suma sous-total").split(" ").concat("grand total"))
 const COUNT = /^\(?\d+ (?:rows?|records?)\b.*$/
 function what_ends(last, before) {
