@@ -486,8 +486,9 @@ def test_labels_that_are_empty_may_mean_a_class() -> None:
     assert few[0] == "1 step has no label in 'label': read as input, not learned or scored."
 
 
-def test_labels_in_several_spellings_are_told_with_the_line_that_helps() -> None:
-    labels = ["yes", "Yes", " YES", "no", "No"] * 60
+@pytest.mark.parametrize("other", ["No", "n o"])
+def test_labels_in_several_spellings_are_told_with_the_line_that_helps(other: str) -> None:
+    labels = ["yes", "Yes", " YES", "no", other] * 60
     said = next(each for each in labels_of(labels, per="step") if "differ in blanks" in each)
     line = said.split("(Polars: ")[1].split("; pandas: ")[0]
     assert eval(line, {"pl": pl, "frame": pl.DataFrame({"label": labels})})["label"].unique().sort().to_list() == [
