@@ -176,15 +176,13 @@ void run_shares(bool parallel, int directions, int64_t parts, const std::functio
   for (int k = 0; k < count; ++k) run(k);
 }
 
-// Where packing would be much of a forward pass: few steps for so many weights, or scales to be found. Weights that are
-// about to change, after a backward pass, are not worth keeping, nor are so few that packing takes no longer than a
-// digest, nor more than there is room for.
+// Where packing would be much of a forward pass: few steps, or scales to be found. Not of weights that are about to
+// change, after a backward pass, nor of so few that a digest takes as long, nor of more than there is room for.
 bool worth_keeping(const Input& input, const Direction& direction, const Schedule& whole,
                    const DirectionOutputs* results, int64_t floats) {
   constexpr int64_t kMany = 1 << 14;
-  if (results[0].residuals || floats > kMostPacked) return false;
-  return direction.digest || (wants_digest(1, whole.total, input.precision) &&
-                              (floats >= kMany || input.precision == Precision::kInt8));
+  const bool many = floats >= kMany || input.precision == Precision::kInt8, fits = floats <= kMostPacked;
+  return !results[0].residuals && fits && (direction.digest || (many && wants_digest(1, whole.total, input.precision)));
 }
 
 // Goes through the time loops of all directions, with a team for each: loop(direction, member).
@@ -232,11 +230,6 @@ void pack(const Input& input, const Direction& direction, float* packed) {
   kernels_for(input, direction).pack(input, direction, {0, 1}, packed);
 }
 
-bool wants_digest(int64_t batch, int64_t time, Precision precision) {
-  constexpr int64_t kFewSteps = 512;
-  return precision == Precision::kInt8 || batch * time <= kFewSteps;
-}
-
 int64_t residual_floats(const Input& input, const Direction& direction) {
   return kTagFloats + kernels_for(input, direction).residual_floats(input, direction);
 }
@@ -279,7 +272,8 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   Pack packs[kMaxDirections];
   PackKey keys[kMaxDirections];
   float* to[kMaxDirections] = {};
-  const bool keeps = worth_keeping(input, direction[0], whole.schedule, results, to_pack), together = keeps || cut.parts() > 1;
+  const bool keeps = worth_keeping(input, direction[0], whole.schedule, results, to_pack),
+             together = keeps || cut.parts() > 1;
   if (keeps) {
     run_shares(parallel, directions, 1, [&](int i, int64_t) {
       if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, direction[i])), input, direction[i]);

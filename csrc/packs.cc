@@ -63,6 +63,11 @@ bool PackKey::operator==(const PackKey& o) const {
          precision == o.precision && digest == o.digest;
 }
 
+bool wants_digest(int64_t batch, int64_t time, Precision precision) {
+  constexpr int64_t kFewSteps = 512;
+  return precision == Precision::kInt8 || batch * time <= kFewSteps;
+}
+
 Digest digest_of(const Floats* arrays, int64_t count) {
   Folded folded;
   for (int64_t i = 0; i < count; ++i) folded.add(arrays[i].values, arrays[i].count);
