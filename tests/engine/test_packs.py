@@ -64,7 +64,8 @@ def test_a_digest_tells_values_apart(size: int) -> None:
             swapped[[first, second]] = -values[[first, second]]
             check(swapped)
     zeros = np.zeros(size, np.float32)
-    for arrays in ((zeros,), (zeros, zeros), (zeros[:-1], zeros), (zeros, zeros[:-1]), (values, zeros), (zeros, values)):
+    lists = ((zeros,), (zeros, zeros), (zeros[:-1], zeros), (zeros, zeros[:-1]), (values, zeros), (zeros, values))
+    for arrays in lists:
         check(*arrays)
     assert len(set(seen)) == len(seen)
     assert _native.digest([values.copy()]) == seen[0]
