@@ -234,7 +234,7 @@ def test_several_threads_at_once() -> None:
                 jax.tree.map(np.testing.assert_array_equal, actual, value)
 
 
-def generator(layer: Any) -> Callable[..., Any]:
+def generator(layer: Any) -> Any:
     """A compiled loop of single steps, each of which reads what the one before has put out."""
     layer(X[:, :1])
     others = [variable.value for variable in layer.non_trainable_variables]
