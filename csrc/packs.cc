@@ -75,10 +75,9 @@ Digest digest_of(const Floats* arrays, int64_t count) {
 }
 
 PackKey key_of(uint32_t kernels, const Input& input, const Direction& d) {
-  const int64_t columns = shape_of(d.cell).gates * d.units;
-  const Floats weights[] = {{d.kernel, input.features * columns},
-                            {d.recurrent_kernel, d.units * columns},
-                            {d.bias, shape_of(d.cell).biases * columns}};
+  const Sizes sizes = sizes_of(input, d);
+  const Floats weights[] = {
+      {d.kernel, sizes.kernel}, {d.recurrent_kernel, sizes.recurrent_kernel}, {d.bias, sizes.bias}};
   const Digest digest = d.digest ? *d.digest : digest_of(weights, d.bias ? 3 : 2);
   return {kernels, d.cell, input.features, d.units, input.precision, digest};
 }

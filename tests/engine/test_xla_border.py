@@ -70,7 +70,9 @@ def program(target: str, directions: int = 2) -> Program:
         operands, results = [x, x[:2]], [outputs]
         operands += [*weights, *states, DIGEST] * directions
         results += [*states, RESIDUALS] * directions
-        return Program(TARGETS["forward"], operands, results, attributes | {"saves": True, "digests": True})
+        return Program(
+            TARGETS["forward"], operands, results, attributes | {"with_residuals": True, "with_digests": True}
+        )
     operands, results = [x, x[:2], outputs], [x]
     operands += [*weights[:2], RESIDUALS, *states] * directions
     results += [RESIDUALS, *weights, *states] * directions

@@ -41,36 +41,46 @@ def why_not() -> str | None:
     return None
 
 
-def forward(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, saves: bool) -> tuple[Arrays, Arrays]:
-    """The results of a plan, and with `saves` for each direction the residuals that `backward` needs."""
+def forward(
+    plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, with_residuals: bool
+) -> tuple[Arrays, Arrays]:
+    """The results of a plan, and `with_residuals` for each direction those that `backward` needs."""
     units = units_of(plan, arrays)
     mask, factors = plan.constants(constants)
     outputs, states = plan.split(plan.forward_shapes(x.shape, units))
-    if saves and not all(isinstance(axis, int) for axis in x.shape):
+    if with_residuals and not all(isinstance(axis, int) for axis in x.shape):
         raise InputError(
             f"Gradients of the engine need known sizes, and sequences has shape {x.shape}. Export with the sizes of a "
             "batch, or call undo() of what accelerate returned first."
         )
-    sizes = plan.residual_floats(x.shape, units) if saves else []
-    digests = not saves and _wants_digests(plan, x.shape)
+    sizes = plan.residual_floats(x.shape, units) if with_residuals else []
+    with_digests = not with_residuals and _wants_digests(plan, x.shape)
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
     for i, (group, dropout) in enumerate(zip(plan.groups(arrays), factors, strict=True)):
-        operands += [*group, *_given(*(dropout or ())), *(_digest(group[:3]) if digests else ())]
+        operands += [*group, *_given(*(dropout or ())), *(_digest(group[:3]) if with_digests else ())]
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
-        shapes += [_shaped((sizes[i],), jnp.uint32)] if saves else []
-    rest = iter(_call(_FORWARD, shapes, operands, plan, units, saves=saves, digests=digests))
+        shapes += [_shaped((sizes[i],), jnp.uint32)] if with_residuals else []
+    call = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=with_digests)
+    rest = iter(call)
     results = [next(rest)] if plan.return_sequences else []
-    saved = []
+    residuals = []
     for of_direction in states:
         results += itertools.islice(rest, len(of_direction))
-        saved += [next(rest)] if saves else []
-    return results, saved
+        residuals += [next(rest)] if with_residuals else []
+    return results, residuals
 
 
 def backward(
-    plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, saved: Arrays, d_results: Arrays, *, wants_d_x: bool
+    plan: Plan,
+    x: jax.Array,
+    constants: Arrays,
+    arrays: Arrays,
+    residuals: Arrays,
+    d_results: Arrays,
+    *,
+    wants_d_x: bool,
 ) -> tuple[jax.Array | None, list[jax.Array]]:
     """The gradients of `x`, if it is wanted, and of the arrays, from those of the results."""
     d_outputs, d_states = plan.split(d_results)
@@ -79,11 +89,11 @@ def backward(
     operands = [x, *_given(mask, d_outputs)]
     shapes = [_shaped(x.shape)] if wants_d_x else []
     aliases = {}
-    for group, dropout, residuals, d_state in zip(groups, factors, saved, d_states, strict=True):
+    for group, dropout, residual, d_state in zip(groups, factors, residuals, d_states, strict=True):
         operands += [*group[:2], *_given(*(dropout or ()))]
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the residuals of the forward pass
-        operands += [residuals, *d_state]
-        shapes += [_shaped(residuals.shape, jnp.uint32), *(_shaped(array.shape) for array in group)]
+        operands += [residual, *d_state]
+        shapes += [_shaped(residual.shape, jnp.uint32), *(_shaped(array.shape) for array in group)]
     call = _call(_BACKWARD, shapes, operands, plan, units_of(plan, arrays), aliases=aliases, wants_d_x=wants_d_x)
     rest = iter(call)
     d_x = next(rest) if wants_d_x else None
