@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -69,6 +70,12 @@ class Running:
                 status, content, said = error.code, error.read(), error.headers
         is_json = said.get("content-type") == "application/json"
         return status, json.loads(content) if is_json and content else content, said
+
+    def counted(self, model: str) -> dict[str, float]:
+        """What /metrics has of a model, by names without what is before and behind."""
+        lines = self.call("/metrics")[1].decode().splitlines()
+        pattern = r"(?:nv_inference|bothways)_(\w+)\{.*model=\"" + model + r"\".*\} (\S+)"
+        return {found[1]: float(found[2]) for line in lines if (found := re.fullmatch(pattern, line))}
 
     def stop(self) -> int:
         """The exit code after SIGTERM."""

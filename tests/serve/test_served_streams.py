@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET, create_connection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -22,9 +23,12 @@ from bothways.data import Columns, Encoding
 from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Number
 from bothways.errors import InputError
-from bothways.serve.models import Served
+from bothways.serve import Limits
+from bothways.serve.app import App
+from bothways.serve.connection import Connection
+from bothways.serve.models import Models, Served
 from bothways.serve.protocol import Request
-from bothways.serve.streams import IDLE_SECONDS, Events, OpenSequences, Room
+from bothways.serve.streams import Events, OpenSequences, Room
 from bothways.serve.watching import Watching
 from serving import TABLE, Running, model_of, saved
 
@@ -35,6 +39,7 @@ MODELS = {
     "gaps": model_of(4, columns=GAPS),
     "traces": model_of(2, per="sequence"),
 }
+T = TypeVar("T")
 X = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
 
 
@@ -142,6 +147,30 @@ def read(socket: Any, count: int) -> list[dict[str, Any]]:
     while len(lines) < count:
         lines += map(json.loads, socket.recv(timeout=10).splitlines())
     return lines
+
+
+def test_streams_are_counted(connect: Any, server: Running) -> None:
+    """Their messages as requests, in which sequences come in part; as the requests with a sequence_id are."""
+    before = server.counted("flows")
+    socket = connect("/stream/flows?lookahead=1&chunk=1")
+    for message, lines in ((events(range(3), 0), 0), (events((0, 1, 0), 1), 3), ("?\n" + events([5], 0), 1), ("{", 1)):
+        socket.send(message)
+        read(socket, lines)
+    socket.send('["flush"]')
+    read(socket, 3)
+    part(server, X[None, :2], sequence_id="counted", sequence_start=True, sequence_end=True)
+    after = server.counted("flows")
+    more = {name: value - before.get(name, 0) for name, value in after.items()}
+    times = [more.pop(f"{part}_duration_us") for part in ("request", "queue", "compute_infer")]
+    expected = {"request_success": 4, "request_failure": 2, "count": 7, "exec_count": 4, "steps_total": 9}
+    assert more == {**expected, "open_streams": 1}
+    assert times[0] > times[2] > 0 < times[1]
+    socket.close()
+    for _ in range(50):
+        if server.counted("flows")["open_streams"] == before.get("open_streams", 0):
+            return
+        time.sleep(0.02)
+    raise AssertionError("The stream is still counted.")
 
 
 def test_events_over_a_websocket(connect: Any) -> None:
@@ -271,7 +300,7 @@ def test_long_names_of_sequences_count_as_memory() -> None:
 
 def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     size = MODELS["flows"].stream().key_bytes
-    sequences = OpenSequences(Watching(), Room(3 * size))
+    sequences = OpenSequences(Watching(), Room(3 * size), idle=60)
     steps = FLOWS.steps(Request(None, {}, {"sequences": X[None, :3]}, [], False))
     for name in (1, 2):
         sequences.take(FLOWS, {"sequence_id": name, "sequence_start": True}, steps)
@@ -280,14 +309,78 @@ def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.Monk
     sequences.take(FLOWS, {"sequence_id": 2, "sequence_start": True}, steps)  # once more
     sequences.forget()
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + IDLE_SECONDS / 2)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 30)
     sequences.take(FLOWS, {"sequence_id": 2}, steps)
-    monkeypatch.setattr(time, "monotonic", lambda: now + IDLE_SECONDS + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     sequences.forget()
     with pytest.raises(InputError, match="has not begun here"):
         sequences.take(FLOWS, {"sequence_id": 1}, steps)
     sequences.take(FLOWS, {"sequence_id": 2, "sequence_end": True}, steps)
     assert sequences._room._left == 3 * size
+
+
+def test_a_stream_of_which_nothing_comes_ends(tmp_path: Path) -> None:
+    """With the labels of what has come. Pings, which clients send by themselves, keep it open."""
+    client = pytest.importorskip("websockets.asyncio.client")
+    app = impatient(tmp_path)
+    room = app.inference.room._left
+
+    async def said(port: int) -> list[str]:
+        async with client.connect(f"ws://127.0.0.1:{port}/stream/flows?lookahead=1", ping_interval=None) as socket:
+            await socket.send(events([7], 0))
+            for _ in range(2):
+                await asyncio.sleep(0.16)
+                await socket.ping()
+            lines = [line async for line in socket]
+            assert socket.close_code == 1001
+        return lines
+
+    label, end = map(json.loads, served(app, said))
+    assert (label["key"], label["step"]) == (7, 0)
+    assert end == {"error": "Nothing came for 0.3 seconds (--max-idle)."}
+    assert (app.talking, app.inference.room._left) == (0, room)
+
+
+@pytest.mark.slow
+def test_a_stream_that_nobody_reads_ends(tmp_path: Path) -> None:
+    app = impatient(tmp_path)
+    text = events(range(100), 0).encode()
+    frame = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
+
+    async def ended(port: int) -> bool:
+        with create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)
+            rest = UPGRADE + frame * 3000
+            for _ in range(2000):
+                with suppress(BlockingIOError, ConnectionError):
+                    rest = rest[client.send(rest) :]
+                await asyncio.sleep(0.01)
+                if not app.talking and len(rest) < len(frame) * 3000:
+                    return True
+        return False
+
+    assert served(app, ended)
+
+
+def impatient(folder: Path) -> App:
+    """A server whose streams may be idle for tenths of a second."""
+    app = App(Models(saved({"flows": MODELS["flows"]}, folder)), Limits())
+    object.__setattr__(app.limits, "idle", 0.3)
+    return app
+
+
+def served(app: App, asks: Callable[[int], Coroutine[Any, Any, T]]) -> T:
+    """What comes of asking a server in this process at its port."""
+
+    async def asked() -> T:
+        server = await asyncio.get_running_loop().create_server(lambda: Connection(app), "127.0.0.1", 0)
+        async with server:
+            return await asks(server.sockets[0].getsockname()[1])
+
+    try:
+        return asyncio.run(asked())
+    finally:
+        app.inference.close(1)
 
 
 def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> None:

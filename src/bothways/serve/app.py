@@ -88,7 +88,7 @@ class App:
         self.active = self.talking = 0
         self.ending, self.patience = asyncio.Event(), limits.seconds / 2
         self.date = b""
-        self.inference = Inference(threads, most=limits.body << 20, memory=limits.memory << 20)
+        self.inference = Inference(threads, most=limits.body << 20, memory=limits.memory << 20, idle=limits.idle)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:
@@ -178,11 +178,7 @@ class App:
         self._held -= call.held
         took = time.perf_counter() - call.started
         if (counts := call.counts) is not None:
-            if answer is not None and answer.status == 200:
-                counts.success += 1
-                counts.seconds += took
-            else:
-                counts.failure += 1
+            counts.answered(answer is not None and answer.status == 200, took)
         if answer is not None and log.isEnabledFor(logging.DEBUG):
             facts = {"method": call.method.decode(), "path": call.path, "status": answer.status}
             log.debug("request", extra={"facts": facts | {"ms": round(1e3 * took, 2)}})
@@ -216,7 +212,7 @@ class App:
     def _counted(self, call: Call, name: str | None, version: str | None = None) -> Served:
         """A model whose requests are counted."""
         served = self.served(name, version)
-        call.counts = self.metrics.of(served.name, served.version)
+        call.counts = self.metrics.of(served)
         return served
 
     def _infer(self, call: Call, model: str, version: str | None = None) -> Reply:
@@ -228,10 +224,12 @@ class App:
 
     def _label(self, call: Call, model: str | None = None) -> Reply:
         served = self._counted(call, model)
-        how = asked(call)
+        counts, how = self.metrics.of(served), asked(call)
 
         def labeled() -> Answer:
-            table, notices = label_table(served, call.unpacked(self.limits.body << 20), how)
+            start = time.perf_counter()
+            table, notices, sequences, steps = label_table(served, call.unpacked(self.limits.body << 20), how)
+            counts.ran(1, sequences, steps, start - call.started, time.perf_counter() - start)
             if isinstance(table, dict):
                 return Answer(200, orjson.dumps(table | {"notices": notices})).packed(call)
             while len(said := json.dumps(notices).encode()) > MOST_NOTICES:

@@ -43,18 +43,18 @@ class _Batch:
 
 class Inference:
     """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked,
-    and sequences that are open take so much `memory`.
+    and sequences that are open take so much `memory` and may be `idle` for so many seconds.
 
     Short requests that have arrived within a few turns of the loop share a run, which with 16 connections takes a sixth
     of the time. Nothing waits for company: a turn with nothing to do takes microseconds.
     """
 
-    def __init__(self, threads: int, most: int, memory: int) -> None:
+    def __init__(self, threads: int, most: int, memory: int, idle: float) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._most = most
         self._open: dict[tuple[Served, bool], _Batch] = {}
         self.watching, self.room = Watching(), Room(memory)
-        self.sequences = OpenSequences(self.watching, self.room)
+        self.sequences = OpenSequences(self.watching, self.room, idle)
 
     def infer(self, served: Served, call: Call) -> asyncio.Future[Answer] | None:
         """The answer to a request; None if `call.answered` will be given it. Raises RefusedError for wrong headers, and
@@ -113,7 +113,7 @@ class Inference:
             start = time.perf_counter()
             served, results = self.sequences.take(served, request.parameters, steps)
             if call.counts is not None:
-                call.counts.ran(1, 1, start - call.started, time.perf_counter() - start)
+                call.counts.ran(1, 1, steps.total, start - call.started, time.perf_counter() - start)
         else:
             results = served.results(steps, *_labeled(served, [part]))
         return _answer(served, part, results)
@@ -162,7 +162,7 @@ def _labeled(served: Served, parts: Sequence[_Part]) -> tuple[Numbers, Floats]:
     codes = served.model.decide(p, sequences.lengths)
     if (counts := parts[0].call.counts) is not None:
         waited = sum(start - part.call.started for part in parts)
-        counts.ran(len(parts), len(sequences), waited, time.perf_counter() - start)
+        counts.ran(len(parts), len(sequences), sequences.steps, waited, time.perf_counter() - start)
     return codes, p
 
 

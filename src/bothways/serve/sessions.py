@@ -6,10 +6,12 @@ import asyncio
 import json
 import logging
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from bothways.errors import BothwaysError, InputError
 from bothways.serve.messages import Call, RefusedError
+from bothways.serve.metrics import Counts
 from bothways.serve.sockets import GoneError, WebSocket
 from bothways.serve.streams import Events
 
@@ -66,25 +68,45 @@ async def _stream(app: App, call: Call, socket: WebSocket, ending: asyncio.Futur
     served = app.served(call.path.removeprefix(STREAM))
     source = app.inference.watching.source(served)
     events = Events(served, source, app.inference.room, **{name: int(value) for name, value in pace.items()})
+    counts = app.metrics.of(served)
+    counts.streams += 1
     try:
         while True:
-            receiving = asyncio.ensure_future(socket.receive())
+            receiving, end = asyncio.ensure_future(socket.receive(app.limits.idle)), ""
             await asyncio.wait([receiving, ending], return_when=asyncio.FIRST_COMPLETED)
-            ended = not receiving.done()
-            text = '["flush"]' if ended else receiving.result()
-            try:
-                lines = await app.inference.run(events.labeled, text)
-            except BothwaysError as error:
-                lines = json.dumps({"error": str(error)})
-            if lines:
-                await socket.send(lines)
-            if ended:
+            if not receiving.done():
                 receiving.cancel()
-                await socket.send('{"error": "The server ends."}')
-                socket.end(1001, "The server ends.")
+                end = "The server ends."
+            elif isinstance(receiving.exception(), TimeoutError):
+                end = f"Nothing came for {app.limits.idle} seconds (--max-idle)."
+            if lines := await _labeled(app, events, '["flush"]' if end else receiving.result(), counts):
+                await socket.send(lines)
+            if end:
+                await socket.send(json.dumps({"error": end}))
+                socket.end(1001, end)
                 return
     finally:
+        counts.streams -= 1
         events.end()
+
+
+async def _labeled(app: App, events: Events, text: str, counts: Counts) -> str:
+    """What a message of events gives; it counts as a request."""
+    asked = time.perf_counter()
+
+    def labeled() -> str:
+        start = time.perf_counter()
+        try:
+            lines = events.labeled(text)
+        except BothwaysError as error:
+            lines, events.refused = json.dumps({"error": str(error)}), 1
+        if events.steps:
+            counts.ran(1, len(events.keys), events.steps, start - asked, time.perf_counter() - start)
+        return lines
+
+    lines = await app.inference.run(labeled)
+    counts.answered(not events.refused, time.perf_counter() - asked)
+    return lines
 
 
 async def _watch(app: App, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.frames import Frame, Opcode
@@ -49,6 +50,7 @@ class WebSocket(asyncio.Protocol):
         self._frames: list[bytes] = []
         self._later, self._call, self._received = bytearray(), call, 0
         self.trusted = app.knows(call.headers.get(b"authorization", b""))
+        self._heard = self._loop.time()  # when something came
         self._writable = asyncio.Event()
         self._writable.set()
         app.open.add(self)
@@ -64,10 +66,22 @@ class WebSocket(asyncio.Protocol):
             if rest:
                 self.data_received(rest)
 
-    async def receive(self) -> str:
-        """The next message; raises GoneError if there are no more."""
+    async def receive(self, patience: float | None = None) -> str:
+        """The next message; raises GoneError if there are no more, and TimeoutError if nothing has come for so many
+        seconds, not even a ping.
+        """
         self._read_on()
-        if (message := await self._messages.get()) is None:
+        self._heard = self._loop.time()
+        while True:
+            begun = self._heard
+            try:
+                async with asyncio.timeout_at(None if patience is None else begun + patience):
+                    message = await self._messages.get()
+                break
+            except TimeoutError:
+                if self._heard == begun:
+                    raise
+        if message is None:
             raise GoneError
         return message
 
@@ -77,9 +91,18 @@ class WebSocket(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def send(self, text: str) -> None:
-        """Send a message; waits while the client reads too slowly."""
+        """Send a message; waits while the client reads too slowly. One that reads nothing for as long as it may be idle
+        is gone: GoneError.
+        """
         self.put(text)
-        await self._writable.wait()
+        while self.blocked:
+            unsent = self._transport.get_write_buffer_size()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._app.limits.idle):
+                    await self._writable.wait()
+            if self.blocked and self._transport.get_write_buffer_size() >= unsent:
+                self._transport.abort()
+                raise GoneError
 
     def put(self, text: str) -> None:
         """Send a message that may have to wait for the client, in memory."""
@@ -101,6 +124,7 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames, some in each turn of the loop."""
+        self._heard = self._loop.time()
         self._received += len(data)
         try:
             if not self.trusted and self._received > UNKNOWN_BYTES:

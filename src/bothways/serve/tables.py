@@ -49,10 +49,11 @@ class Asked(NamedTuple):
     probabilities: bool = False
 
 
-def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str]]:
-    """The labeled table, or a view of it, and what the user should know. Raises InputError if the model was trained on
-    arrays, there is no such threshold, or the table has too long lines or too many columns, and DataError if it cannot
-    be used.
+def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str], int, int]:
+    """The labeled table, or a view of it, what the user should know, and how many sequences and steps it has.
+
+    Raises InputError if the model was trained on arrays, there is no such threshold, or the table has too long lines or
+    too many columns, and DataError if it cannot be used.
     """
     model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
     _check_lines(body, asked.ending)
@@ -62,13 +63,15 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
         labeled: bytes | dict[str, Any]
         try:
             if asked.output:
-                label(model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
-                labeled = output.read_bytes()
+                found = label(model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
+                labeled, sequences, steps = output.read_bytes(), found.sequences, found.rows
             else:
                 labeled = view(model, columns, table, notices.append)
+                shown = labeled["sequences"]
+                sequences, steps = len(shown), sum(len(next(iter(each["inputs"].values()))) for each in shown)
         except BothwaysError as error:
             raise type(error)(str(error).replace(f"{folder}/", "")) from None
-    return labeled, [notice.replace(f"{folder}/", "") for notice in notices]
+    return labeled, [notice.replace(f"{folder}/", "") for notice in notices], sequences, steps
 
 
 def _check_lines(body: bytes, ending: str) -> None:
