@@ -352,7 +352,7 @@ def test_a_port_that_is_taken(path: Path, server: Running) -> None:
     command = [sys.executable, "-m", "bothways", "serve", str(path), "--port", str(server.port)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "cannot listen" in " ".join(done.stderr.split())
+    assert "cannot listen here (Address already in use). Choose another --port" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(("name", "said"), [("", "holds no .bothways file"), ("none.bothways", "no such file")])

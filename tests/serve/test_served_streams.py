@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -244,7 +245,7 @@ def test_how_a_stream_is_asked_for(connect: Any) -> None:
 def test_who_may_not_stream(connect: Any, server: Running) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     for path, said in (
-        ("/stream/none", "no model"),
+        ("/stream/none", "no model 'none'; this server has flows, gaps, table, traces"),
         ("/stream/traces", "one label per sequence"),
         ("/stream/flows?lookahead=-1", "lookahead"),
         ("/stream/flows?lookahead=99999999", "lookahead"),
@@ -262,6 +263,21 @@ UPGRADE = (
     b"GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+
+
+def test_a_message_that_crosses_the_end_of_its_stream(server: Running) -> None:
+    """What the client says to the end is read nevertheless, so that it need not wait for it."""
+    with create_connection(("127.0.0.1", server.port), 1) as client:
+        client.sendall(UPGRADE.replace(b"flows", b"none"))
+        received = b""
+        while b"no model" not in received:
+            received += client.recv(1000)
+        client.sendall(b"\x81\x82" + bytes(4) + b"{}")
+        time.sleep(0.1)
+        client.sendall(b"\x88\x82" + bytes(4) + b"\x03\xf0")
+        assert client.recv(1000) == b""
+
+
 FLOWS = Served("flows", Path("flows.bothways"), "1", MODELS["flows"])
 
 
@@ -378,7 +394,8 @@ def served(app: App, asks: Callable[[int], Coroutine[Any, Any, T]]) -> T:
             return await asks(server.sockets[0].getsockname()[1])
 
     try:
-        return asyncio.run(asked())
+        with ThreadPoolExecutor(1) as pool:  # Playwright's loop may be running in this one
+            return pool.submit(lambda: asyncio.run(asked())).result()
     finally:
         app.inference.close(1)
 

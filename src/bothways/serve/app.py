@@ -204,7 +204,9 @@ class App:
                 raise RefusedError(400, f"Say which model: {', '.join(sorted(served)) or 'there is none yet'}.")
             return next(iter(served.values()))
         if model not in served:
-            raise RefusedError(404, f"There is no model {model!r}.")
+            raise RefusedError(
+                404, f"There is no model {model!r}; this server has {', '.join(sorted(served)) or 'none yet'}."
+            )
         if version not in (None, served[model].version):
             raise RefusedError(404, f"Model {model!r} has the version {served[model].version}, not {version!r}.")
         return served[model]

@@ -48,6 +48,7 @@ class WebSocket(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=app.limits.body << 20)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self._frames: list[bytes] = []
+        self._ended = False  # by this side, which waits for the client's agreement
         self._later, self._call, self._received = bytearray(), call, 0
         self.trusted = app.knows(call.headers.get(b"authorization", b""))
         self._heard = self._loop.time()  # when something came
@@ -117,6 +118,7 @@ class WebSocket(asyncio.Protocol):
 
     def end(self, code: int, why: str) -> None:
         """Close it and say why."""
+        self._ended = True
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, why.encode()[:120].decode(errors="ignore"))
             self._flush()
@@ -152,13 +154,16 @@ class WebSocket(asyncio.Protocol):
         if self._later:
             self._transport.pause_reading()
             self._loop.call_soon(self._take)
-        elif self._messages.empty():
+        elif self._ended or self._messages.empty():
             self._read_on()
         else:
             self._transport.pause_reading()
 
     def _add(self, frame: Frame) -> None:
-        """Add a frame to a message."""
+        """Add a frame to a message, as long as there is somebody to receive it."""
+        if self._ended:
+            self._app.release(self._call)
+            return
         self._frames.append(bytes(frame.data))
         try:
             self._app.hold(self._call, FRAME_BYTES)
