@@ -71,11 +71,15 @@ class EventReader:
             raise InputError("The values of these events are not all of one length.") from None
         except OverflowError:
             raise InputError("The values of these events hold a number that is out of range.") from None
+        needed = self._network.features if columns is None else len(columns.features)
+        if len(given[0]) and (given[0].dtype.kind in "US" or given[0].shape[1:] != (needed,)):
+            found = shown(given[0][:1].tolist()[0])
+            raise InputError(f"The values of an event must be a list of {needed} numbers; these are {found}.")
         if columns is None:
-            sequences = checked_sequences("values", given, self._network.features)
+            sequences = checked_sequences("values", given, needed)
             check_codes("values", sequences, self._network)
             return sequences.values
-        sequences = checked_sequences("values", given, len(columns.features), missing=True)
+        sequences = checked_sequences("values", given, needed, missing=True)
         check_categories("values", sequences, map(int, columns.categories))
         return columns.fitted.encode_arrays(sequences, self.tally).values
 
