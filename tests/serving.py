@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,12 @@ def model_of(features: int = 3, classes: tuple[Label, ...] = ("calm", "scan"), s
 WITHOUT_KERAS = (
     "import sys; sys.modules['keras'] = sys.modules['jax'] = None; from bothways.__main__ import main; main()"
 )
+
+UPGRADE = (
+    b"GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+"""Asks for a stream of the model called flows."""
 
 TABLE = Columns("kind", ("x", "y"), "flow")
 
@@ -98,3 +104,8 @@ class Running:
             if '"event": "serving"' in line:
                 return server
         raise AssertionError("".join(server.log))
+
+
+def events(keys: Iterable[int], step: int) -> str:
+    """A message with an event of each of these sequences, for a model of three numbers."""
+    return "\n".join(json.dumps({"key": key, "step": step, "values": [1, 2, 3]}) for key in keys)
