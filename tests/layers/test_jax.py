@@ -225,6 +225,50 @@ def test_several_threads_at_once() -> None:
                 jax.tree.map(np.testing.assert_array_equal, actual, value)
 
 
+def generator(layer: Any) -> Any:
+    """A compiled loop of single steps, each of which reads what the one before has put out."""
+    layer(X[:, :1])
+    others = [variable.value for variable in layer.non_trainable_variables]
+
+    def generate(weights: Any, x: Any, states: Any) -> Any:
+        def turn(_: Any, carried: Any) -> Any:
+            (_, *states), _ = layer.stateless_call(weights, others, carried[0], initial_state=carried[1])
+            return states[0][:, None, :2], states
+
+        return jax.lax.fori_loop(0, 7, turn, (x, states))
+
+    return jax.jit(generate)
+
+
+def test_a_loop_of_single_steps_reads_its_weights_once() -> None:
+    layer = ours.LSTM(3, return_state=True)
+    generate = generator(layer)
+    states = [jnp.zeros((3, 3))] * 2
+    for scale in (1.0, -0.5):
+        layer.set_weights([scale * each for each in layer.get_weights()])
+        weights = [variable.value for variable in layer.trainable_variables]
+        x, expected = X[:, :1], states
+        for _ in range(7):
+            _, *expected = layer(x, initial_state=expected)
+            x = expected[0][:, None, :2]
+        for found, right in zip(generate(weights, X[:, :1], states)[1], expected, strict=True):
+            np.testing.assert_array_equal(found, right)
+    program = generate.lower(weights, X[:, :1], states).compile().as_text()
+    (digests,), (forward,) = (
+        [part for part in program.split("\n\n") if f'custom_call_target="{name}"' in part]
+        for name in ("bothways_digest_v1", "bothways_forward_v3")
+    )
+    assert digests != forward  # the one is the program's, the other of the turns
+
+
+def test_only_short_calls_have_digests() -> None:
+    layer = ours.LSTM(3)
+    layer(X)
+    for batch, steps, digests in ((8, 64, True), (8, 65, False)):
+        program = str(jax.make_jaxpr(layer)(jnp.ones((batch, steps, 2))))
+        assert ("bothways_digest" in program) == digests
+
+
 @pytest.mark.slow
 def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
     pytest.importorskip("flatbuffers", reason="jax.export writes artifacts with it")
@@ -239,6 +283,7 @@ def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
     (batch,) = jax.export.symbolic_shape("batch")
     programs = {
         "outputs": (model, (batch, 5, 2)),
+        "few": (model, (3, 5, 2)),  # with digests of the weights
         "gradient": (gradient, (3, 5, 2)),
     }
     for name, (function, shape) in programs.items():
@@ -251,12 +296,13 @@ import jax.export, numpy, pathlib
 from bothways import layers
 layers.custom_calls()
 x = numpy.load("x.npy")
-for name in ("outputs", "gradient"):
+for name in ("outputs", "few", "gradient"):
     program = jax.export.deserialize(pathlib.Path(name).read_bytes())
     numpy.save(name + ".npy", program.call(x))
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert error(np.load(tmp_path / "outputs.npy"), model(X)) < KERAS
+    assert error(np.load(tmp_path / "few.npy"), model(X)) < KERAS
     assert error(np.load(tmp_path / "gradient.npy"), gradient(X)) < KERAS
 
 
@@ -275,7 +321,7 @@ def test_gradients_of_unknown_sizes_cannot_be_exported() -> None:
 def test_export_has_to_be_told() -> None:
     layer = ours.LSTM(3)
     layer(X)
-    with pytest.raises(ValueError, match="bothways_forward_v2"):
+    with pytest.raises(ValueError, match="bothways_digest_v1"):
         jax.export.export(jax.jit(layer))(X)
 
 
