@@ -346,6 +346,10 @@ NB_MODULE(_native, m) {
         nb::arg("precision"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
         nb::arg("gradients"));
   m.def(
+      "wants_digest",
+      [](int64_t batch, int64_t time, int precision) { return wants_digest(batch, time, precision_of(precision)); },
+      nb::arg("batch"), nb::arg("time"), nb::arg("precision"));
+  m.def(
       "residual_floats",
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, int precision, int dropout_gates,
          int recurrent_dropout_gates) {

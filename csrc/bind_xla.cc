@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "engine.h"
 #include "xla/ffi/api/ffi.h"
@@ -27,6 +28,14 @@ class Operands {
 
   const float* next(int64_t size) { return checked<ffi::F32>(args_.get<F32>(arg_), size, "operand", arg_); }
 
+  bool more() const { return good() && arg_ < args_.size(); }
+
+  Floats next_array() {
+    const auto buffer = args_.get<F32>(arg_);
+    const int64_t count = buffer.has_value() ? static_cast<int64_t>(buffer.value().element_count()) : 0;
+    return {next(count), count};
+  }
+
   const uint8_t* next_mask(int64_t size) {
     return reinterpret_cast<const uint8_t*>(
         checked<ffi::PRED>(args_.get<ffi::Buffer<ffi::PRED>>(arg_), size, "operand", arg_));
@@ -40,6 +49,13 @@ class Operands {
     return reinterpret_cast<const float*>(checked<ffi::U32>(args_.get<U32>(arg_), size, "operand", arg_));
   }
   float* next_residuals_result(int64_t size) { return reinterpret_cast<float*>(checked_result<ffi::U32>(size)); }
+
+  // A digest stands in integers that JAX always has.
+  void next_digest(Digest& digest) {
+    const uint32_t* halves = checked<ffi::U32>(args_.get<U32>(arg_), kHalves, "operand", arg_);
+    if (halves) std::memcpy(&digest, halves, sizeof(digest));
+  }
+  uint32_t* next_digest_result() { return checked_result<ffi::U32>(kHalves); }
 
   // Call it when all have been handed out.
   bool all_used() {
@@ -68,6 +84,8 @@ class Operands {
     ++i;
     return buffer.value().typed_data();
   }
+
+  static constexpr int64_t kHalves = sizeof(Digest) / sizeof(uint32_t);
 
   std::nullptr_t fail(const char* kind, size_t i, const char* what = "has the wrong type or size") {
     if (good()) error_ = "bothways: " + std::string(kind) + " " + std::to_string(i) + " " + what;
@@ -136,6 +154,12 @@ class Call {
   int states(int i) const { return shape_of(direction[i].cell).states; }
   int64_t residuals(int i) const { return residual_floats(input, direction[i]); }
 
+  void next_weights(int i) {
+    direction[i].kernel = operands.next(kernel(i));
+    direction[i].recurrent_kernel = operands.next(recurrent_kernel(i));
+    direction[i].bias = operands.next(bias(i));
+  }
+
   // Takes the operands of dropout that there are.
   void next_dropout(int i, int64_t dropouts) {
     const int64_t rows = shape_of(direction[i].cell).gates * input.batch;
@@ -171,22 +195,26 @@ ffi::Error wrong_residuals() {
                         instruction_set() + ", which is in use now: choose it before the forward pass");
 }
 
-// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
+// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout],
+// [digest]
 //   -> [outputs], then for each direction final states, [residuals]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
                        Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, int64_t precision,
-                       bool sequences, bool saves) {
+                       bool sequences, bool saves, bool digests) {
   Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, saves});
   if (!call.good()) return call.error();
   float* outputs = sequences ? call.operands.next_result(call.outputs()) : nullptr;
   DirectionOutputs results[kMaxDirections] = {};
+  Digest digest[kMaxDirections];
   for (int i = 0; i < call.directions; ++i) {
     Direction& d = call.direction[i];
-    d.kernel = call.operands.next(call.kernel(i));
-    d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
-    d.bias = call.operands.next(call.bias(i));
+    call.next_weights(i);
     for (int s = 0; s < call.states(i); ++s) d.initial_states[s] = call.operands.next(call.state(i));
     call.next_dropout(i, dropouts[i]);
+    if (digests) {
+      call.operands.next_digest(digest[i]);
+      d.digest = &digest[i];
+    }
     for (int s = 0; s < call.states(i); ++s) results[i].final_states[s] = call.operands.next_result(call.state(i));
     if (saves) results[i].residuals = call.operands.next_residuals_result(call.residuals(i));
   }
@@ -228,6 +256,20 @@ ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets,
       [&] { backward(call.input, call.directions, call.direction, d_outputs, d_x, results); });
 }
 
+// Arrays -> their digest. A call of its own, because XLA takes it out of loops in which the weights stay as they are.
+ffi::Error xla_digest(ffi::RemainingArgs args, ffi::RemainingRets rets) {
+  Operands operands(args, rets);
+  std::vector<Floats> arrays;
+  while (operands.more()) arrays.push_back(operands.next_array());
+  uint32_t* result = operands.next_digest_result();
+  if (!operands.all_used()) return operands.error();
+  const Digest digest = digest_of(arrays.data(), static_cast<int64_t>(arrays.size()));
+  std::memcpy(result, &digest, sizeof(digest));
+  return ffi::Error::Success();
+}
+
+XLA_FFI_DEFINE_HANDLER(kDigest, xla_digest, ffi::Ffi::Bind().RemainingArgs().RemainingRets());
+
 XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,
                        ffi::Ffi::Bind()
                            .Arg<F32>()
@@ -241,7 +283,8 @@ XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,
                            .Attr<bool>("zero_output_for_mask")
                            .Attr<int64_t>("precision")
                            .Attr<bool>("sequences")
-                           .Attr<bool>("saves"));
+                           .Attr<bool>("saves")
+                           .Attr<bool>("digests"));
 
 XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
                        ffi::Ffi::Bind()
@@ -262,7 +305,8 @@ XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
 
 nb::dict xla_handlers() {
   nb::dict handlers;
-  handlers["bothways_forward_v2"] = nb::capsule(reinterpret_cast<void*>(kForward));
+  handlers["bothways_digest_v1"] = nb::capsule(reinterpret_cast<void*>(kDigest));
+  handlers["bothways_forward_v3"] = nb::capsule(reinterpret_cast<void*>(kForward));
   handlers["bothways_backward_v2"] = nb::capsule(reinterpret_cast<void*>(kBackward));
   return handlers;
 }

@@ -176,12 +176,13 @@ void run_shares(bool parallel, int directions, int64_t parts, const std::functio
   for (int k = 0; k < count; ++k) run(k);
 }
 
-// Where packing would be much of a forward pass: few steps for so many weights, or scales to be found. Weights that are
-// about to change, after a backward pass, are not worth keeping, nor are few, nor more than there is room for.
-bool worth_keeping(const Input& input, const Schedule& whole, const DirectionOutputs* results, int64_t floats) {
-  constexpr int64_t kFewSteps = 512, kMany = 1 << 20;
-  if (results[0].residuals || floats > kMostPacked) return false;
-  return input.precision == Precision::kInt8 || (whole.total <= kFewSteps && floats >= kMany);
+// Where packing would be much of a forward pass: few steps, or scales to be found. Not of weights that are about to
+// change, after a backward pass, nor of so few that a digest takes as long, nor of more than there is room for.
+bool worth_keeping(const Input& input, const Direction& direction, const Schedule& whole,
+                   const DirectionOutputs* results, int64_t floats) {
+  constexpr int64_t kMany = 1 << 14;
+  const bool many = floats >= kMany || input.precision == Precision::kInt8, fits = floats <= kMostPacked;
+  return !results[0].residuals && fits && (direction.digest || (many && wants_digest(1, whole.total, input.precision)));
 }
 
 // Goes through the time loops of all directions, with a team for each: loop(direction, member).
@@ -271,7 +272,8 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   Pack packs[kMaxDirections];
   PackKey keys[kMaxDirections];
   float* to[kMaxDirections] = {};
-  const bool keeps = worth_keeping(input, whole.schedule, results, to_pack), together = keeps || cut.parts() > 1;
+  const bool keeps = worth_keeping(input, direction[0], whole.schedule, results, to_pack),
+             together = keeps || cut.parts() > 1;
   if (keeps) {
     run_shares(parallel, directions, 1, [&](int i, int64_t) {
       if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, direction[i])), input, direction[i]);

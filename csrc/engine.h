@@ -48,6 +48,19 @@ struct Input {
   Precision precision;
 };
 
+// Some floats in memory.
+struct Floats {
+  const float* values;
+  int64_t count;
+};
+
+// Tells values apart by all of their bits.
+struct Digest {
+  uint64_t words[2];
+
+  bool operator==(const Digest& other) const { return words[0] == other.words[0] && words[1] == other.words[1]; }
+};
+
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
 struct Direction {
   CellKind cell;
@@ -62,6 +75,7 @@ struct Direction {
   bool same_dropout;                        // for all gates: then `dropout` is (batch, features)
   const float* recurrent_dropout;           // (gates, batch, units), the same for h, or null
   const float* packed;                      // what `pack` made of the weights, or null: a forward pass does it itself
+  const Digest* digest;                     // of the weights, or null: a forward pass that needs it makes it
 };
 
 // Sets the cell and its functions by the number that `bothways.spec.cell_number` gives. False: there is no such cell.
@@ -106,6 +120,11 @@ inline bool countable(int64_t batch, int64_t time, int64_t features, int64_t uni
 // features.
 int64_t packed_floats(const Input& input, const Direction& direction);
 void pack(const Input& input, const Direction& direction, float* packed);
+
+// Forward passes of few rows and steps keep what they pack, and find it again by the digest of the weights. Whether one
+// of so many rows and steps, without residuals and dropout, does so whatever the weights.
+bool wants_digest(int64_t batch, int64_t time, Precision precision);
+Digest digest_of(const Floats* arrays, int64_t count);
 
 // How many floats `residuals` holds for one direction.
 // Of the pointers it only asks whether there is dropout.

@@ -268,7 +268,7 @@ def test_what_a_worker_answers() -> None:
         {"do": "build", "case": Case(TINY, mode="train").to_json()},
         {"do": "finish"},
     ]
-    worker.serve(build, io.StringIO("\n".join(map(json.dumps, requests))), said.append)
+    worker.handle(build, io.StringIO("\n".join(map(json.dumps, requests))), said.append)
     assert said[0] == {"refused": "nothing has been built"}
     assert said[1] == {"outputs": 1}
     assert [set(answer) for answer in said[2:5]] == [{"calm"}, {"calm"}, {"ms", "disturbed", "error"}]

@@ -1,4 +1,4 @@
-"""The engine as two custom calls of XLA, through its typed FFI.
+"""The engine as custom calls of XLA, through its typed FFI.
 
 The handlers are in `csrc/bind_xla.cc`, which takes the operands in the order used here. A custom call has no
 derivatives of its own.
@@ -21,7 +21,7 @@ from bothways.engine.memory import Plan, units_of
 from bothways.errors import InputError
 from bothways.spec import cell_number
 
-CUSTOM_CALLS = _FORWARD, _BACKWARD = "bothways_forward_v2", "bothways_backward_v2"
+CUSTOM_CALLS = _DIGEST, _FORWARD, _BACKWARD = "bothways_digest_v1", "bothways_forward_v3", "bothways_backward_v2"
 
 Arrays = Sequence[jax.Array]
 
@@ -52,14 +52,15 @@ def forward(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, save
             "batch, or call undo() of what accelerate returned first."
         )
     sizes = plan.residual_floats(x.shape, units) if saves else []
+    digests = not saves and _wants_digests(plan, x.shape)
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
     for i, (group, dropout) in enumerate(zip(plan.groups(arrays), factors, strict=True)):
-        operands += [*group, *_given(*(dropout or ()))]
+        operands += [*group, *_given(*(dropout or ())), *(_digest(group[:3]) if digests else ())]
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
         shapes += [_shaped((sizes[i],), jnp.uint32)] if saves else []
-    rest = iter(_call(_FORWARD, shapes, operands, plan, units, saves=saves))
+    rest = iter(_call(_FORWARD, shapes, operands, plan, units, saves=saves, digests=digests))
     results = [next(rest)] if plan.return_sequences else []
     saved = []
     for of_direction in states:
@@ -91,6 +92,18 @@ def backward(
         next(rest)  # the residuals
         d_arrays += itertools.islice(rest, len(group))
     return d_x, d_arrays
+
+
+def _wants_digests(plan: Plan, x: Sequence[Any]) -> bool:
+    """Whether the engine will keep what it makes of the weights. In a loop it then need not read them in each turn."""
+    batch, time, _ = x
+    if any(map(any, plan.dropouts)) or not (isinstance(batch, int) and isinstance(time, int)):
+        return False
+    return _native.wants_digest(batch, time, PRECISIONS[plan.precision])
+
+
+def _digest(weights: Arrays) -> list[jax.Array]:
+    return list(jax.ffi.ffi_call(_DIGEST, [_shaped((4,), jnp.uint32)], vmap_method="sequential")(*weights))
 
 
 def _kinds(of_x: int, of_h: int) -> int:
