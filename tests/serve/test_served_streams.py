@@ -22,8 +22,8 @@ from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Number
 from bothways.errors import InputError
 from bothways.serve.models import Served
-from bothways.serve.protocol import Request
-from bothways.serve.streams import Events, OpenSequences, Room
+from bothways.serve.protocol import InferenceRequest
+from bothways.serve.streams import EventStream, OpenSequences, Room
 from bothways.serve.watching import Watching
 from serving import TABLE, UPGRADE, Running, events, model_of, saved
 
@@ -258,7 +258,7 @@ FLOWS = Served("flows", Path("flows.bothways"), "1", MODELS["flows"])
 def test_open_sequences_take_no_more_memory_than_there_is() -> None:
     """All together, each with what it may come to hold."""
     room, source = Room(32 << 20), Watching().source(FLOWS)
-    few, many = (Events(FLOWS, source, room, lookahead=late, chunk=late) for late in (10_000, 16))
+    few, many = (EventStream(FLOWS, source, room, lookahead=late, chunk=late) for late in (10_000, 16))
     lines = few.labeled(events(range(20), 0)).splitlines()
     assert 5 < len(few._sizes) < 20
     assert len(lines) == 20 - len(few._sizes)
@@ -278,7 +278,7 @@ def test_open_sequences_take_no_more_memory_than_there_is() -> None:
 
 
 def test_long_names_of_sequences_count_as_memory() -> None:
-    stream = Events(FLOWS, Watching().source(FLOWS), Room(1 << 20))
+    stream = EventStream(FLOWS, Watching().source(FLOWS), Room(1 << 20))
     event = {"key": "a" * 400_000, "step": 0, "values": [1, 2, 3]}
     assert stream.labeled(json.dumps(event)) == stream.labeled(json.dumps(event | {"key": "b" * 400_000})) == ""
     assert "--max-memory" in stream.labeled(json.dumps(event | {"key": "c" * 400_000}))
@@ -287,7 +287,7 @@ def test_long_names_of_sequences_count_as_memory() -> None:
 def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     size = MODELS["flows"].stream().key_bytes
     sequences = OpenSequences(Watching(), Room(3 * size), idle=60)
-    steps = FLOWS.steps(Request(None, {}, {"sequences": X[None, :3]}, [], False))
+    steps = FLOWS.steps(InferenceRequest(None, {}, {"sequences": X[None, :3]}, [], False))
     for name in (1, 2):
         sequences.take(FLOWS, {"sequence_id": name, "sequence_start": True}, steps)
     with pytest.raises(InputError, match="--max-memory"):

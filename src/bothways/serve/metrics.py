@@ -28,7 +28,7 @@ _counting = threading.Lock()
 
 
 @dataclass(slots=True)
-class Counts:
+class Counters:
     """What was done with a model; seconds are those of all requests together. `streams` are open WebSockets."""
 
     success: int = 0
@@ -71,19 +71,19 @@ class Counts:
 
 
 class Metrics:
-    """Counts by the name and version of a model; `pending` gives the number of requests that are not answered yet."""
+    """Counters by the name and version of a model; `pending` gives the number of requests that are not answered yet."""
 
     def __init__(self, pending: Callable[[], int]) -> None:
-        self._counts: dict[tuple[str, str], Counts] = {}
+        self._counters: dict[tuple[str, str], Counters] = {}
         self._pending = pending
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def of(self, model: Served) -> Counts:
-        """The counts of a model."""
+    def of(self, model: Served) -> Counters:
+        """The counters of a model."""
         key = model.name, model.version
-        return self._counts.get(key) or self._counts.setdefault(key, Counts())
+        return self._counters.get(key) or self._counters.setdefault(key, Counters())
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus's client asks for.
@@ -92,15 +92,15 @@ class Metrics:
         """
         for at, (name, words) in enumerate(NAMES.items()):
             metric = Metric(name, words, "unknown")
-            for (model, version), counts in list(self._counts.items()):
-                metric.add_sample(name, {"model": model, "version": version}, counts.values[at])
+            for (model, version), counters in list(self._counters.items()):
+                metric.add_sample(name, {"model": model, "version": version}, counters.values[at])
             yield metric
         pending = Metric("nv_inference_pending_request_count", "Requests that are not answered yet", "gauge")
         pending.add_sample(pending.name, {}, self._pending())
         yield pending
         streams = Metric("bothways_open_streams", "WebSockets at /stream that are open", "gauge")
-        for (model, version), counts in list(self._counts.items()):
-            streams.add_sample(streams.name, {"model": model, "version": version}, counts.streams)
+        for (model, version), counters in list(self._counters.items()):
+            streams.add_sample(streams.name, {"model": model, "version": version}, counters.streams)
         yield streams
 
     def page(self) -> bytes:

@@ -45,7 +45,7 @@ class Room:
             self._left += size
 
 
-class Events:
+class EventStream:
     """Events as lines of JSON to labels as such lines, as `bothways stream` has them; `source` shows them to those who
     watch, and its sequences take of the `room`. `pace` is as for `bothways.stream.Stream`, which also says what it
     raises.
