@@ -19,21 +19,12 @@ import pytest
 from bothways import layers as ours
 from bothways.errors import InputError
 from bothways.layers.ops.jax import derivatives, reference
+from layer_cases import CELLS_AND_ACTIVATIONS
 from tolerances import BFLOAT16, KERAS, error
 
 L = keras.layers
 X = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
 MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_reset_before": ("GRU", {"reset_after": False}),
-    "rnn": ("SimpleRNN", {}),
-    "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
-    "lstm_relu": ("LSTM", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
-    "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
-    "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
-}
 Loss = Callable[..., Any]
 
 
@@ -80,9 +71,9 @@ def both(name: str, options: dict[str, Any], **more: Any) -> Callable[[Any], Any
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS_AND_ACTIVATIONS)
 def test_second_derivatives_of_both_directions(cell: str, mask: Any) -> None:
-    name, options = CELLS[cell]
+    name, options = CELLS_AND_ACTIVATIONS[cell]
     loss, expected, weights = losses(both(name, options), mask=mask)
     assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
 
@@ -147,9 +138,9 @@ DROPOUT: dict[str, Any] = {"dropout": 0.4, "recurrent_dropout": 0.3, "seed": 3}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS_AND_ACTIVATIONS)
 def test_second_derivatives_with_dropout(cell: str) -> None:
-    name, options = CELLS[cell]
+    name, options = CELLS_AND_ACTIVATIONS[cell]
 
     def make(home: Any) -> Any:  # not from a config, in which a SimpleRNN has no seed
         kind, more = getattr(home, name), DROPOUT | {"return_sequences": True}
@@ -215,12 +206,12 @@ def test_the_reference_is_the_engine() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(derivatives, "recurrence", noted)
-        for name, options in CELLS.values():
+        for name, options in CELLS_AND_ACTIVATIONS.values():
             both(name, options)(ours)(X, mask=MASK)
             getattr(ours, name)(3, **options, **DROPOUT)(X, mask=MASK, training=True)
     for arguments in seen:
         assert_same(reference.recurrence(*arguments), recurrence(*arguments))
-    assert len(seen) == 2 * len(CELLS)
+    assert len(seen) == 2 * len(CELLS_AND_ACTIVATIONS)
 
 
 def test_several_threads_at_once() -> None:
