@@ -20,9 +20,9 @@ from bothways.data.headers import (
     NOTHING,
     as_below,
     is_number,
+    rows_of_title,
     say_title,
     short_header,
-    title_of,
     told_apart,
     units_below,
     unnamed,
@@ -273,7 +273,7 @@ def _title(file: Path, comments: int, letters: str) -> int:
     found = [(0.0, 0)]
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
-        title = title_of(rows)
+        title = rows_of_title(rows)
         if title is not None and not (title[0] and len(rows) < len(first)):
             found.append((title[1], -title[0]))
     return -max(found)[1]

@@ -28,7 +28,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
+def rows_of_title(rows: list[list[str]]) -> tuple[int, float] | None:
     """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
 
     A row with a number may have more. Before the first row of which most fields are filled, those that are empty do not
@@ -37,7 +37,7 @@ def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
     shorter than the rows below is no title.
 
     Example:
-        >>> title_of([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
+        >>> rows_of_title([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
         (2, 1.0)
     """
     counts = [len(row) for row in rows]

@@ -64,7 +64,9 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[N
     return values.replace_strict(names, codes, default=NO_LABEL).to_numpy(), [*classes, *others.to_list()]
 
 
-def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]) -> Sequences:
+def with_labels(
+    table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]
+) -> Sequences:
     """Sequences with labels, one per sequence where `columns.per` says so."""
     labels = codes[sequences.table_rows]
     if columns.per == "step":

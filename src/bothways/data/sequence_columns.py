@@ -13,10 +13,10 @@ from bothways.data.clocks import (
     RANGES,
     clock_columns,
     days_only,
+    grouped_rows,
     moves,
     numbers_of,
     one_run_each,
-    steps_of,
 )
 from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
@@ -103,7 +103,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
         proof = next((proof for proof, clock in telling if named or not _may_number_days(column, clock)), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
-            rows, same = steps_of(column, len(column))
+            rows, same = grouped_rows(column, len(column))
             falls = moves(numbers_of(table.column(proof))[rows], same)[1]
             how = "comes once within" if falls else "rises within"
             ranks[name] = (max(named, 1), f"{'each ' * bool(falls)}{proof!r} {how} each of its {distinct:,} values")
@@ -175,7 +175,7 @@ def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, 
         >>> glued_by(Table("some.csv", frame), "trial", ["person"])
         ('person', 'time')
     """
-    rows, same = steps_of(table.column(sequence), len(table))
+    rows, same = grouped_rows(table.column(sequence), len(table))
     for name, clock in product(names, clock_columns(table, table.names)):
         column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]
         cuts = same & column[1:].ne_missing(column[:-1]).to_numpy()
@@ -234,7 +234,7 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
         return True
     if not turns or column.n_unique() > 2 * turns + 1:
         return False
-    rows, same = steps_of(column, len(column))
+    rows, same = grouped_rows(column, len(column))
     ups, downs = moves(numbers_of(clock)[rows], same)
     return (ups > 0) != (downs > 0)
 
@@ -311,7 +311,7 @@ def _take_turns(column: pl.Series) -> bool:
         return False
     if not text and counts.max() > 1.05 * counts.min() + 1:  # type: ignore[operator]
         return False
-    rows, same = steps_of(column, len(column))
+    rows, same = grouped_rows(column, len(column))
     gaps = np.diff(rows)[same]
     return bool(gaps.std() < EVEN * gaps.mean() and gaps.mean() > column.n_unique() / 2)
 
