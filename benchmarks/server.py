@@ -47,6 +47,7 @@ from bothways.runtime import Member, Model
 
 CONNECTIONS = 16
 AT_ONCE = 32  # wrong requests, most of whose time is waiting
+OFTEN = 5000  # requests between two looks at the memory
 
 FASTAPI = """
 import sys
@@ -199,12 +200,12 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
 
 def malformed(path: Path, count: int) -> dict[str, Any]:
     """What wrong requests are answered, and whether the server is as it was afterwards."""
-    rng, log = random.Random(0), path.parent / "log"
+    rng, log, memory = random.Random(0), path.parent / "log", list[int]()
     store.save(model(2, Columns("kind", ("x", "y"), "flow")), path.parent / "table.bothways")
     with log.open("w") as said, serving(path.parent, "--max-seconds", "2", "--max-body", "1", log=said) as server:
-        statuses = outcomes(server.port, count // 5, rng)  # what the first ones need stays
+        statuses = outcomes(server, count // 5, rng, memory)  # what the first ones need stays
         before, files = server.memory(), server.files()
-        statuses += outcomes(server.port, count - count // 5, rng)
+        statuses += outcomes(server, count - count // 5, rng, memory)
         assert server.process.poll() is None, "The server has ended."
         after, files_after = server.memory(), server.files()
         _, delays = loaded(server.port, short_requests(), CONNECTIONS, 2)
@@ -214,18 +215,22 @@ def malformed(path: Path, count: int) -> dict[str, Any]:
         "failures in the log": len(re.findall('"failed"|Traceback|Exception', log.read_text())),
         "memory in MB before": before,
         "memory in MB after": after,
+        f"memory in MB, every {OFTEN:,}": memory,
         "open files before": files,
         "open files after": files_after,
         "p99 in ms afterwards": percentile(delays, 0.99) * 1e3,
     }
 
 
-def outcomes(port: int, count: int, rng: random.Random) -> Counter[str]:
-    """What comes of wrong requests, many at once; beside them some send part of a request and then nothing."""
+def outcomes(server: Server, count: int, rng: random.Random, memory: list[int]) -> Counter[str]:
+    """What comes of wrong requests, many at once, beside which some send part of one and then nothing; its `memory`."""
+    port = server.port
     found, slow, short = Counter[str](), list[socket.socket](), short_requests()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for i in range(0, count, 500):
             requests = [(wrong_request(rng), rng.random() < 0.5) for _ in range(min(500, count - i))]
+            if i % OFTEN == 0:
+                memory.append(round(server.memory()))
             found.update(pool.map(lambda each: outcome(port, *each), requests))
             for request in short[:25]:
                 slow.append(connected(port))

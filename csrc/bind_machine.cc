@@ -27,7 +27,7 @@ void bind_machine(nb::module_& m) {
           floats[i] = {static_cast<const float*>(array.data), array.size};
         }
         const nb::gil_scoped_release release;
-        const DigestOf found = digest_of(floats.data(), items.size());
+        const Digest found = digest_of(floats.data(), items.size());
         return std::make_pair(found.words[0], found.words[1]);
       },
       nb::arg("arrays"));

@@ -32,68 +32,48 @@ void set_states(Pointer* to, nb::handle arrays, const Direction& d, int64_t batc
   }
 }
 
-// What `forward` and `backward` read, with pointers that have been checked.
-struct Call {
-  Input input;
-  int directions;
-  Direction direction[kMaxDirections];
+int64_t residuals_size(const Input& input, const Direction& d) {
+  must_have_gradients(input);
+  return residual_floats(input, d);
+}
 
-  int64_t outputs_size() const {
-    int64_t units = 0;
-    for (int i = 0; i < directions; ++i) units += direction[i].units;
-    return input.batch * input.time * units;
-  }
-  int64_t residuals_size(int i) const {
-    must_have_gradients(input);
-    return residual_floats(input, direction[i]);
-  }
+// A pair of arrays, each (gates, batch, width) or None, that of x also (1, batch, features); or None for neither.
+void set_dropout(Direction& d, const Input& input, nb::handle pair) {
+  if (pair.is_none()) return;
+  must_have_gradients(input);
+  const Items arrays(pair, 2, "dropout");
+  d.same_dropout = !arrays[0].is_none() && array_of(arrays[0], "f", kRead, "dropout").shape[0] == 1;
+  const Sizes sizes = sizes_of(input, d);
+  d.dropout = read(arrays[0], sizes.dropout, "dropout");
+  d.recurrent_dropout = read(arrays[1], sizes.recurrent_dropout, "recurrent_dropout");
+}
 
-  // Dropout: for a direction a pair of arrays, each (gates, batch, width) or None, that of x also (1, batch, features);
-  // or None for neither.
-  void set_dropout(int i, nb::handle pair) {
-    if (pair.is_none()) return;
-    must_have_gradients(input);
-    const Items arrays(pair, 2, "dropout");
-    Direction& d = direction[i];
-    const int64_t rows = shape_of(d.cell).gates * input.batch;
-    d.same_dropout = !arrays[0].is_none() && array_of(arrays[0], "f", kRead, "dropout").shape[0] == 1;
-    d.dropout = read(arrays[0], (d.same_dropout ? input.batch : rows) * input.features, "dropout");
-    d.recurrent_dropout = read(arrays[1], rows * d.units, "recurrent_dropout");
-  }
+void set_gradients(DirectionGradients& to, const Input& input, const Direction& d, nb::handle kernel,
+                   nb::handle recurrent_kernel, nb::handle bias, nb::handle initial_states) {
+  const Sizes sizes = sizes_of(input, d);
+  to.d_kernel = must_write(kernel, sizes.kernel, "d_kernel");
+  to.d_recurrent_kernel = must_write(recurrent_kernel, sizes.recurrent_kernel, "d_recurrent_kernel");
+  to.d_bias = must_write(bias, sizes.bias, "d_bias");
+  set_states(to.d_initial_states, initial_states, d, input.batch, kWrite);
+}
 
-  void set_final_states(DirectionOutputs& to, int i, nb::handle states) const {
-    set_states(to.final_states, states, direction[i], input.batch, kWrite);
-  }
-  void set_d_final_states(DirectionGradients& to, int i, nb::handle states) const {
-    set_states(to.d_final_states, states, direction[i], input.batch, kRead);
-  }
-  void set_gradients(DirectionGradients& to, int i, nb::handle kernel, nb::handle recurrent, nb::handle bias,
-                     nb::handle initial_states) const {
-    const Direction& d = direction[i];
-    const int64_t columns = shape_of(d.cell).gates * d.units;
-    to.d_kernel = must_write(kernel, input.features * columns, "d_kernel");
-    to.d_recurrent_kernel = must_write(recurrent, d.units * columns, "d_recurrent_kernel");
-    to.d_bias = must_write(bias, shape_of(d.cell).biases * columns, "d_bias");
-    set_states(to.d_initial_states, initial_states, d, input.batch, kWrite);
-  }
+void run_forward(const Call& call, nb::handle outputs, const DirectionOutputs* results) {
+  float* out = write(outputs, outputs_size(call), "outputs");
+  const nb::gil_scoped_release release;
+  forward(call, out, results);
+}
 
-  void run_forward(nb::handle outputs, const DirectionOutputs* results) const {
-    float* out = write(outputs, outputs_size(), "outputs");
-    const nb::gil_scoped_release release;
-    forward(input, directions, direction, out, results);
+void run_backward(const Call& call, nb::handle d_outputs, nb::handle d_x, const DirectionGradients* results) {
+  const float* d_out = read(d_outputs, outputs_size(call), "d_outputs");
+  float* d_input = write(d_x, x_size(call.input), "d_x");
+  for (int i = 0; i < call.count; ++i) {
+    if (readable(call.input, call.directions[i], results[i].residuals)) continue;
+    throw std::invalid_argument(std::string("the residuals were left by another instruction set than ") +
+                                instruction_set() + ", which is in use now: choose it before the forward pass");
   }
-  void run_backward(nb::handle d_outputs, nb::handle d_x, const DirectionGradients* results) const {
-    const float* d_out = read(d_outputs, outputs_size(), "d_outputs");
-    float* d_input = write(d_x, input.batch * input.time * input.features, "d_x");
-    for (int i = 0; i < directions; ++i) {
-      if (readable(input, direction[i], results[i].residuals)) continue;
-      throw std::invalid_argument(std::string("the residuals were left by another instruction set than ") +
-                                  instruction_set() + ", which is in use now: choose it before the forward pass");
-    }
-    const nb::gil_scoped_release release;
-    backward(input, directions, direction, d_out, d_input, results);
-  }
-};
+  const nb::gil_scoped_release release;
+  backward(call, d_out, d_input, results);
+}
 
 // ------------------------------------------------------------------ a layer
 
@@ -113,13 +93,13 @@ class Weights {
   void freeze() {
     const Input input = this->input(0, 0);
     packed_for_ = instruction_set();
-    for (int i = 0; i < directions_; ++i) {
-      direction_[i].packed = nullptr;
+    for (int i = 0; i < count_; ++i) {
+      directions_[i].packed = nullptr;
       packed_[i].reset(
-          static_cast<float*>(std::aligned_alloc(64, (packed_floats(input, direction_[i]) * 4 + 63) / 64 * 64)));
+          static_cast<float*>(std::aligned_alloc(64, (packed_floats(input, directions_[i]) * 4 + 63) / 64 * 64)));
       if (!packed_[i]) throw std::bad_alloc();
-      pack(input, direction_[i], packed_[i].get());
-      direction_[i].packed = packed_[i].get();
+      pack(input, directions_[i], packed_[i].get());
+      directions_[i].packed = packed_[i].get();
     }
   }
 
@@ -129,27 +109,28 @@ class Weights {
       throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(features_));
     }
     const int64_t batch = array.shape[0], time = array.shape[1];
-    for (int i = 0; i < directions_; ++i) {
-      if (!countable(batch, time, features_, direction_[i].units)) throw std::invalid_argument("the call is too large");
+    for (int i = 0; i < count_; ++i) {
+      if (!countable(batch, time, features_, directions_[i].units))
+        throw std::invalid_argument("the call is too large");
     }
     const void* counts = matrix(mask, batch, time, "?", kRead, "mask");
-    Call call{input(batch, time), directions_, {}};
+    Call call{input(batch, time), count_, {}};
     call.input.x = static_cast<const float*>(array.data);
     call.input.mask = static_cast<const uint8_t*>(counts);
     // Under dropout other kernels may run, which want another layout.
     const bool packed = packed_for_ == instruction_set() && dropout.is_none();
-    for (int i = 0; i < directions_; ++i) {
-      call.direction[i] = direction_[i];
-      if (!packed) call.direction[i].packed = nullptr;
+    for (int i = 0; i < count_; ++i) {
+      call.directions[i] = directions_[i];
+      if (!packed) call.directions[i].packed = nullptr;
     }
     if (!dropout.is_none()) {
-      const Items each(dropout, directions_, "dropout");
-      for (int i = 0; i < directions_; ++i) call.set_dropout(i, each[i]);
+      const Items each(dropout, count_, "dropout");
+      for (int i = 0; i < count_; ++i) set_dropout(call.directions[i], call.input, each[i]);
     }
     if (!initial_states.is_none()) {
-      const Items each(initial_states, directions_, "initial_states");
-      for (int i = 0; i < directions_; ++i) {
-        set_states(call.direction[i].initial_states, each[i], direction_[i], batch, kRead);
+      const Items each(initial_states, count_, "initial_states");
+      for (int i = 0; i < count_; ++i) {
+        set_states(call.directions[i].initial_states, each[i], directions_[i], batch, kRead);
       }
     }
     return call;
@@ -158,8 +139,8 @@ class Weights {
   // How many floats of residuals a recorded run leaves; the largest number that any dropout asks for, if there is some.
   int64_t residual_floats(int64_t batch, int64_t time, bool dropout) const {
     int64_t size = 0;
-    for (int i = 0; i < directions_; ++i) {
-      Direction d = direction_[i];
+    for (int i = 0; i < count_; ++i) {
+      Direction d = directions_[i];
       const int64_t without = residual_floats(input(batch, time), d);
       if (dropout) d.dropout = d.recurrent_dropout = d.kernel;  // that there is some is all that is asked
       size += std::max(without, residual_floats(input(batch, time), d));
@@ -171,7 +152,7 @@ class Weights {
     const Call call = this->call(x, mask, initial_states);
     const DirectionOutputs results[kMaxDirections] = {};
     nb::object outputs = empty_outputs(call);
-    call.run_forward(outputs, results);
+    run_forward(call, outputs, results);
     return outputs;
   }
 
@@ -180,14 +161,14 @@ class Weights {
                 nb::handle residuals) const {
     const Call call = this->call(x, mask, initial_states, dropout);
     DirectionOutputs results[kMaxDirections] = {};
-    if (!residuals.is_none()) share(residuals, call, results);
+    if (!residuals.is_none()) set_residuals(results, call, residuals);
     nb::object outputs = empty_outputs(call);
-    nb::tuple states = tuple_of(directions_, [&](int64_t i) {
+    nb::tuple states = tuple_of(count_, [&](int64_t i) {
       nb::tuple of = empty_states(call, i);
-      call.set_final_states(results[i], i, of);
+      set_states(results[i].final_states, of, call.directions[i], call.input.batch, kWrite);
       return of;
     });
-    call.run_forward(outputs, results);
+    run_forward(call, outputs, results);
     return nb::make_tuple(outputs, states);
   }
 
@@ -195,21 +176,21 @@ class Weights {
   nb::tuple backward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout, nb::handle d_outputs,
                      nb::handle d_states, nb::handle residuals) const {
     const Call call = this->call(x, mask, initial_states, dropout);
-    const Items d_final(d_states, directions_, "d_states");
+    const Items d_final(d_states, count_, "d_states");
     DirectionGradients results[kMaxDirections] = {};
-    share(residuals, call, results);
+    set_residuals(results, call, residuals);
     nb::object d_x = empty(call.input.batch, call.input.time, features_);
-    nb::tuple gradients = tuple_of(directions_, [&](int64_t i) {
-      const CellShape shape = shape_of(direction_[i].cell);
-      const int64_t units = direction_[i].units, columns = shape.gates * units;
-      nb::object kernel = empty(features_, columns), recurrent = empty(units, columns);
-      nb::object bias = shape.biases == 1 ? empty(columns) : empty(shape.biases, columns);
+    nb::tuple gradients = tuple_of(count_, [&](int64_t i) {
+      const Direction& d = call.directions[i];
+      const int64_t columns = sizes_of(call.input, d).columns, biases = shape_of(d.cell).biases;
+      nb::object kernel = empty(features_, columns), recurrent_kernel = empty(d.units, columns);
+      nb::object bias = biases == 1 ? empty(columns) : empty(biases, columns);
       nb::tuple states = empty_states(call, i);
-      call.set_gradients(results[i], i, kernel, recurrent, bias, states);
-      call.set_d_final_states(results[i], i, d_final[i]);
-      return nb::make_tuple(kernel, recurrent, bias, states);
+      set_gradients(results[i], call.input, d, kernel, recurrent_kernel, bias, states);
+      set_states(results[i].d_final_states, d_final[i], d, call.input.batch, kRead);
+      return nb::make_tuple(kernel, recurrent_kernel, bias, states);
     });
-    call.run_backward(d_outputs, d_x, results);
+    run_backward(call, d_outputs, d_x, results);
     return nb::make_tuple(d_x, gradients);
   }
 
@@ -217,30 +198,30 @@ class Weights {
   void add(const Items& of) {
     if (of.size() < 5) throw std::invalid_argument("a direction has too few items");
     const Array kernel = array_of(of[1], "f", kRead, "kernel");
-    const Array recurrent = array_of(of[2], "f", kRead, "recurrent_kernel");
-    if (kernel.axes != 2 || recurrent.axes != 2) throw std::invalid_argument("kernels need 2 axes");
-    if (recurrent.shape[0] == 0) throw std::invalid_argument("a cell needs a unit");
-    if (directions_ == 0) features_ = kernel.shape[0];
-    if (!countable(0, 0, features_, recurrent.shape[0])) throw std::invalid_argument("the weights are too large");
-    Direction& d = direction_[directions_++];
+    const Array recurrent_kernel = array_of(of[2], "f", kRead, "recurrent_kernel");
+    if (kernel.axes != 2 || recurrent_kernel.axes != 2) throw std::invalid_argument("kernels need 2 axes");
+    const int64_t units = recurrent_kernel.shape[0];
+    if (units == 0) throw std::invalid_argument("a cell needs a unit");
+    if (count_ == 0) features_ = kernel.shape[0];
+    if (!countable(0, 0, features_, units)) throw std::invalid_argument("the weights are too large");
+    Direction& d = directions_[count_++];
     if (!set_cell(d, nb::cast<int>(of[0]))) throw std::invalid_argument("there is no such cell");
-    d.units = recurrent.shape[0];
+    d.units = units;
     d.reverse = nb::cast<bool>(of[4]);
-    const int64_t columns = shape_of(d.cell).gates * d.units;
-    d.kernel = read(of[1], features_ * columns, "kernel");
-    d.recurrent_kernel = read(of[2], d.units * columns, "recurrent_kernel");
-    d.bias = read(of[3], shape_of(d.cell).biases * columns, "bias");
+    const Sizes sizes = sizes_of(input(0, 0), d);
+    d.kernel = read(of[1], sizes.kernel, "kernel");
+    d.recurrent_kernel = read(of[2], sizes.recurrent_kernel, "recurrent_kernel");
+    d.bias = read(of[3], sizes.bias, "bias");
     for (int i = 1; i <= 3; ++i) held_.push_back(nb::borrow(of[i]));
   }
 
-  nb::object empty_outputs(const Call& call) const {
-    int64_t units = 0;
-    for (int i = 0; i < directions_; ++i) units += direction_[i].units;
-    return empty(call.input.batch, call.input.time, units);
+  static nb::object empty_outputs(const Call& call) {
+    return empty(call.input.batch, call.input.time, total_units(call.directions, call.count));
   }
-  nb::tuple empty_states(const Call& call, int64_t i) const {
-    const nb::tuple shape = nb::make_tuple(call.input.batch, direction_[i].units);
-    return tuple_of(shape_of(direction_[i].cell).states, [&](int64_t) { return empty(shape); });
+  static nb::tuple empty_states(const Call& call, int64_t i) {
+    const Direction& d = call.directions[i];
+    const nb::tuple shape = nb::make_tuple(call.input.batch, d.units);
+    return tuple_of(shape_of(d.cell).states, [&](int64_t) { return empty(shape); });
   }
 
   Input input(int64_t batch, int64_t time) const {
@@ -249,19 +230,18 @@ class Weights {
 
   // Rounded up: the residuals of every direction start at a cache line.
   static int64_t residual_floats(const Input& input, const Direction& d) {
-    must_have_gradients(input);
     constexpr int64_t kLine = 16;
-    return (bothways::residual_floats(input, d) + kLine - 1) / kLine * kLine;
+    return (residuals_size(input, d) + kLine - 1) / kLine * kLine;
   }
 
   // Gives every direction its part of the residuals.
   template <class Results>
-  void share(nb::handle residuals, const Call& call, Results* results) const {
+  static void set_residuals(Results* results, const Call& call, nb::handle residuals) {
     const Array array = array_of(residuals, "f", kWrite, "residuals");
     float* next = static_cast<float*>(array.data);
-    for (int i = 0; i < directions_; ++i) {
+    for (int i = 0; i < call.count; ++i) {
       results[i].residuals = next;
-      next += residual_floats(call.input, call.direction[i]);
+      next += residual_floats(call.input, call.directions[i]);
     }
     if (next - static_cast<float*>(array.data) > array.size) throw std::invalid_argument("there are too few residuals");
   }
@@ -274,9 +254,9 @@ class Weights {
   Precision precision_;
   const char* packed_for_ = nullptr;  // an instruction set
   std::unique_ptr<float, Free> packed_[kMaxDirections];
-  int directions_ = 0;
+  int count_ = 0;
   int64_t features_ = 0;
-  Direction direction_[kMaxDirections] = {};
+  Direction directions_[kMaxDirections] = {};
   std::vector<nb::object> held_;
 };
 
@@ -292,35 +272,37 @@ nb::list items_of(nb::handle directions, int64_t place) {
 
 // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None), reverse, initial states (or none) and
 // dropout (or None); a result is one of final states and residuals (or None).
-void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision, nb::handle directions,
-                 nb::handle outputs, nb::handle results) {
+void forward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision,
+                          nb::handle directions, nb::handle outputs, nb::handle results) {
   const Weights weights(directions, zero_output_for_mask, precision);
   const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
   DirectionOutputs to[kMaxDirections] = {};
-  const Items each(results, call.directions, "results");
-  for (int i = 0; i < call.directions; ++i) {
+  const Items each(results, call.count, "results");
+  for (int i = 0; i < call.count; ++i) {
     const Items of(each[i], 2, "a result");
-    call.set_final_states(to[i], i, of[0]);
-    if (!of[1].is_none()) to[i].residuals = write(of[1], call.residuals_size(i), "residuals");
+    const Direction& d = call.directions[i];
+    set_states(to[i].final_states, of[0], d, call.input.batch, kWrite);
+    if (!of[1].is_none()) to[i].residuals = write(of[1], residuals_size(call.input, d), "residuals");
   }
-  call.run_forward(outputs, to);
+  run_forward(call, outputs, to);
 }
 
 // A gradient is a tuple of residuals, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
 // d_initial states.
-void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision, nb::handle directions,
-                  nb::handle d_outputs, nb::handle d_x, nb::handle gradients) {
+void backward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision,
+                           nb::handle directions, nb::handle d_outputs, nb::handle d_x, nb::handle gradients) {
   const Weights weights(directions, zero_output_for_mask, precision);
   const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
   DirectionGradients to[kMaxDirections] = {};
-  const Items each(gradients, call.directions, "gradients");
-  for (int i = 0; i < call.directions; ++i) {
+  const Items each(gradients, call.count, "gradients");
+  for (int i = 0; i < call.count; ++i) {
     const Items of(each[i], 6, "a gradient");
-    to[i].residuals = must_write(of[0], call.residuals_size(i), "residuals");
-    call.set_d_final_states(to[i], i, of[1]);
-    call.set_gradients(to[i], i, of[2], of[3], of[4], of[5]);
+    const Direction& d = call.directions[i];
+    to[i].residuals = must_write(of[0], residuals_size(call.input, d), "residuals");
+    set_states(to[i].d_final_states, of[1], d, call.input.batch, kRead);
+    set_gradients(to[i], call.input, d, of[2], of[3], of[4], of[5]);
   }
-  call.run_backward(d_outputs, d_x, to);
+  run_backward(call, d_outputs, d_x, to);
 }
 
 }  // namespace
@@ -340,11 +322,15 @@ NB_MODULE(_native, m) {
            nb::arg("dropout").none(), nb::arg("residuals").none())
       .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
            nb::arg("dropout").none(), nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("residuals"));
-  m.def("forward", &run_forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
+  m.def("forward", &forward_with_weights, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("precision"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
-  m.def("backward", &run_backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
+  m.def("backward", &backward_with_weights, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("precision"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
         nb::arg("gradients"));
+  m.def(
+      "wants_digest",
+      [](int64_t batch, int64_t time, int precision) { return wants_digest(batch, time, precision_of(precision)); },
+      nb::arg("batch"), nb::arg("time"), nb::arg("precision"));
   m.def(
       "residual_floats",
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, int precision, int dropout_gates,
@@ -355,7 +341,6 @@ NB_MODULE(_native, m) {
         input.time = time;
         input.features = features;
         input.precision = precision_of(precision);
-        must_have_gradients(input);
         const float some = 0.0f;
         Direction d{};
         d.dropout = dropout_gates ? &some : nullptr;
@@ -363,7 +348,7 @@ NB_MODULE(_native, m) {
         d.recurrent_dropout = recurrent_dropout_gates ? &some : nullptr;
         if (!set_cell(d, cell)) throw std::invalid_argument("there is no such cell");
         d.units = units;
-        return residual_floats(input, d);
+        return residuals_size(input, d);
       },
       nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"),
       nb::arg("precision") = 0, nb::arg("dropout_gates") = 0, nb::arg("recurrent_dropout_gates") = 0);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "engine.h"
 #include "xla/ffi/api/ffi.h"
@@ -27,6 +28,14 @@ class Operands {
 
   const float* next(int64_t size) { return checked<ffi::F32>(args_.get<F32>(arg_), size, "operand", arg_); }
 
+  bool more() const { return good() && arg_ < args_.size(); }
+
+  Floats next_array() {
+    const auto buffer = args_.get<F32>(arg_);
+    const int64_t count = buffer.has_value() ? static_cast<int64_t>(buffer.value().element_count()) : 0;
+    return {next(count), count};
+  }
+
   const uint8_t* next_mask(int64_t size) {
     return reinterpret_cast<const uint8_t*>(
         checked<ffi::PRED>(args_.get<ffi::Buffer<ffi::PRED>>(arg_), size, "operand", arg_));
@@ -40,6 +49,13 @@ class Operands {
     return reinterpret_cast<const float*>(checked<ffi::U32>(args_.get<U32>(arg_), size, "operand", arg_));
   }
   float* next_residuals_result(int64_t size) { return reinterpret_cast<float*>(checked_result<ffi::U32>(size)); }
+
+  // A digest stands in integers that JAX always has.
+  void next_digest(Digest& digest) {
+    const uint32_t* halves = checked<ffi::U32>(args_.get<U32>(arg_), kHalves, "operand", arg_);
+    if (halves) std::memcpy(&digest, halves, sizeof(digest));
+  }
+  uint32_t* next_digest_result() { return checked_result<ffi::U32>(kHalves); }
 
   // Call it when all have been handed out.
   bool all_used() {
@@ -69,6 +85,8 @@ class Operands {
     return buffer.value().typed_data();
   }
 
+  static constexpr int64_t kHalves = sizeof(Digest) / sizeof(uint32_t);
+
   std::nullptr_t fail(const char* kind, size_t i, const char* what = "has the wrong type or size") {
     if (good()) error_ = "bothways: " + std::string(kind) + " " + std::to_string(i) + " " + what;
     return nullptr;
@@ -89,33 +107,33 @@ struct Attributes {
   bool gradients;  // whether there is a backward pass
 };
 
-class Call {
+// A call as XLA makes it, which is checked as it is read.
+class XlaCall {
  public:
-  Call(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, const Attributes& a) : operands(args, rets) {
-    directions = static_cast<int>(a.units.size());
-    valid_ = x.dimensions().size() == 3 && directions >= 1 && directions <= kMaxDirections &&
-             a.cells.size() == a.units.size() && a.reverse.size() == a.units.size() &&
-             a.dropouts.size() == a.units.size() && known_precision(a.precision);
+  XlaCall(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, const Attributes& a) : operands(args, rets) {
     const auto shape = x.dimensions();
-    valid_ = valid_ && countable(shape[0], shape[1], shape[2], 1);
+    call.count = static_cast<int>(a.units.size());
+    valid_ = shape.size() == 3 && call.count >= 1 && call.count <= kMaxDirections && a.cells.size() == a.units.size() &&
+             a.reverse.size() == a.units.size() && a.dropouts.size() == a.units.size() &&
+             known_precision(a.precision) && countable(shape[0], shape[1], shape[2], 1);
     if (!valid_) return;
-    const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
+    Input& input = call.input;
     input = {shape[0],
              shape[1],
              shape[2],
              x.typed_data(),
-             mask,
+             nullptr,
              a.zero_output_for_mask,
              static_cast<Precision>(a.precision)};
-    for (int i = 0; i < directions; ++i) {
-      direction[i] = {};
-      valid_ = valid_ && set_cell(direction[i], a.cells[i]) &&
-               countable(input.batch, input.time, input.features, a.units[i]) &&
+    if (a.masked) input.mask = operands.next_mask(input.batch * input.time);
+    for (int i = 0; i < call.count; ++i) {
+      Direction& d = call.directions[i];
+      valid_ = valid_ && set_cell(d, a.cells[i]) && countable(input.batch, input.time, input.features, a.units[i]) &&
                (input.precision != Precision::kInt8 || (!a.gradients && a.dropouts[i] == 0));
       if (!valid_) return;
-      direction[i].units = a.units[i];
-      direction[i].reverse = a.reverse[i] != 0;
-      width += a.units[i];
+      d.units = a.units[i];
+      d.reverse = a.reverse[i] != 0;
+      d.same_dropout = a.dropouts[i] & 4;
     }
   }
 
@@ -127,28 +145,15 @@ class Call {
                       "int8 has no backward pass and no dropout");
   }
 
-  int64_t outputs() const { return input.batch * input.time * width; }
-  int64_t state(int i) const { return input.batch * direction[i].units; }
-  int64_t columns(int i) const { return shape_of(direction[i].cell).gates * direction[i].units; }
-  int64_t kernel(int i) const { return input.features * columns(i); }
-  int64_t recurrent_kernel(int i) const { return direction[i].units * columns(i); }
-  int64_t bias(int i) const { return shape_of(direction[i].cell).biases * columns(i); }
-  int states(int i) const { return shape_of(direction[i].cell).states; }
-  int64_t residuals(int i) const { return residual_floats(input, direction[i]); }
-
   // Takes the operands of dropout that there are.
-  void next_dropout(int i, int64_t dropouts) {
-    const int64_t rows = shape_of(direction[i].cell).gates * input.batch;
-    direction[i].same_dropout = dropouts & 4;
-    if (dropouts & 5) direction[i].dropout = operands.next((dropouts & 4 ? input.batch : rows) * input.features);
-    if (dropouts & 2) direction[i].recurrent_dropout = operands.next(rows * direction[i].units);
+  void next_dropout(Direction& d, int64_t dropouts) {
+    const Sizes sizes = sizes_of(call.input, d);
+    if (dropouts & 5) d.dropout = operands.next(sizes.dropout);
+    if (dropouts & 2) d.recurrent_dropout = operands.next(sizes.recurrent_dropout);
   }
 
   Operands operands;
-  Input input{};
-  int directions = 0;
-  Direction direction[kMaxDirections] = {};
-  int64_t width = 0;
+  Call call{};
 
  private:
   bool valid_ = false;
@@ -171,27 +176,37 @@ ffi::Error wrong_residuals() {
                         instruction_set() + ", which is in use now: choose it before the forward pass");
 }
 
-// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
+// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout],
+// [digest]
 //   -> [outputs], then for each direction final states, [residuals]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
                        Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, int64_t precision,
-                       bool sequences, bool saves) {
-  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, saves});
-  if (!call.good()) return call.error();
-  float* outputs = sequences ? call.operands.next_result(call.outputs()) : nullptr;
+                       bool sequences, bool with_residuals, bool with_digests) {
+  XlaCall of(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, with_residuals});
+  if (!of.good()) return of.error();
+  Call& call = of.call;
+  Operands& operands = of.operands;
+  float* outputs = sequences ? operands.next_result(outputs_size(call)) : nullptr;
   DirectionOutputs results[kMaxDirections] = {};
-  for (int i = 0; i < call.directions; ++i) {
-    Direction& d = call.direction[i];
-    d.kernel = call.operands.next(call.kernel(i));
-    d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
-    d.bias = call.operands.next(call.bias(i));
-    for (int s = 0; s < call.states(i); ++s) d.initial_states[s] = call.operands.next(call.state(i));
-    call.next_dropout(i, dropouts[i]);
-    for (int s = 0; s < call.states(i); ++s) results[i].final_states[s] = call.operands.next_result(call.state(i));
-    if (saves) results[i].residuals = call.operands.next_residuals_result(call.residuals(i));
+  Digest digests[kMaxDirections];
+  for (int i = 0; i < call.count; ++i) {
+    Direction& d = call.directions[i];
+    const Sizes sizes = sizes_of(call.input, d);
+    const int states = shape_of(d.cell).states;
+    d.kernel = operands.next(sizes.kernel);
+    d.recurrent_kernel = operands.next(sizes.recurrent_kernel);
+    d.bias = operands.next(sizes.bias);
+    for (int s = 0; s < states; ++s) d.initial_states[s] = operands.next(sizes.state);
+    of.next_dropout(d, dropouts[i]);
+    if (with_digests) {
+      operands.next_digest(digests[i]);
+      d.digest = &digests[i];
+    }
+    for (int s = 0; s < states; ++s) results[i].final_states[s] = operands.next_result(sizes.state);
+    if (with_residuals) results[i].residuals = operands.next_residuals_result(residual_floats(call.input, d));
   }
-  if (!call.operands.all_used()) return call.error();
-  return unless_memory_is_short([&] { forward(call.input, call.directions, call.direction, outputs, results); });
+  if (!operands.all_used()) return operands.error();
+  return unless_memory_is_short([&] { forward(call, outputs, results); });
 }
 
 // x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, [dropout], [recurrent_dropout], residuals,
@@ -200,69 +215,76 @@ ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, 
 ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
                         Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, int64_t precision,
                         bool sequences, bool wants_d_x) {
-  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, true});
-  if (!call.good()) return call.error();
-  const float* d_outputs = sequences ? call.operands.next(call.outputs()) : nullptr;
-  const int64_t x_size = call.input.batch * call.input.time * call.input.features;
-  float* d_x = wants_d_x ? call.operands.next_result(x_size) : nullptr;
+  XlaCall of(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, true});
+  if (!of.good()) return of.error();
+  Call& call = of.call;
+  Operands& operands = of.operands;
+  const float* d_outputs = sequences ? operands.next(outputs_size(call)) : nullptr;
+  float* d_x = wants_d_x ? operands.next_result(x_size(call.input)) : nullptr;
   DirectionGradients results[kMaxDirections] = {};
-  for (int i = 0; i < call.directions; ++i) {
-    Direction& d = call.direction[i];
+  for (int i = 0; i < call.count; ++i) {
+    Direction& d = call.directions[i];
     DirectionGradients& g = results[i];
-    d.kernel = call.operands.next(call.kernel(i));
-    d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
-    call.next_dropout(i, dropouts[i]);
-    const float* residuals = call.operands.next_residuals(call.residuals(i));
-    for (int s = 0; s < call.states(i); ++s) g.d_final_states[s] = call.operands.next(call.state(i));
-    g.residuals = call.operands.next_residuals_result(call.residuals(i));
-    g.d_kernel = call.operands.next_result(call.kernel(i));
-    g.d_recurrent_kernel = call.operands.next_result(call.recurrent_kernel(i));
-    g.d_bias = call.operands.next_result(call.bias(i));
-    for (int s = 0; s < call.states(i); ++s) g.d_initial_states[s] = call.operands.next_result(call.state(i));
-    if (!call.good()) return call.error();
+    const Sizes sizes = sizes_of(call.input, d);
+    const int states = shape_of(d.cell).states;
+    d.kernel = operands.next(sizes.kernel);
+    d.recurrent_kernel = operands.next(sizes.recurrent_kernel);
+    of.next_dropout(d, dropouts[i]);
+    const int64_t residuals_size = residual_floats(call.input, d);
+    const float* residuals = operands.next_residuals(residuals_size);
+    for (int s = 0; s < states; ++s) g.d_final_states[s] = operands.next(sizes.state);
+    g.residuals = operands.next_residuals_result(residuals_size);
+    g.d_kernel = operands.next_result(sizes.kernel);
+    g.d_recurrent_kernel = operands.next_result(sizes.recurrent_kernel);
+    g.d_bias = operands.next_result(sizes.bias);
+    for (int s = 0; s < states; ++s) g.d_initial_states[s] = operands.next_result(sizes.state);
+    if (!operands.good()) return operands.error();
     if (!readable(call.input, d, residuals)) return wrong_residuals();
-    if (g.residuals != residuals) std::memcpy(g.residuals, residuals, call.residuals(i) * sizeof(float));
+    if (g.residuals != residuals) std::memcpy(g.residuals, residuals, residuals_size * sizeof(float));
   }
-  if (!call.operands.all_used()) return call.error();
-  return unless_memory_is_short(
-      [&] { backward(call.input, call.directions, call.direction, d_outputs, d_x, results); });
+  if (!operands.all_used()) return operands.error();
+  return unless_memory_is_short([&] { backward(call, d_outputs, d_x, results); });
 }
 
-XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,
-                       ffi::Ffi::Bind()
-                           .Arg<F32>()
-                           .RemainingArgs()
-                           .RemainingRets()
-                           .Attr<Integers>("cells")
-                           .Attr<Integers>("units")
-                           .Attr<Integers>("reverse")
-                           .Attr<Integers>("dropouts")
-                           .Attr<bool>("masked")
-                           .Attr<bool>("zero_output_for_mask")
-                           .Attr<int64_t>("precision")
-                           .Attr<bool>("sequences")
-                           .Attr<bool>("saves"));
+// Arrays -> their digest. A call of its own, because XLA takes it out of loops in which the weights stay as they are.
+ffi::Error xla_digest(ffi::RemainingArgs args, ffi::RemainingRets rets) {
+  Operands operands(args, rets);
+  std::vector<Floats> arrays;
+  while (operands.more()) arrays.push_back(operands.next_array());
+  uint32_t* result = operands.next_digest_result();
+  if (!operands.all_used()) return operands.error();
+  const Digest digest = digest_of(arrays.data(), static_cast<int64_t>(arrays.size()));
+  std::memcpy(result, &digest, sizeof(digest));
+  return ffi::Error::Success();
+}
 
-XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
-                       ffi::Ffi::Bind()
-                           .Arg<F32>()
-                           .RemainingArgs()
-                           .RemainingRets()
-                           .Attr<Integers>("cells")
-                           .Attr<Integers>("units")
-                           .Attr<Integers>("reverse")
-                           .Attr<Integers>("dropouts")
-                           .Attr<bool>("masked")
-                           .Attr<bool>("zero_output_for_mask")
-                           .Attr<int64_t>("precision")
-                           .Attr<bool>("sequences")
-                           .Attr<bool>("wants_d_x"));
+XLA_FFI_DEFINE_HANDLER(kDigest, xla_digest, ffi::Ffi::Bind().RemainingArgs().RemainingRets());
+
+// What the handlers of both passes are given.
+auto bound() {
+  return ffi::Ffi::Bind()
+      .Arg<F32>()
+      .RemainingArgs()
+      .RemainingRets()
+      .Attr<Integers>("cells")
+      .Attr<Integers>("units")
+      .Attr<Integers>("reverse")
+      .Attr<Integers>("dropouts")
+      .Attr<bool>("masked")
+      .Attr<bool>("zero_output_for_mask")
+      .Attr<int64_t>("precision")
+      .Attr<bool>("sequences");
+}
+
+XLA_FFI_DEFINE_HANDLER(kForward, xla_forward, bound().Attr<bool>("with_residuals").Attr<bool>("with_digests"));
+XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward, bound().Attr<bool>("wants_d_x"));
 
 }  // namespace
 
 nb::dict xla_handlers() {
   nb::dict handlers;
-  handlers["bothways_forward_v2"] = nb::capsule(reinterpret_cast<void*>(kForward));
+  handlers["bothways_digest_v1"] = nb::capsule(reinterpret_cast<void*>(kDigest));
+  handlers["bothways_forward_v3"] = nb::capsule(reinterpret_cast<void*>(kForward));
   handlers["bothways_backward_v2"] = nb::capsule(reinterpret_cast<void*>(kBackward));
   return handlers;
 }

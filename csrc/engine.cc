@@ -127,14 +127,6 @@ thread_local Arena shared_arena;  // of the caller, for all that work on its cal
 
 // ------------------------------------------------------------------ sharing out
 
-int64_t total_units(int directions, const Direction* direction) {
-  int64_t units = 0;
-  for (int i = 0; i < directions; ++i) units += direction[i].units;
-  return units;
-}
-
-int64_t first_column(const Direction* direction, int i) { return total_units(i, direction); }
-
 // The least work of a thread, in multiplications: below it, waking it costs more than it saves; in a team it has to
 // come at once, and to wait for the others in every turn.
 constexpr int64_t kWorthAThread = 1 << 17, kWorthATeam = 1 << 20, kWorthATurn = 1 << 15;
@@ -150,49 +142,48 @@ struct Cut {
   int64_t parts() const { return std::max(blocks, team); }
 };
 
+// The work of a direction, in multiplications.
+int64_t work_of(const Input& input, const Direction& direction, const Schedule& whole) {
+  const Sizes sizes = sizes_of(input, direction);
+  return whole.total * (sizes.kernel + sizes.recurrent_kernel);
+}
+
 // Blocks where there are rows enough for all threads; else, of many units, a team.
-Cut cut_of(const Input& input, int directions, const Direction* direction, const Schedule& whole, int64_t least_units) {
-  const int64_t units = direction[0].units, columns = shape_of(direction[0].cell).gates * units;
-  const int64_t work = whole.total * columns * (input.features + units);
-  const int64_t wanted = threads() % directions == 0 ? threads() / directions : threads();
+Cut cut_of(const Call& call, const Schedule& whole, int64_t least_units) {
+  const int64_t units = call.directions[0].units, work = work_of(call.input, call.directions[0], whole);
+  const int64_t wanted = threads() % call.count == 0 ? threads() / call.count : threads();
   const int64_t blocks = std::min(wanted, whole.batch / kLeastRows);
   const int64_t of_turn = work / std::max<int64_t>(1, whole.turns);
   const int64_t team = std::min(
-      {static_cast<int64_t>(threads()) / directions, work / kWorthATeam, of_turn / kWorthATurn, units / least_units});
+      {static_cast<int64_t>(threads()) / call.count, work / kWorthATeam, of_turn / kWorthATurn, units / least_units});
   if (team > 1 && team > blocks && !crowded()) return {1, team};
   return {std::max<int64_t>(1, std::min(blocks, work / kWorthAThread)), 1};
 }
 
-bool worth_threads(const Input& input, const Direction& direction, const Schedule& whole) {
-  const int64_t columns = shape_of(direction.cell).gates * direction.units;
-  return whole.total * columns * (input.features + direction.units) >= kWorthAThread;
+// Runs piece(direction, part) for all of `count` directions and of the parts, side by side if `parallel`.
+void run_shares(bool parallel, int count, int64_t parts, const std::function<void(int, int64_t)>& piece) {
+  const int pieces = static_cast<int>(count * parts);
+  const auto run = [&](int k) { piece(k % count, k / count); };
+  if (parallel) return run_pieces(pieces, run);
+  for (int k = 0; k < pieces; ++k) run(k);
 }
 
-// Runs piece(direction, part) for all directions and parts, side by side if `parallel`.
-void run_shares(bool parallel, int directions, int64_t parts, const std::function<void(int, int64_t)>& piece) {
-  const int count = static_cast<int>(directions * parts);
-  const auto run = [&](int k) { piece(k % directions, k / directions); };
-  if (parallel) return run_pieces(count, run);
-  for (int k = 0; k < count; ++k) run(k);
+// Where packing would be much of a forward pass: few steps, or scales to be found. Not of weights that are about to
+// change, after a backward pass, nor of so few that a digest takes as long, nor of more than there is room for.
+bool worth_keeping(const Input& input, const Direction& direction, const Schedule& whole,
+                   const DirectionOutputs* results, int64_t floats) {
+  constexpr int64_t kMany = 1 << 14;
+  const bool many = floats >= kMany || input.precision == Precision::kInt8, fits = floats <= kMostPacked;
+  return !results[0].residuals && fits && (direction.digest || (many && wants_digest(1, whole.total, input.precision)));
 }
 
-// Where packing would be much of a forward pass: few steps for so many weights, or scales to be found. Weights that are
-// about to change, after a backward pass, are not worth keeping, nor are few, nor more than there is room for.
-bool worth_keeping(const Input& input, const Schedule& whole, const DirectionOutputs* results, int64_t floats) {
-  constexpr int64_t kFewSteps = 512, kMany = 1 << 20;
-  if (results[0].residuals || floats > kMostPacked) return false;
-  return input.precision == Precision::kInt8 || (whole.total <= kFewSteps && floats >= kMany);
-}
-
-// Goes through the time loops of all directions, with a team for each: loop(direction, member).
-void run_teams(int directions, int64_t team, const std::function<void(int, const Member&)>& loop) {
+// Goes through the time loops of `count` directions, with a team for each: loop(direction, member).
+void run_teams(int count, int64_t team, const std::function<void(int, const Member&)>& loop) {
   Barrier barriers[kMaxDirections];
-  run_team(static_cast<int>(directions * team), [&](int member, int members) {
-    const int i = member % directions;
-    if (members >= directions) {
-      return loop(i, {{member / directions, (members - i + directions - 1) / directions}, &barriers[i]});
-    }
-    for (int k = 0; k < directions; ++k) loop(k, {});
+  run_team(static_cast<int>(count * team), [&](int member, int members) {
+    const int i = member % count;
+    if (members >= count) return loop(i, {{member / count, (members - i + count - 1) / count}, &barriers[i]});
+    for (int k = 0; k < count; ++k) loop(k, {});
   });
 }
 
@@ -239,45 +230,47 @@ bool readable(const Input& input, const Direction& direction, const float* resid
   return tag == tag_of(table_for(input, direction));
 }
 
-void forward(const Input& input, int directions, const Direction* direction, float* outputs,
-             const DirectionOutputs* results) {
+void forward(const Call& call, float* outputs, const DirectionOutputs* results) {
+  const Input& input = call.input;
+  const Direction* directions = call.directions;
   const WholeSchedule whole(input);
-  const int64_t stride = total_units(directions, direction);
-  const bool parallel = worth_threads(input, direction[0], whole.schedule);
-  const Cut cut = cut_of(input, directions, direction, whole.schedule, kForwardUnits);
+  const int64_t stride = total_units(directions, call.count);
+  const bool parallel = work_of(input, directions[0], whole.schedule) >= kWorthAThread;
+  const Cut cut = cut_of(call, whole.schedule, kForwardUnits);
   const Blocks blocks(whole.schedule, cut.blocks);
   Direction packed[kMaxDirections];
   DirectionOutputs left[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
   int64_t pack_floats[kMaxDirections] = {}, team_floats[kMaxDirections] = {}, to_pack = 0, room = 0;
   const auto job_for = [&](int i, const Schedule& block) {
-    float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
+    float* columns = outputs ? outputs + total_units(directions, i) : nullptr;
     return ForwardJob{&input, &whole.schedule, &block, &packed[i], columns, stride, &left[i], nullptr, {}};
   };
-  for (int i = 0; i < directions; ++i) {
-    packed[i] = direction[i];
-    cells[i] = &kernels_for(input, direction[i]);
+  for (int i = 0; i < call.count; ++i) {
+    packed[i] = directions[i];
+    cells[i] = &kernels_for(input, directions[i]);
     left[i] = results[i];
     if (results[i].residuals) {
-      ask_for_huge_pages(results[i].residuals, residual_floats(input, direction[i]));
-      const uint32_t tag = tag_of(table_for(input, direction[i]));
+      ask_for_huge_pages(results[i].residuals, residual_floats(input, directions[i]));
+      const uint32_t tag = tag_of(table_for(input, directions[i]));
       std::memcpy(results[i].residuals, &tag, sizeof(tag));
       left[i].residuals += kTagFloats;
     }
-    if (!direction[i].packed) pack_floats[i] = aligned(cells[i]->packed_floats(input, direction[i]));
+    if (!directions[i].packed) pack_floats[i] = aligned(cells[i]->packed_floats(input, directions[i]));
     to_pack += pack_floats[i];
   }
   // One set of packed weights for all that work on a direction; where each direction has but one thread, that packs.
   Pack packs[kMaxDirections];
   PackKey keys[kMaxDirections];
   float* to[kMaxDirections] = {};
-  const bool keeps = worth_keeping(input, whole.schedule, results, to_pack), together = keeps || cut.parts() > 1;
+  const bool keeps = worth_keeping(input, directions[0], whole.schedule, results, to_pack),
+             together = keeps || cut.parts() > 1;
   if (keeps) {
-    run_shares(parallel, directions, 1, [&](int i, int64_t) {
-      if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, direction[i])), input, direction[i]);
+    run_shares(parallel, call.count, 1, [&](int i, int64_t) {
+      if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, directions[i])), input, directions[i]);
     });
   }
-  for (int i = 0; i < directions; ++i) {
+  for (int i = 0; i < call.count; ++i) {
     if (keeps && pack_floats[i]) {
       packs[i] = find_pack(keys[i]);
       if (!packs[i]) to[i] = (packs[i] = new_pack(pack_floats[i])).get();
@@ -291,7 +284,7 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   Loan shared(shared_arena);
   float* memory = room ? shared.floats(room) : nullptr;
   float* team_scratch[kMaxDirections];
-  for (int i = 0; i < directions; ++i) {
+  for (int i = 0; i < call.count; ++i) {
     if (together && !packed[i].packed) {
       packed[i].packed = to[i] = memory;
       memory += pack_floats[i];
@@ -299,23 +292,23 @@ void forward(const Input& input, int directions, const Direction* direction, flo
     team_scratch[i] = memory;
     memory += team_floats[i];
   }
-  if (to[0] || to[directions - 1]) {
-    run_shares(parallel, directions, cut.parts(), [&](int i, int64_t part) {
-      if (to[i]) cells[i]->pack(input, direction[i], {part, cut.parts()}, to[i]);
+  if (to[0] || to[call.count - 1]) {
+    run_shares(parallel, call.count, cut.parts(), [&](int i, int64_t part) {
+      if (to[i]) cells[i]->pack(input, directions[i], {part, cut.parts()}, to[i]);
     });
   }
-  for (int i = 0; i < directions; ++i) {
+  for (int i = 0; i < call.count; ++i) {
     if (packs[i] && to[i]) keep_pack(keys[i], packs[i], pack_floats[i]);
   }
   if (cut.team > 1) {
-    return run_teams(directions, cut.team, [&](int i, const Member& member) {
+    return run_teams(call.count, cut.team, [&](int i, const Member& member) {
       ForwardJob job = job_for(i, whole.schedule);
       job.scratch = team_scratch[i];
       job.member = member;
       cells[i]->forward(job);
     });
   }
-  run_shares(parallel, directions, blocks.size(), [&](int i, int64_t part) {
+  run_shares(parallel, call.count, blocks.size(), [&](int i, int64_t part) {
     ForwardJob job = job_for(i, blocks[part]);
     Loan own(scan_arena);
     job.scratch = own.floats(cells[i]->forward_scratch(job));
@@ -323,39 +316,40 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   });
 }
 
-void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
-              const DirectionGradients* results) {
+void backward(const Call& call, const float* d_outputs, float* d_x, const DirectionGradients* results) {
+  const Input& input = call.input;
+  const Direction* directions = call.directions;
   const WholeSchedule whole(input);
-  const int64_t stride = total_units(directions, direction);
-  const int64_t x_floats = input.batch * input.time * input.features;
-  const Cut cut = cut_of(input, directions, direction, whole.schedule, kBackwardUnits);
+  const int64_t stride = total_units(directions, call.count);
+  const int64_t x_floats = x_size(input);
+  const Cut cut = cut_of(call, whole.schedule, kBackwardUnits);
   const Blocks blocks(whole.schedule, cut.blocks);
   const int64_t parts = cut.team > 1 ? cut.team : blocks.size();
   BackwardJob jobs[kMaxDirections];
   DirectionGradients left[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
   int64_t shared_floats[kMaxDirections], team_floats[kMaxDirections] = {}, room = 0;
-  for (int i = 0; i < directions; ++i) {
-    const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
+  for (int i = 0; i < call.count; ++i) {
+    const float* columns = d_outputs ? d_outputs + total_units(directions, i) : nullptr;
     left[i] = results[i];
     left[i].residuals += kTagFloats;
-    jobs[i] = {&input, &whole.schedule, &whole.schedule, &direction[i], columns, stride,
-               d_x,    &left[i],        nullptr,         nullptr,       {}};
-    cells[i] = &kernels_for(input, direction[i]);
+    jobs[i] = {&input, &whole.schedule, &whole.schedule, &directions[i], columns, stride,
+               d_x,    &left[i],        nullptr,         nullptr,        {}};
+    cells[i] = &kernels_for(input, directions[i]);
     shared_floats[i] = aligned(cells[i]->backward_shared(jobs[i]));
     if (cut.team > 1) team_floats[i] = aligned(cells[i]->backward_scratch(jobs[i]));
     room += shared_floats[i] + team_floats[i];
   }
   // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
   Loan shared(shared_arena);
-  float* memory = shared.floats(room + (d_x && directions > 1 ? x_floats : 0));
+  float* memory = shared.floats(room + (d_x && call.count > 1 ? x_floats : 0));
   float* team_scratch[kMaxDirections];
-  for (int i = 0; i < directions; ++i) {
+  for (int i = 0; i < call.count; ++i) {
     jobs[i].shared = memory;
     team_scratch[i] = memory + shared_floats[i];
     memory = team_scratch[i] + team_floats[i];
   }
-  float* other_d_x = d_x && directions > 1 ? memory : nullptr;
+  float* other_d_x = d_x && call.count > 1 ? memory : nullptr;
   if (other_d_x) jobs[1].d_x = other_d_x;
   const auto with_scratch = [&](int i, BackwardJob job, const auto& work) {
     Loan own(scan_arena);
@@ -363,34 +357,34 @@ void backward(const Input& input, int directions, const Direction* direction, co
     work(job);
   };
   if (parts <= 1) {
-    const bool parallel = worth_threads(input, direction[0], whole.schedule);
-    run_shares(parallel, directions, 1, [&](int i, int64_t) { with_scratch(i, jobs[i], cells[i]->backward); });
+    const bool parallel = work_of(input, directions[0], whole.schedule) >= kWorthAThread;
+    run_shares(parallel, call.count, 1, [&](int i, int64_t) { with_scratch(i, jobs[i], cells[i]->backward); });
   } else {
-    run_shares(true, directions, parts, [&](int i, int64_t k) { cells[i]->begin_backward(jobs[i], {k, parts}); });
+    run_shares(true, call.count, parts, [&](int i, int64_t k) { cells[i]->begin_backward(jobs[i], {k, parts}); });
     if (cut.team > 1) {
-      run_teams(directions, cut.team, [&](int i, const Member& member) {
+      run_teams(call.count, cut.team, [&](int i, const Member& member) {
         BackwardJob job = jobs[i];
         job.scratch = team_scratch[i];
         job.member = member;
         cells[i]->flow_back(job);
       });
     } else {
-      run_shares(true, directions, parts, [&](int i, int64_t k) {
+      run_shares(true, call.count, parts, [&](int i, int64_t k) {
         BackwardJob job = jobs[i];
         job.block = &blocks[k];
         with_scratch(i, job, cells[i]->flow_back);
       });
     }
-    run_shares(true, directions, d_x ? 2 * parts : parts, [&](int i, int64_t k) {
+    run_shares(true, call.count, d_x ? 2 * parts : parts, [&](int i, int64_t k) {
       with_scratch(i, jobs[i], [&](const BackwardJob& job) {
         if (k < parts) return cells[i]->weight_gradient(job, {k, parts});
         cells[i]->input_gradient(job, {k - parts, parts});
       });
     });
   }
-  run_shares(parts > 1, directions, parts, [&](int i, int64_t k) {
+  run_shares(parts > 1, call.count, parts, [&](int i, int64_t k) {
     if (parts > 1) cells[i]->end_backward(jobs[i], {k, parts});
-    const Range range = Share{k * directions + i, parts * directions}.of(other_d_x ? x_floats : 0);
+    const Range range = Share{k * call.count + i, parts * call.count}.of(other_d_x ? x_floats : 0);
     for (int64_t at = range.first; at < range.last; ++at) d_x[at] += other_d_x[at];
   });
 }

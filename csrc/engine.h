@@ -48,6 +48,19 @@ struct Input {
   Precision precision;
 };
 
+// Some floats in memory.
+struct Floats {
+  const float* values;
+  int64_t count;
+};
+
+// Tells values apart by all of their bits.
+struct Digest {
+  uint64_t words[2];
+
+  bool operator==(const Digest& other) const { return words[0] == other.words[0] && words[1] == other.words[1]; }
+};
+
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
 struct Direction {
   CellKind cell;
@@ -62,7 +75,45 @@ struct Direction {
   bool same_dropout;                        // for all gates: then `dropout` is (batch, features)
   const float* recurrent_dropout;           // (gates, batch, units), the same for h, or null
   const float* packed;                      // what `pack` made of the weights, or null: a forward pass does it itself
+  const Digest* digest;                     // of the weights, or null: a forward pass that needs it makes it
 };
+
+// What a call reads.
+struct Call {
+  Input input;
+  int count;  // of directions: 1 or 2
+  Direction directions[kMaxDirections];
+};
+
+// How many floats there are in the arrays of a direction.
+struct Sizes {
+  int64_t columns;  // of its weights
+  int64_t kernel, recurrent_kernel, bias, state, dropout, recurrent_dropout;
+};
+
+inline Sizes sizes_of(const Input& input, const Direction& d) {
+  const CellShape shape = shape_of(d.cell);
+  const int64_t columns = shape.gates * d.units, rows = shape.gates * input.batch;
+  return {columns,
+          input.features * columns,
+          d.units * columns,
+          shape.biases * columns,
+          input.batch * d.units,
+          (d.same_dropout ? input.batch : rows) * input.features,
+          rows * d.units};
+}
+
+// The columns of the outputs that are those of the first `count` directions.
+inline int64_t total_units(const Direction* directions, int count) {
+  int64_t units = 0;
+  for (int i = 0; i < count; ++i) units += directions[i].units;
+  return units;
+}
+
+inline int64_t x_size(const Input& input) { return input.batch * input.time * input.features; }
+inline int64_t outputs_size(const Call& call) {
+  return call.input.batch * call.input.time * total_units(call.directions, call.count);
+}
 
 // Sets the cell and its functions by the number that `bothways.spec.cell_number` gives. False: there is no such cell.
 inline bool set_cell(Direction& d, int64_t number) {
@@ -107,6 +158,11 @@ inline bool countable(int64_t batch, int64_t time, int64_t features, int64_t uni
 int64_t packed_floats(const Input& input, const Direction& direction);
 void pack(const Input& input, const Direction& direction, float* packed);
 
+// Forward passes of few rows and steps keep what they pack, and find it again by the digest of the weights. Whether one
+// of so many rows and steps, without residuals and dropout, does so whatever the weights.
+bool wants_digest(int64_t batch, int64_t time, Precision precision);
+Digest digest_of(const Floats* arrays, int64_t count);
+
 // How many floats `residuals` holds for one direction.
 // Of the pointers it only asks whether there is dropout.
 int64_t residual_floats(const Input& input, const Direction& direction);
@@ -114,16 +170,14 @@ int64_t residual_floats(const Input& input, const Direction& direction);
 // Whether the kernels in use can read residuals: those of another instruction set may lay them out otherwise.
 bool readable(const Input& input, const Direction& direction, const float* residuals);
 
-// Runs the directions (1 or 2) side by side. `outputs` is (batch, time, units of all directions), each
-// step's output at the step's own place whatever the direction; null if only final states are wanted.
-void forward(const Input& input, int directions, const Direction* direction, float* outputs,
-             const DirectionOutputs* results);
+// Runs the directions side by side; `results` has one entry for each. `outputs` is (batch, time, units of all
+// directions), each step's output at the step's own place whatever the direction; null if only final states are wanted.
+void forward(const Call& call, float* outputs, const DirectionOutputs* results);
 
 // Backpropagates through a forward pass that left residuals, which have to be `readable`. `d_outputs` is shaped as its
 // outputs, or null for zeros; `d_x` (batch, time, features) is written, not added to, and may be null if it is not
 // wanted.
-void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
-              const DirectionGradients* results);
+void backward(const Call& call, const float* d_outputs, float* d_x, const DirectionGradients* results);
 
 // The instruction sets that this machine can run, best first, and the one in use.
 int instruction_sets(const char** names);  // room for 5

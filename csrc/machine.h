@@ -21,6 +21,14 @@ void set_float_mode(uint32_t mode);
 
 void pause_for_a_moment();  // in a loop that waits
 
+// Folds blocks of kWords words into as many lanes, one after the other:
+//   t = lane ^ word,  lane = (low half of t) * kLow + halves swapped of ((high half of t) * kHigh)
+// Both halves are multiplied before the next word comes, so that what has changed in one word is not undone by a like
+// change in the next.
+constexpr int kWords = 16;
+constexpr uint32_t kLow = 0x9e3779b1, kHigh = 0x85ebca77;
+void fold(const char* from, int64_t blocks, uint64_t* lanes);
+
 // ------------------------------------------------------------------ the system
 
 // How many threads this process can use at once: the cores that it may run on, not counting one twice for its second

@@ -1,3 +1,7 @@
+#include <arm_neon.h>
+
+#include <cstring>
+
 #include "kernels.h"
 #include "machine.h"
 
@@ -49,5 +53,22 @@ uint32_t float_mode() {
 void set_float_mode(uint32_t mode) { __asm__ volatile("msr fpcr, %0" ::"r"(uint64_t{mode})); }
 
 void pause_for_a_moment() { __asm__ volatile("yield"); }
+
+void fold(const char* from, int64_t blocks, uint64_t* lanes) {
+  constexpr int kVecs = kWords / 2;
+  const uint32x2_t low = vdup_n_u32(kLow), high = vdup_n_u32(kHigh);
+  uint64x2_t all[kVecs];
+  std::memcpy(all, lanes, sizeof(all));
+  for (; blocks > 0; --blocks) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kVecs; ++i, from += sizeof(uint64x2_t)) {
+      const uint64x2_t t = veorq_u64(all[i], vreinterpretq_u64_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(from))));
+      const uint64x2_t of_high = vmull_u32(vshrn_n_u64(t, 32), high);
+      const uint64x2_t swapped = vreinterpretq_u64_u32(vrev64q_u32(vreinterpretq_u32_u64(of_high)));
+      all[i] = vmlal_u32(swapped, vmovn_u64(t), low);
+    }
+  }
+  std::memcpy(lanes, all, sizeof(all));
+}
 
 }  // namespace bothways

@@ -1,4 +1,7 @@
 #include <cpuid.h>
+#include <emmintrin.h>
+
+#include <cstring>
 
 #include "kernels.h"
 #include "machine.h"
@@ -77,5 +80,21 @@ uint32_t float_mode() { return __builtin_ia32_stmxcsr(); }
 void set_float_mode(uint32_t mode) { __builtin_ia32_ldmxcsr(mode); }
 
 void pause_for_a_moment() { __builtin_ia32_pause(); }
+
+void fold(const char* from, int64_t blocks, uint64_t* lanes) {
+  constexpr int kVecs = kWords / 2, kSwapped = 0xb1;
+  const __m128i low = _mm_set1_epi64x(kLow), high = _mm_set1_epi64x(kHigh);
+  __m128i all[kVecs];
+  std::memcpy(all, lanes, sizeof(all));
+  for (; blocks > 0; --blocks) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kVecs; ++i, from += sizeof(__m128i)) {
+      const __m128i t = _mm_xor_si128(all[i], _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+      const __m128i of_high = _mm_mul_epu32(_mm_srli_epi64(t, 32), high);
+      all[i] = _mm_add_epi64(_mm_mul_epu32(t, low), _mm_shuffle_epi32(of_high, kSwapped));
+    }
+  }
+  std::memcpy(lanes, all, sizeof(all));
+}
 
 }  // namespace bothways

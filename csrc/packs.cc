@@ -5,37 +5,35 @@
 #include <mutex>
 #include <new>
 
+#include "machine.h"
+
 namespace bothways {
 namespace {
 
-// Words go to lanes in turn. In each lane every bit of a word reaches all of the lane within a few more words.
-class Digest {
+// Words go to lanes in turn.
+class Folded {
  public:
   void add(const float* values, int64_t count) {
     const char* from = reinterpret_cast<const char*>(values);
-    int64_t bytes = count * static_cast<int64_t>(sizeof(float));
-    uint64_t lanes[kLanes];  // which the compiler keeps in registers
-    std::memcpy(lanes, lanes_, sizeof(lanes));
-    for (; bytes >= kBlock; bytes -= kBlock, from += kBlock) add_block(from, lanes);
+    const int64_t bytes = count * static_cast<int64_t>(sizeof(float)), blocks = bytes / kBlock;
+    fold(from, blocks, lanes_);
     char rest[kBlock] = {};
-    std::memcpy(rest, from, bytes);
-    add_block(rest, lanes);
-    lanes[0] = mixed(lanes[0], count);
-    std::memcpy(lanes_, lanes, sizeof(lanes));
+    std::memcpy(rest, from + blocks * kBlock, bytes - blocks * kBlock);
+    fold(rest, 1, lanes_);
+    lanes_[0] = mixed(lanes_[0], count);
   }
 
-  DigestOf finished() const {
-    DigestOf digest{};
+  Digest finished() const {
+    Digest digest{};
     auto& words = digest.words;
     for (int round = 0; round < 2; ++round) {
-      for (int i = 0; i < kLanes; ++i) words[i % 2] = mixed(words[i % 2], lanes_[i] + words[(i + 1) % 2]);
+      for (int i = 0; i < kWords; ++i) words[i % 2] = mixed(words[i % 2], lanes_[i] + words[(i + 1) % 2]);
     }
     return digest;
   }
 
  private:
-  static constexpr int kLanes = 8;
-  static constexpr int64_t kBlock = kLanes * sizeof(uint64_t);
+  static constexpr int64_t kBlock = kWords * sizeof(uint64_t);
 
   static uint64_t mixed(uint64_t lane, uint64_t word) {
     constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;
@@ -43,16 +41,7 @@ class Digest {
     return product << 29 | product >> 35;
   }
 
-  static void add_block(const char* from, uint64_t (&lanes)[kLanes]) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kLanes; ++i) {
-      uint64_t word;
-      std::memcpy(&word, from + i * sizeof(word), sizeof(word));
-      lanes[i] = mixed(lanes[i], word);
-    }
-  }
-
-  uint64_t lanes_[kLanes] = {1, 2, 3, 4, 5, 6, 7, 8};
+  uint64_t lanes_[kWords] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 };
 
 struct Kept {
@@ -74,18 +63,23 @@ bool PackKey::operator==(const PackKey& o) const {
          precision == o.precision && digest == o.digest;
 }
 
-DigestOf digest_of(const Floats* arrays, int64_t count) {
-  Digest digest;
-  for (int64_t i = 0; i < count; ++i) digest.add(arrays[i].values, arrays[i].count);
-  return digest.finished();
+bool wants_digest(int64_t batch, int64_t time, Precision precision) {
+  constexpr int64_t kFewSteps = 512;
+  return precision == Precision::kInt8 || batch * time <= kFewSteps;
+}
+
+Digest digest_of(const Floats* arrays, int64_t count) {
+  Folded folded;
+  for (int64_t i = 0; i < count; ++i) folded.add(arrays[i].values, arrays[i].count);
+  return folded.finished();
 }
 
 PackKey key_of(uint32_t kernels, const Input& input, const Direction& d) {
-  const int64_t columns = shape_of(d.cell).gates * d.units;
-  const Floats weights[] = {{d.kernel, input.features * columns},
-                            {d.recurrent_kernel, d.units * columns},
-                            {d.bias, shape_of(d.cell).biases * columns}};
-  return {kernels, d.cell, input.features, d.units, input.precision, digest_of(weights, d.bias ? 3 : 2)};
+  const Sizes sizes = sizes_of(input, d);
+  const Floats weights[] = {
+      {d.kernel, sizes.kernel}, {d.recurrent_kernel, sizes.recurrent_kernel}, {d.bias, sizes.bias}};
+  const Digest digest = d.digest ? *d.digest : digest_of(weights, d.bias ? 3 : 2);
+  return {kernels, d.cell, input.features, d.units, input.precision, digest};
 }
 
 // Where the lock is taken, for a moment by another thread or for good by one that a fork has left behind, a call does

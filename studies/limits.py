@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bothways.metrics import Resamples
 from bothways.problems import PROBLEMS, flow_posteriors, intrusion_flows
 from bothways.problems.flows import IS_ATTACK, STAGES
 from bothways.problems.sums import right_guess
@@ -17,6 +18,9 @@ Floats = npt.NDArray[np.float64]
 
 CHUNK = 250
 """Sequences whose posteriors are computed at a time."""
+
+RESAMPLES = 200
+"""Bootstrap samples: enough for a standard error, which needs fewer than the ends of an interval."""
 
 
 def parity_added(n_timesteps: int, reach: int = 1) -> Floats:
@@ -100,7 +104,7 @@ def intrusion_limits(
     estimated is their distribution, over a large sample of sequences. As given what is seen a flow is part of an
     attack with p, the sample's own labels are not needed: the detection rate at a threshold is the sum of p over the
     flows above it divided by the sum over all flows, the false-alarm rate is the same of 1 - p, and the accuracy is
-    the mean of max(p, 1 - p). Standard errors are those of 200 bootstrap samples of whole sequences.
+    the mean of max(p, 1 - p). Standard errors are those of `RESAMPLES` bootstrap samples of whole sequences.
 
     Args:
         n_timesteps: flows of each sequence.
@@ -122,10 +126,13 @@ def intrusion_limits(
         X, _ = intrusion_flows(min(CHUNK, n_sequences - start), n_timesteps, seed=random)
         for direction, p in flow_posteriors(X).items():
             sample.setdefault(direction, []).append(p)
-    return {direction: _limits(np.concatenate(parts), false_alarm_rates, random) for direction, parts in sample.items()}
+    resamples = Resamples([n_sequences], RESAMPLES, seed)
+    return {
+        direction: _limits(np.concatenate(parts), false_alarm_rates, resamples) for direction, parts in sample.items()
+    }
 
 
-def _limits(p: Floats, rates: Sequence[float], random: np.random.Generator) -> FlowLimits:
+def _limits(p: Floats, rates: Sequence[float], resamples: Resamples) -> FlowLimits:
     """The limits that posteriors `(sequences, steps, stages)` give."""
     n_sequences, n_timesteps, _ = p.shape
     attack = np.clip(p[..., IS_ATTACK].sum(axis=-1), 0.0, 1.0)
@@ -140,10 +147,7 @@ def _limits(p: Floats, rates: Sequence[float], random: np.random.Generator) -> F
         alarms = np.cumsum(weights * (1 - sorted_attack))
         return [float(np.interp(rate, alarms / alarms[-1], above / above[-1])) for rate in rates]
 
-    repeats = []
-    for _ in range(200):
-        drawn = np.bincount(random.integers(n_sequences, size=n_sequences), minlength=n_sequences)
-        repeats.append(found(drawn[sequence].astype(np.float64)))
+    repeats = [found(drawn[sequence].astype(np.float64)) for weights in resamples.weights() for drawn in weights]
     errors = np.std(repeats, axis=0, ddof=1)
     detection = found(np.ones(attack.size))
 

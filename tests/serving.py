@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ WITHOUT_KERAS = (
     "import sys; sys.modules['keras'] = sys.modules['jax'] = None; from bothways.__main__ import main; main()"
 )
 
+UPGRADE = (
+    b"GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+"""Asks for a stream of the model called flows."""
+
 TABLE = Columns("kind", ("x", "y"), "flow")
 
 
@@ -70,6 +77,12 @@ class Running:
         is_json = said.get("content-type") == "application/json"
         return status, json.loads(content) if is_json and content else content, said
 
+    def counted(self, model: str) -> dict[str, float]:
+        """What /metrics has of a model, by names without what is before and behind."""
+        lines = self.call("/metrics")[1].decode().splitlines()
+        pattern = r"(?:nv_inference|bothways)_(\w+)\{.*model=\"" + model + r"\".*\} (\S+)"
+        return {found[1]: float(found[2]) for line in lines if (found := re.fullmatch(pattern, line))}
+
     def stop(self) -> int:
         """The exit code after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
@@ -91,3 +104,8 @@ class Running:
             if '"event": "serving"' in line:
                 return server
         raise AssertionError("".join(server.log))
+
+
+def events(keys: Iterable[int], step: int) -> str:
+    """A message with an event of each of these sequences, for a model of three numbers."""
+    return "\n".join(json.dumps({"key": key, "step": step, "values": [1, 2, 3]}) for key in keys)

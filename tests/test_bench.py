@@ -268,7 +268,7 @@ def test_what_a_worker_answers() -> None:
         {"do": "build", "case": Case(TINY, mode="train").to_json()},
         {"do": "finish"},
     ]
-    worker.serve(build, io.StringIO("\n".join(map(json.dumps, requests))), said.append)
+    worker.handle(build, io.StringIO("\n".join(map(json.dumps, requests))), said.append)
     assert said[0] == {"refused": "nothing has been built"}
     assert said[1] == {"outputs": 1}
     assert [set(answer) for answer in said[2:5]] == [{"calm"}, {"calm"}, {"ms", "disturbed", "error"}]
@@ -499,10 +499,14 @@ def test_studies_of_programs_start(name: str) -> None:
         ("streams --quick", "'same file': True"),
         ("server --malformed 500", "failures (5xx but 503): 0\nfailures in the log: 0"),
         ("server --steady 2 --rate 200", "errors: 0"),
+        ("server --rounds 1 --seconds 0.3", "times the requests/s of FastAPI"),
     ],
 )
 def test_studies_of_streams_and_servers_run(command: str, told: str) -> None:
     name, *options = command.split()
+    if "FastAPI" in told:
+        pytest.importorskip("fastapi")
+        pytest.importorskip("uvicorn")
     done = subprocess.run([sys.executable, f"{BENCHMARKS}/{name}.py", *options], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert told in done.stdout

@@ -724,7 +724,7 @@ def test_no_escape_sequence_of_a_file_reaches_the_terminal(folder: Path, run: Ru
 def test_on_a_terminal_epochs_go_by_as_a_bar(
     folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(display, "words", lambda: Console(stderr=True, force_terminal=True, width=80, markup=False))
+    monkeypatch.setattr(display, "stderr", lambda: Console(stderr=True, force_terminal=True, width=80, markup=False))
     code, out, err = run("train", folder / "flows.csv", *ROLES, *TINY, "-o", tmp_path / "some.bothways")
     assert code == 0, err
     assert "\x1b[" in err

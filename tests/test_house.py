@@ -123,6 +123,17 @@ def test_imports_go_one_way(module: str) -> None:
             assert any(module == home or module.startswith(f"{home}.") for home in HOMES[top]), f"{module}: {name}"
 
 
+def test_no_two_rooms_have_classes_of_one_name() -> None:
+    nodes = [
+        (node.name, module.split(".")[0])
+        for module in modules()
+        for node in parsed(module).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    rooms = Counter(name for name, _ in set(nodes) if not name.startswith("_"))
+    assert [name for name, count in rooms.items() if count > 1] == []
+
+
 def test_importing_bothways_is_light() -> None:
     code = (
         "import sys, bothways; heavy = {'numpy', 'keras', 'jax', 'torch', 'polars', 'sklearn', 'typer', 'rich'}; "

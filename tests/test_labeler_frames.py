@@ -230,6 +230,13 @@ def test_roles_are_given_and_never_guessed() -> None:
     assert labeler.feature_names_in_.tolist() == ["at", "port"]
 
 
+def test_numbers_of_rows_that_pandas_read_are_no_feature() -> None:
+    X = flows().drop("label").with_row_index("Unnamed: 0")
+    with pytest.warns(UserWarning, match=r"Column 'Unnamed: 0': left out \(numbers the rows"):
+        labeler = quick(epochs=1).fit(X, flows()["label"])
+    assert "Unnamed: 0" not in labeler.feature_names_in_
+
+
 @pytest.mark.slow
 def test_one_name_is_a_list_of_one() -> None:
     frame = flows().with_columns(b=1.0, bb=2.0, **{"1": pl.col("at")})

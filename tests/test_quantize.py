@@ -18,7 +18,7 @@ from bothways import engine, metrics, store
 from bothways.errors import InputError, ModelFileError
 from bothways.jobs import Quantization
 from bothways.runtime import Member, Model
-from bothways.runtime.codes import decoded, encoded
+from bothways.runtime.codes import dequantized, quantized
 from bothways.sequences import Sequences
 from stream_cases import NETWORKS, model_of, sequences_of
 from tolerances import INT8, error
@@ -68,13 +68,13 @@ def test_the_engine_finds_the_codes_of_the_file() -> None:
     random = np.random.default_rng(0)
     kernel, recurrent = (random.uniform(-1, 1, (rows, 32)).astype(np.float32) for rows in (5, 8))
     kernel[2], recurrent[3], kernel[:, 7] = 127 / 64, -127 / 64, 0
-    arrays = encoded({"a/kernel": kernel, "a/recurrent_kernel": recurrent})
+    arrays = quantized({"a/kernel": kernel, "a/recurrent_kernel": recurrent})
     assert {name: array.dtype.name for name, array in arrays.items() if "scale" not in name} == {
         "a/kernel": "int8",
         "a/recurrent_kernel": "int8",
     }
     assert (arrays["a/kernel/scale"][7], arrays["a/kernel/scale"][8]) == (0, 1 / 64)
-    weights = decoded(arrays, {"a/kernel": kernel.shape, "a/recurrent_kernel": recurrent.shape})
+    weights = dequantized(arrays, {"a/kernel": kernel.shape, "a/recurrent_kernel": recurrent.shape})
     assert np.abs(weights["a/kernel"] - kernel).max() <= 1 / 128
     x = random.normal(size=(3, 20, 5)).astype(np.float32)
     before, after = (
@@ -87,8 +87,8 @@ def test_the_engine_finds_the_codes_of_the_file() -> None:
 def test_codes_of_what_codes_gave_are_the_same() -> None:
     """Though the largest weight, divided by 127 and multiplied again, can be another number."""
     random = np.random.default_rng(0)
-    first = encoded({"kernel": random.normal(size=(4, 50_000)).astype(np.float32)})
-    again = encoded(decoded(first, {"kernel": (4, 50_000)}))
+    first = quantized({"kernel": random.normal(size=(4, 50_000)).astype(np.float32)})
+    again = quantized(dequantized(first, {"kernel": (4, 50_000)}))
     for name, array in first.items():
         np.testing.assert_array_equal(again[name], array)
 

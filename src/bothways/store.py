@@ -34,7 +34,7 @@ from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
-from bothways.runtime.codes import decoded
+from bothways.runtime.codes import dequantized
 
 FORMAT = "bothways"
 VERSION = 9
@@ -135,7 +135,7 @@ def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> M
     of_network = {"precision": "float32"} | said
     if _fits(of_network, {"network": {...: object}, "share": NUMBER, "precision": str}):
         own, precision = Network.from_json(said["network"]), of_network["precision"]
-        weights = decoded(arrays, own.weight_shapes()) if precision == "int8" else arrays
+        weights = dequantized(arrays, own.weight_shapes()) if precision == "int8" else arrays
         return Member(own, weights, float(said["share"]), precision)
     kinds = {each.name: each for each in baselines.SCORING}
     if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bothways.data import read_and_split
-from bothways.data.calendar import CLOCK, clock_of, seconds_of
+from bothways.data.calendar import CLOCK, clock_of, timestamps
 from bothways.data.encoding import Encoding
 from bothways.data.tables import Table
 
@@ -59,5 +59,5 @@ def test_few_days_other_orders_and_labels_of_sequences_have_none() -> None:
 def test_times_with_zones_are_in_utc() -> None:
     there = timezone(timedelta(hours=5))
     places = pl.Series([datetime(2024, 5, 1, 2, 30, tzinfo=there), datetime(2024, 5, 1, 5, 0, tzinfo=there)])
-    assert clock_of(seconds_of(places), CLOCK).tolist() == [[21.5, 1], [0, 2]]
-    assert clock_of(seconds_of(pl.Series([datetime(1969, 12, 28, 23)])), CLOCK).tolist() == [[23, 6]]
+    assert clock_of(timestamps(places), CLOCK).tolist() == [[21.5, 1], [0, 2]]
+    assert clock_of(timestamps(pl.Series([datetime(1969, 12, 28, 23)])), CLOCK).tolist() == [[23, 6]]

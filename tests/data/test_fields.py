@@ -299,7 +299,13 @@ def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path
     assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)
 
 
-@pytest.mark.parametrize("word", ["\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"),
+        *("0000-00-00", "0000-00-00 00:00:00", "00.00.0000"),
+    ],
+)
 def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:
     assert read("1.5", word)[0].to_list() == [1.5, None]
     assert read("2024-01-02", word)[0].null_count() == 1
@@ -400,6 +406,7 @@ def test_durations_and_short_months(fields: list[str], values: list[Any]) -> Non
 
 def test_times_of_day_that_are_to_be_numbers_are_durations() -> None:
     frame = pl.DataFrame({"cycle": ["0:05:12", "1:00:00"]})
+    assert FieldReader().read(frame.rename({"cycle": "Pause"}))["Pause"].to_list() == [312.0, 3600.0]
     assert FieldReader(numbers=["cycle"]).read(frame)["cycle"].to_list() == [312.0, 3600.0]
     assert FieldReader().read(frame)["cycle"].dtype == pl.Time
 

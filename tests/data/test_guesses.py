@@ -79,6 +79,15 @@ def test_a_guess_that_could_be_two_columns_is_refused(columns: dict[str, Any], s
         choose_columns(table(**columns))
 
 
+def test_a_feature_that_is_called_as_a_label_is_told() -> None:
+    some = table(state=list("abcabc"), y=[0.5, 1.5, 2.5] * 2)
+    columns = choose_columns(some, label="state")
+    assert why(columns, "label") == ("feature", "called as a label is (drop=['label'] if it is one, too)")
+    assert why(columns, "y") == ("feature", "numbers")
+    assert why(choose_columns(table(tag=list("abcabc")), label="label"), "tag")[0] == "category"
+    assert "label" not in choose_columns(some, label="state", drop=["label"]).features
+
+
 def test_no_label_at_all() -> None:
     with pytest.raises(DataError, match=r"some.csv: no column is called label, .*label=. The columns are: 'x'"):
         choose_columns(Table("some.csv", pl.DataFrame({"x": [1, 2]})))
@@ -280,6 +289,26 @@ def test_the_finest_of_nested_ids_tells_sequences_apart() -> None:
     assert why(given, "user_id") == why(columns, "user_id")
     kept = choose_columns(Table("some.csv", log(user_id=DEVICES // 3)), sequence="pump", categorical=["user_id"])
     assert "user_id" in kept.features, "what is asked for stays"
+
+
+def test_what_each_sequence_has_one_of_is_no_feature() -> None:
+    ships = {"MMSI": 367000000 + DEVICES * 7, "VesselName": [f"SHIP {each}" for each in DEVICES]}
+    ships |= {"CallSign": [f"W{each}A" for each in DEVICES], "flag": np.array(["PA", "LR"])[DEVICES % 2]}
+    columns = choose_columns(Table("some.csv", one(**ships, time=MINUTES)))
+    assert (columns.sequence, columns.features) == ("MMSI", ("x", "flag"))
+    some = Table("some.csv", one(**ships))
+    columns = choose_columns(some, sequence="MMSI")
+    said = "each sequence has one of its own (categorical=['CallSign'] to learn from it)"
+    assert (columns.features, why(columns, "CallSign")) == (("x", "flag"), ("left out", said))
+    assert choose_columns(some, sequence="MMSI", categorical=["CallSign"]).features == ("x", "CallSign", "flag")
+    sizes = choose_columns(Table("some.csv", log(size=DEVICES + 30, code=[f"c{each // 2}" for each in DEVICES])))
+    assert sizes.features == ("x", "size", "code")
+
+
+def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
+    trials = one(subject=[f"S{each}" for each in DEVICES], trial=MINUTES + 1)
+    with pytest.raises(DataError, match=r"It may be 'subject' or 'trial'\. Say it with sequence=\.$"):
+        choose_columns(Table("some.csv", trials))
 
 
 @pytest.mark.parametrize(
@@ -525,6 +554,21 @@ def test_what_is_no_time_among_times_is_named(tmp_path: Path) -> None:
             choose_columns(read_table(path), **given)
     frame.write_csv(path)
     assert choose_columns(read_table(path)).order == "time"
+
+
+def test_words_among_times_make_them_no_category_in_silence() -> None:
+    rows = range(1200)
+    often = [f"{1 + row % 28:02}.01.2024 {row // 60:02}:{row % 60:02}" if row % 9 else "never" for row in rows]
+    with pytest.raises(DataError) as error:
+        choose_columns(Table("some.csv", log(closed=often)))
+    assert str(error.value) == (
+        "some.csv: data row 1 (the first is 1), column 'closed' holds 'never', which is no date or time (133 more such "
+        "fields). Put it right, or take this row out, or read it as missing (missing=['never']), or leave the column "
+        "out (drop=['closed']), or take all for codes (categorical=['closed'])."
+    )
+    assert "closed" in choose_columns(Table("some.csv", log(closed=often)), categorical=["closed"]).categories
+    months = pl.Series([f"2024-{row % 9 + 1:02}" if row % 3 else "before" for row in rows])
+    assert "closed" in choose_columns(Table("some.csv", log(closed=months))).categories
 
 
 @pytest.mark.parametrize("thing", ["Maschine", "Gerät", "GERÄT-Nr", "véhicule", "Máquina"])

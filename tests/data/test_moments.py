@@ -77,6 +77,8 @@ def test_periods_are_their_first_days(texts: tuple[str | None, ...], read: list[
             ("31 janv. 2024", "1 août 2024", "1 juin 2024"),
             ["2024-01-31T00:00:00", "2024-08-01T00:00:00", "2024-06-01T00:00:00"],
         ),
+        (("31/01/24 23", "01/02/24 00"), ["2024-01-31T23:00:00", "2024-02-01T00:00:00"]),
+        (("2024-01-31 11 PM", "2024-02-01 12 AM"), ["2024-01-31T23:00:00", "2024-02-01T00:00:00"]),
         (("2024-01-31 24:00", "2024-02-01 01:00"), ["2024-02-01T00:00:00", "2024-02-01T01:00:00"]),
         (("0 days 00:00:05", "1 days 00:00:06.5"), [5.0, 86406.5]),
         (("1 day, 2:03:04",), [93784.0]),
@@ -180,6 +182,7 @@ def hourly(kind: str) -> pl.DataFrame:
     told = {
         "times": {"Date": at.dt.date(), "Time": at.dt.time()},
         "texts": {"Date": at.dt.strftime("%d/%m/%Y"), "Time": at.dt.strftime("%H.%M.%S")},
+        "clock": {"Date": at.dt.strftime("%Y-%m-%d"), "Time": at.dt.strftime("%H:%M:%S")},
         "hour": {"Date": at.dt.date(), "Hour": at.dt.hour()},
         "four": {name: getattr(at.dt, name)() for name in ("year", "month", "day", "hour")},
         "digits": {"<DATE>": at.dt.strftime("%Y%m%d"), "<TIME>": at.dt.strftime("%H%M%S")},
@@ -275,10 +278,10 @@ def test_numbers_beside_a_date_that_are_no_times_of_day(times: list[int]) -> Non
     assert choose_columns(Table("some.csv", bytes_sent)).features == ("x", "bytes")
 
 
-@pytest.mark.parametrize("kind", ["times", "four"])
+@pytest.mark.parametrize("kind", ["times", "clock", "four"])
 def test_the_estimator(kind: str) -> None:
     frame = hourly(kind)
-    labeler = SequenceLabeler(order=NAMES[kind], budget="0", epochs=1, units=4)
+    labeler = SequenceLabeler(order=NAMES.get(kind, "Date,Time"), budget="0", epochs=1, units=4)
     labeler.fit(frame.drop("label"), frame["label"].to_numpy())
     mixed = frame.with_row_index().sample(120, shuffle=True, seed=2)
     found = labeler.predict(mixed.drop("index", "label"))
@@ -338,6 +341,7 @@ def by_days(name: str, form: str, whole: bool = False) -> pl.DataFrame:
     [
         ("date", "%Y%m%d", None),
         ("Day", "%Y%m%d", None),
+        ("MESS_DATUM", "%Y%m%d%H", None),
         ("Datum", "%d%m%Y", "day-first"),
         ("event_date", "%m%d%Y", "month-first"),
         ("yyyymm", "%Y%m", None),
@@ -371,6 +375,7 @@ def test_dates_of_digits_alone(name: str, form: str, dates: str | None, ending: 
         pl.Series("date", [str(240101 + k) for k in range(120)]),
         pl.Series("month", [str(k % 12 + 1) for k in range(120)]),
         pl.Series("time", [str(1700000000 + k) for k in range(120)]),
+        pl.Series("time", [str(2012010120 + k) for k in range(120)]),
         pl.Series("day", [str(k) for k in range(120)]),
     ],
 )

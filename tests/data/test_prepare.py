@@ -239,6 +239,16 @@ def test_texts_that_may_be_sequences_are_told() -> None:
     assert not any("several words" in notice for notice in read_and_split(Table("some.csv", timed)).notices)
 
 
+@pytest.mark.parametrize("total", ["{} Total", "Total {}", "{} Ergebnis"])
+def test_subtotals_among_sequences_are_told(total: str) -> None:
+    names = [total.format(f"pump {row // 20}") if row % 20 == 19 else f"pump {row // 20}" for row in range(200)]
+    frame = pl.DataFrame({"pump": names, "x": np.sin(np.arange(200)), "label": np.arange(200) % 7 % 2})
+    said = f"Careful: 10 rows of 'pump' such as {total.format('pump 0')!r} seem to be totals of others. Remove them."
+    assert said in read_and_split(Table("some.csv", frame), sequence="pump").notices
+    others = frame.with_columns(pump=pl.Series([f"{'Total' if row % 20 == 19 else row // 20} x" for row in range(200)]))
+    assert not any("totals" in each for each in read_and_split(Table("some.csv", others), sequence="pump").notices)
+
+
 def test_a_labeler_fills_the_names_of_sequences_downward(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.repeat(np.arange(30.0), 3)
     frame = pl.DataFrame({"flow": ids, "x": np.sin(np.arange(90)), "label": np.arange(90) % 2})
@@ -413,6 +423,13 @@ def test_texts_with_a_label_each_are_refused_with_the_line_that_helps(several: b
     assert (split.columns.sequence, split.columns.features, split.columns.per) == ("sequence_id", (word,), "sequence")
     assert apart[word].to_list() == [each for text in texts for each in (text.split(" ") if several else text)]
     assert read_and_split(Table("dna.csv", frame), sequence="none").columns.features == ("sequence",)
+    named = frame.with_columns(entry=pl.format("P{}", pl.int_range(100, 160)))
+    with pytest.raises(DataError, match="each row holds a text of its own in 'sequence'"):
+        read_and_split(Table("dna.csv", named))
+    entries = eval(line, {"pl": pl, "frame": named})
+    assert read_and_split(Table("dna.csv", entries)).columns.features == (word,)
+    kinds = frame.with_columns(species=pl.format("species {}", pl.int_range(pl.len()) % 3))
+    assert "species" in read_and_split(Table("dna.csv", kinds)).columns.features
     again = frame.select("label", text=pl.col("sequence").gather(pl.int_range(pl.len()) % 9))
     if not several:
         assert read_and_split(Table("dna.csv", again)).columns.features == ("text",)
@@ -469,8 +486,9 @@ def test_labels_that_are_empty_may_mean_a_class() -> None:
     assert few[0] == "1 step has no label in 'label': read as input, not learned or scored."
 
 
-def test_labels_in_several_spellings_are_told_with_the_line_that_helps() -> None:
-    labels = ["yes", "Yes", " YES", "no", "No"] * 60
+@pytest.mark.parametrize("other", ["No", "n o"])
+def test_labels_in_several_spellings_are_told_with_the_line_that_helps(other: str) -> None:
+    labels = ["yes", "Yes", " YES", "no", other] * 60
     said = next(each for each in labels_of(labels, per="step") if "differ in blanks" in each)
     line = said.split("(Polars: ")[1].split("; pandas: ")[0]
     assert eval(line, {"pl": pl, "frame": pl.DataFrame({"label": labels})})["label"].unique().sort().to_list() == [

@@ -412,6 +412,18 @@ def test_a_total_at_the_end_is_no_row(tmp_path: Path, between: str, line: str) -
         assert said[0] == table.notices[0]
 
 
+@pytest.mark.parametrize("line", ["Total;;4.298,5;79", ";Summe;;4298;79,5"])
+def test_a_total_of_nearly_all_columns_is_no_row(tmp_path: Path, line: str) -> None:
+    first = ";" * line.startswith(";")
+    rows = [f"{first}pump 1;{day:02}.05.2024;1{day},5;20" for day in range(1, 31)]
+    lines = [f"{first}machine;time;x;y", *rows]
+    table = read_table(csv(tmp_path, "\n".join([*lines, line])))
+    assert len(table) == 30
+    assert "is a total" in table.notices[0]
+    for other in ("Total;31.05.2024;;20", "Total;;fast;20"):
+        assert len(read_table(csv(tmp_path, "\n".join([*lines, first + other])))) == 31
+
+
 @pytest.mark.parametrize("line", ["\n(40 rows affected)\n", "(40 rows),,,,", "\n\n40 rows selected.\n\n"])
 def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> None:
     table = read_table(csv(tmp_path, HOURS + line))
@@ -517,6 +529,16 @@ def test_logs_of_zeek(tmp_path: Path) -> None:
 def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str) -> None:
     with pytest.raises(DataError, match="the first line looks like data"):
         read_table(csv(tmp_path, f"{header}\n1,2,3\n"))
+
+
+@pytest.mark.parametrize("line", ["M{0},2024-05-{1},3.5,ok", "a,{0},1.5,ok", "SN10{1};2;hot", "3/5/2024 8:{1};2;hot"])
+def test_a_line_as_those_below_is_no_header(tmp_path: Path, line: str) -> None:
+    rows = [line.format(row, 10 + row) for row in range(5)]
+    with pytest.raises(DataError, match=r"the first line looks like data \(.*; has the file no header\? Add a line"):
+        read_table(csv(tmp_path, "\n".join(rows)))
+    names = ",".join(["t", "1", "x2024-05-01", "fault"][: line.count(",") + line.count(";") + 1])
+    header = names if "," in line else names.replace(",", ";")
+    assert len(read_table(csv(tmp_path, "\n".join([header, *rows, header, *rows])))) == 10
 
 
 def test_separators_without_fields_are_no_columns_and_no_rows(tmp_path: Path) -> None:
@@ -647,6 +669,15 @@ def test_tables_between_bars_may_be_called_txt(tmp_path: Path, frame: str) -> No
     ]
     with pytest.raises(DataError, match="plain text has no labels"):
         read_table(csv(tmp_path, "Either | or.\nSo | it | is.\nYes | no.\n", "words.txt"))
+
+
+@pytest.mark.parametrize("more", [{}, {"status": "ok", "page": {"size": 300}, "notes": ["a"]}])
+def test_json_of_a_service_is_told(tmp_path: Path, more: dict[str, Any]) -> None:
+    rows = [{"x": row * 0.5, "label": row % 2} for row in range(300)]
+    path = csv(tmp_path, json.dumps(more | {"data": rows}), "some.json")
+    with pytest.raises(DataError, match=r"one object holds all rows, in the list under the key 'data'"):
+        read_table(path)
+    assert len(read_table(csv(tmp_path, json.dumps(rows), "rows.json"))) == 300
 
 
 def test_json_that_pandas_wrote_in_one_object_is_told(tmp_path: Path) -> None:

@@ -637,7 +637,7 @@ def test_json_lines_with_something_else_called_tokens(tmp_path: Path, columns: C
             {"text": "In Rome", "tokens": [{"text": "In", "id": 0}], "spans": [{"start": 3, "end": 7, "label": "LOC"}]},
             "'spans' says .*offsets_to_biluo_tags",
         ),
-        ("some.json", {"data": [{"tokens": ["In"], "tags": ["O"]}]}, "The list stands under the key 'data'"),
+        ("some.json", {"data": [{"tokens": ["In"], "tags": ["O"]}]}, "in the list under the key 'data'"),
         ("some.json", [{"x": 1}, {"x": 2}], "separated by something else"),
     ],
 )

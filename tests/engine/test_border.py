@@ -53,12 +53,12 @@ def native_calls(case: Case, memory: Memory) -> tuple[tuple[Any, ...], tuple[Any
         cell = cell_number(d.cell)
         kernel, recurrent, bias = (memory.array(each) for each in (d.kernel, d.recurrent_kernel, d.bias))
         states = tuple(map(memory.array, d.initial_state))
-        saved = memory.empty(_native.residual_floats(cell, batch, time, features, d.units))
+        residuals = memory.empty(_native.residual_floats(cell, batch, time, features, d.units))
         finals, d_finals, d_initials = ([memory.array(np.ones(s.shape)) for s in states] for _ in range(3))
         directions.append((cell, kernel, recurrent, bias, d.reverse, states, None))
-        results.append((finals, saved))
+        results.append((finals, residuals))
         d_weights = [memory.empty(*each.shape) for each in (kernel, recurrent, bias)]
-        gradients.append((saved, d_finals, *d_weights, d_initials))
+        gradients.append((residuals, d_finals, *d_weights, d_initials))
     width = sum(d.units for d in case.directions)
     outputs, d_outputs = memory.empty(batch, time, width), memory.array(np.ones((batch, time, width)))
     return (
@@ -106,8 +106,10 @@ def test_calls_stay_in_their_arrays(
     _native.forward(*forward)
     _native.backward(*backward)
     assert memory.is_intact()
-    saved = [id(each) for _, each in forward[6]]
-    assert all(np.isfinite(a).all() for call in (forward, backward) for _, a in written_in(call) if id(a) not in saved)
+    residuals = [id(each) for _, each in forward[6]]
+    assert all(
+        np.isfinite(a).all() for call in (forward, backward) for _, a in written_in(call) if id(a) not in residuals
+    )
 
 
 WRONG: dict[str, Callable[[Array], Any]] = {

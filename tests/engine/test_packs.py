@@ -41,6 +41,36 @@ def test_changes_of_weights_in_place_count() -> None:
         np.testing.assert_array_equal(layer(case.x), outputs((case.x, directions), frozen=True))
 
 
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 500])
+def test_a_digest_tells_values_apart(size: int) -> None:
+    """Each bit counts, and each place: of one array, and of which array."""
+    values = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    seen: list[tuple[int, int]] = []
+
+    def check(*arrays: Array) -> None:
+        seen.append(_native.digest(list(arrays)))
+
+    check(values)
+    for place in range(size):
+        for bit in range(32):
+            changed = values.copy()
+            changed.view(np.uint32)[place] ^= np.uint32(1 << bit)
+            check(changed)
+    for first in range(0, size, 7):
+        for second in range(first + 1, size, 5):
+            swapped = values.copy()
+            swapped[[first, second]] = values[[second, first]]
+            check(swapped)
+            swapped[[first, second]] = -values[[first, second]]
+            check(swapped)
+    zeros = np.zeros(size, np.float32)
+    lists = ((zeros,), (zeros, zeros), (zeros[:-1], zeros), (zeros, zeros[:-1]), (values, zeros), (zeros, values))
+    for arrays in lists:
+        check(*arrays)
+    assert len(set(seen)) == len(seen)
+    assert _native.digest([values.copy()]) == seen[0]
+
+
 def test_cells_sizes_and_precisions_do_not_mix() -> None:
     for precision in ("float32", "bfloat16", "float32"):
         for cell in CELLS:

@@ -16,11 +16,13 @@ from bothways.spec import CELLS, cell_number
 
 Shape = tuple[int, ...]
 BATCH, TIME, FEATURES, UNITS = 3, 4, 16, 16  # residuals have as many floats for every instruction set
+TARGETS = dict(zip(("digest", "forward", "backward"), ops.CUSTOM_CALLS, strict=True))
+DIGEST = (4,)
 RESIDUALS = (_native.residual_floats(cell_number("lstm"), BATCH, TIME, FEATURES, UNITS),)
 
 
 class Program(NamedTuple):
-    """A call of a handler: shapes of operands and results, float32 but for a mask and residuals, and attributes."""
+    """A call of a handler: shapes of operands and results, float32 but for masks, residuals and digests; attributes."""
 
     target: str
     operands: list[Shape]
@@ -33,10 +35,12 @@ class Program(NamedTuple):
             if self.wrong_dtype is not None and self.wrong_dtype[:2] == (kind, i):
                 return self.wrong_dtype[2]
             shape = (self.operands if kind == "operand" else self.results)[i]
-            return "bool" if (kind, i) == ("operand", 1) else "uint32" if shape == RESIDUALS else "float32"
+            return "bool" if (kind, i) == ("operand", 1) else "uint32" if shape in (RESIDUALS, DIGEST) else "float32"
 
         def operand(i: int, shape: Shape) -> Any:
-            return residuals() if dtype("operand", i) == "uint32" else jnp.zeros(shape, dtype("operand", i))
+            if shape == RESIDUALS and dtype("operand", i) == "uint32":
+                return residuals()
+            return jnp.zeros(shape, dtype("operand", i))
 
         operands = [operand(i, shape) for i, shape in enumerate(self.operands)]
         shaped: Any = jax.ShapeDtypeStruct
@@ -64,13 +68,15 @@ def program(target: str, directions: int = 2) -> Program:
     attributes |= {name: np.asarray(attributes[name] * directions) for name in names}
     if target == "forward":
         operands, results = [x, x[:2]], [outputs]
-        operands += [*weights, *states] * directions
+        operands += [*weights, *states, DIGEST] * directions
         results += [*states, RESIDUALS] * directions
-        return Program("bothways_forward_v2", operands, results, attributes | {"saves": True})
+        return Program(
+            TARGETS["forward"], operands, results, attributes | {"with_residuals": True, "with_digests": True}
+        )
     operands, results = [x, x[:2], outputs], [x]
     operands += [*weights[:2], RESIDUALS, *states] * directions
     results += [RESIDUALS, *weights, *states] * directions
-    return Program("bothways_backward_v2", operands, results, attributes | {"wants_d_x": True})
+    return Program(TARGETS["backward"], operands, results, attributes | {"wants_d_x": True})
 
 
 def residuals() -> Any:

@@ -17,6 +17,7 @@ import pytest
 
 import bothways
 from bothways import layers as ours
+from layer_cases import CELLS
 from tolerances import DIFFERENCES, KERAS, error
 
 L = keras.layers
@@ -26,13 +27,6 @@ X = RANDOM.normal(size=(3, 5, 2))
 MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
 ORACLE = "step by step in float64, for gradient checks"
 KINDS = pytest.mark.parametrize("wrapped", [False, True], ids=["one direction", "both"])
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_reset_before": ("GRU", {"reset_after": False}),
-    "rnn": ("SimpleRNN", {}),
-    "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
-}
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
 only_torch = pytest.mark.skipif(BACKEND != "torch", reason="about torch")
 only_jax = pytest.mark.skipif(BACKEND != "jax", reason="about JAX")

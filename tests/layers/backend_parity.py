@@ -13,6 +13,7 @@ import pytest
 import bothways
 from bothways import layers as ours
 from bothways.errors import InputError
+from layer_cases import CELLS_AND_ACTIVATIONS
 from tolerances import KERAS, error
 
 BACKEND = keras.backend.backend()
@@ -24,16 +25,6 @@ MASKS = [
     np.arange(7) < np.array([[7], [4], [1], [0], [6]]),
     np.arange(7) >= np.array([[0], [4], [1], [7], [6]]),
 ]
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_reset_before": ("GRU", {"reset_after": False}),
-    "rnn": ("SimpleRNN", {}),
-    "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
-    "lstm_relu": ("LSTM", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
-    "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
-    "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
-}
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
 
 
@@ -106,9 +97,9 @@ def states(*units: int) -> list[Any]:
 @pytest.mark.parametrize("mask", MASKS, ids=["unmasked", "random", "right", "left"])
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("return_sequences", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS_AND_ACTIVATIONS)
 def test_one_direction(cell: str, return_sequences: bool, go_backwards: bool, mask: Any) -> None:
-    name, options = CELLS[cell]
+    name, options = CELLS_AND_ACTIVATIONS[cell]
     options = options | {"return_sequences": return_sequences, "go_backwards": go_backwards, "return_state": True}
     layer, stock = (getattr(home, name)(4, **options) for home in (ours, keras.layers))
     assert_parity(layer, stock, mask, initial_state=states(*[4] * (2 if name == "LSTM" else 1)))
@@ -117,9 +108,9 @@ def test_one_direction(cell: str, return_sequences: bool, go_backwards: bool, ma
 @pytest.mark.parametrize("mask", MASKS[:2], ids=["unmasked", "random"])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize("return_sequences", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS_AND_ACTIVATIONS)
 def test_both_directions(cell: str, return_sequences: bool, merge_mode: str | None, mask: Any) -> None:
-    name, options = CELLS[cell]
+    name, options = CELLS_AND_ACTIVATIONS[cell]
     pair = [
         home.Bidirectional(getattr(home, name)(4, return_sequences=return_sequences, **options), merge_mode=merge_mode)
         for home in (ours, keras.layers)

@@ -28,6 +28,20 @@ def outputs(model: Any) -> Any:
     return np.asarray(jax.jit(lambda x: model(x))(X))
 
 
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A 1 for each call of the engine; where a model is compiled, when it is."""
+    found: list[int] = []
+    recurrence = ops.recurrence
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        found.append(1)
+        return recurrence(*arguments, **options)
+
+    monkeypatch.setattr(ops, "recurrence", counted)
+    return found
+
+
 def nested_model() -> keras.Model:
     """Two directions in a model in the model, a simple layer, one for each step of a step, one that stays stock."""
     inner = keras.Sequential([L.Bidirectional(L.LSTM(5, return_sequences=True), name="both")], name="inner")
@@ -50,17 +64,9 @@ def test_every_recurrent_layer_is_reported() -> None:
     assert str(accelerate(keras.Sequential([L.Dense(1)]))) == "There is no layer for the engine in this model."
 
 
-def test_numbers_stay_and_the_engine_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_stay_and_the_engine_runs(calls: list[int]) -> None:
     model = nested_model()
     expected = model.predict(X, verbose=0)  # compiles a step with stock layers, which has to go
-    calls = []
-    recurrence = ops.recurrence
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        calls.append(1)
-        return recurrence(*arguments, **options)
-
-    monkeypatch.setattr(ops, "recurrence", counted)
     acceleration = accelerate(model)
     assert error(model.predict(X, verbose=0), expected) < KERAS
     assert calls
@@ -172,28 +178,20 @@ class HalvingCell(keras.layers.LSTMCell):  # type: ignore[misc]
         return h / 2, states
 
 
-def test_layers_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_of_users(calls: list[int]) -> None:
     """What is said to be native is, and what has a loop or a cell of its own is left alone."""
     model = keras.Sequential(
         [keras.Input((6, 3)), Mine(4, return_sequences=True, name="mine"), Halving(4, name="half")]
     )
     expected = outputs(model)
-    counted = []
-    recurrence = ops.recurrence
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        counted.append(1)
-        return recurrence(*arguments, **options)
-
-    monkeypatch.setattr(ops, "recurrence", noted)
     acceleration = accelerate(model)
     reason = "HalvingCell is a cell with its own call; the engine has that of Keras"
     assert acceleration.layers == (("mine", "Mine", "native"), ("half", "Halving", reason))
     assert error(outputs(model), expected) < KERAS
-    assert counted == [1]
+    assert calls == [1]
     acceleration.undo()
     np.testing.assert_array_equal(outputs(model), expected)
-    assert counted == [1]
+    assert calls == [1]
 
 
 class Reader(keras.Model):  # type: ignore[misc]
@@ -215,18 +213,10 @@ class Reader(keras.Model):  # type: ignore[misc]
 
 
 @pytest.mark.slow
-def test_a_subclassed_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subclassed_model(calls: list[int]) -> None:
     model = Reader()
     model(keras.Input((6, 3)))  # builds it
     expected = outputs(model)
-    counted = []
-    recurrence = ops.recurrence
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        counted.append(1)
-        return recurrence(*arguments, **options)
-
-    monkeypatch.setattr(ops, "recurrence", noted)
     acceleration = accelerate(model)
     assert {layer.name: layer.engine for layer in acceleration.layers} == {
         "nested": "native",
@@ -236,11 +226,11 @@ def test_a_subclassed_model(monkeypatch: pytest.MonkeyPatch) -> None:
         "cells": "native",
     }
     assert error(outputs(model), expected) < KERAS
-    assert len(counted) >= 6
+    assert len(calls) >= 6
     acceleration.undo()
-    counted.clear()
+    calls.clear()
     np.testing.assert_array_equal(outputs(model), expected)
-    assert not counted
+    assert not calls
 
 
 def test_a_functional_model_with_masks_states_and_shared_layers() -> None:

@@ -19,21 +19,12 @@ import pytest
 from bothways import layers as ours
 from bothways.errors import InputError
 from bothways.layers.ops.jax import derivatives, reference
+from layer_cases import CELLS_AND_ACTIVATIONS
 from tolerances import BFLOAT16, KERAS, error
 
 L = keras.layers
 X = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
 MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_reset_before": ("GRU", {"reset_after": False}),
-    "rnn": ("SimpleRNN", {}),
-    "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
-    "lstm_relu": ("LSTM", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
-    "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
-    "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
-}
 Loss = Callable[..., Any]
 
 
@@ -80,9 +71,9 @@ def both(name: str, options: dict[str, Any], **more: Any) -> Callable[[Any], Any
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS_AND_ACTIVATIONS)
 def test_second_derivatives_of_both_directions(cell: str, mask: Any) -> None:
-    name, options = CELLS[cell]
+    name, options = CELLS_AND_ACTIVATIONS[cell]
     loss, expected, weights = losses(both(name, options), mask=mask)
     assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
 
@@ -147,9 +138,9 @@ DROPOUT: dict[str, Any] = {"dropout": 0.4, "recurrent_dropout": 0.3, "seed": 3}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS_AND_ACTIVATIONS)
 def test_second_derivatives_with_dropout(cell: str) -> None:
-    name, options = CELLS[cell]
+    name, options = CELLS_AND_ACTIVATIONS[cell]
 
     def make(home: Any) -> Any:  # not from a config, in which a SimpleRNN has no seed
         kind, more = getattr(home, name), DROPOUT | {"return_sequences": True}
@@ -215,12 +206,12 @@ def test_the_reference_is_the_engine() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(derivatives, "recurrence", noted)
-        for name, options in CELLS.values():
+        for name, options in CELLS_AND_ACTIVATIONS.values():
             both(name, options)(ours)(X, mask=MASK)
             getattr(ours, name)(3, **options, **DROPOUT)(X, mask=MASK, training=True)
     for arguments in seen:
         assert_same(reference.recurrence(*arguments), recurrence(*arguments))
-    assert len(seen) == 2 * len(CELLS)
+    assert len(seen) == 2 * len(CELLS_AND_ACTIVATIONS)
 
 
 def test_several_threads_at_once() -> None:
@@ -232,6 +223,50 @@ def test_several_threads_at_once() -> None:
         with ThreadPoolExecutor(4) as pool:
             for actual, value in zip(pool.map(lambda x, f=function: f(x, weights), inputs), expected, strict=True):
                 jax.tree.map(np.testing.assert_array_equal, actual, value)
+
+
+def generator(layer: Any) -> Any:
+    """A compiled loop of single steps, each of which reads what the one before has put out."""
+    layer(X[:, :1])
+    others = [variable.value for variable in layer.non_trainable_variables]
+
+    def generate(weights: Any, x: Any, states: Any) -> Any:
+        def turn(_: Any, carried: Any) -> Any:
+            (_, *states), _ = layer.stateless_call(weights, others, carried[0], initial_state=carried[1])
+            return states[0][:, None, :2], states
+
+        return jax.lax.fori_loop(0, 7, turn, (x, states))
+
+    return jax.jit(generate)
+
+
+def test_a_loop_of_single_steps_reads_its_weights_once() -> None:
+    layer = ours.LSTM(3, return_state=True)
+    generate = generator(layer)
+    states = [jnp.zeros((3, 3))] * 2
+    for scale in (1.0, -0.5):
+        layer.set_weights([scale * each for each in layer.get_weights()])
+        weights = [variable.value for variable in layer.trainable_variables]
+        x, expected = X[:, :1], states
+        for _ in range(7):
+            _, *expected = layer(x, initial_state=expected)
+            x = expected[0][:, None, :2]
+        for found, right in zip(generate(weights, X[:, :1], states)[1], expected, strict=True):
+            np.testing.assert_array_equal(found, right)
+    program = generate.lower(weights, X[:, :1], states).compile().as_text()
+    (digests,), (forward,) = (
+        [part for part in program.split("\n\n") if f'custom_call_target="{name}"' in part]
+        for name in ("bothways_digest_v1", "bothways_forward_v3")
+    )
+    assert digests != forward  # the one is the program's, the other of the turns
+
+
+def test_only_short_calls_have_digests() -> None:
+    layer = ours.LSTM(3)
+    layer(X)
+    for batch, steps, digests in ((8, 64, True), (8, 65, False)):
+        program = str(jax.make_jaxpr(layer)(jnp.ones((batch, steps, 2))))
+        assert ("bothways_digest" in program) == digests
 
 
 @pytest.mark.slow
@@ -248,6 +283,7 @@ def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
     (batch,) = jax.export.symbolic_shape("batch")
     programs = {
         "outputs": (model, (batch, 5, 2)),
+        "few": (model, (3, 5, 2)),  # with digests of the weights
         "gradient": (gradient, (3, 5, 2)),
     }
     for name, (function, shape) in programs.items():
@@ -260,12 +296,13 @@ import jax.export, numpy, pathlib
 from bothways import layers
 layers.custom_calls()
 x = numpy.load("x.npy")
-for name in ("outputs", "gradient"):
+for name in ("outputs", "few", "gradient"):
     program = jax.export.deserialize(pathlib.Path(name).read_bytes())
     numpy.save(name + ".npy", program.call(x))
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert error(np.load(tmp_path / "outputs.npy"), model(X)) < KERAS
+    assert error(np.load(tmp_path / "few.npy"), model(X)) < KERAS
     assert error(np.load(tmp_path / "gradient.npy"), gradient(X)) < KERAS
 
 
@@ -284,7 +321,7 @@ def test_gradients_of_unknown_sizes_cannot_be_exported() -> None:
 def test_export_has_to_be_told() -> None:
     layer = ours.LSTM(3)
     layer(X)
-    with pytest.raises(ValueError, match="bothways_forward_v2"):
+    with pytest.raises(ValueError, match="bothways_digest_v1"):
         jax.export.export(jax.jit(layer))(X)
 
 

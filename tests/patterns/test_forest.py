@@ -11,9 +11,9 @@ from scipy.special import log_softmax
 
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns import Forest, Parts
+from bothways.patterns import DyadicFeatures, Forest
 from bothways.patterns import forest as forests
-from bothways.patterns.parts import HALVINGS, MOST, MOST_BANDS, SERIES
+from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, SERIES
 from bothways.patterns.spectrum import FREQUENCIES, spectra
 from bothways.sequences import NO_LABEL, Array, Sequences
 
@@ -30,7 +30,7 @@ def walks(count: int = 120, longest: int = 60, numbers: int = 2, seed: int = 0) 
     return Sequences.from_arrays(both, np.array(labels), per="sequence")
 
 
-def by_hand(parts: Parts, values: Array) -> list[float]:
+def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
     """The features of a sequence, one after the other."""
     codes = values[:, parts.numbers :].astype(int) + np.cumsum([0, *parts.categories])[:-1]
     found = [float(len(values)), *((codes == code).sum() for code in parts.codes)]
@@ -66,7 +66,7 @@ def spectrum_by_hand(numbers: Array, bands: int) -> list[float]:
 
 def test_features_are_quantiles_of_parts_counts_places_and_spectra() -> None:
     sequences = walks()
-    parts = Parts.fit(sequences, CATEGORIES)
+    parts = DyadicFeatures.fit(sequences, CATEGORIES)
     assert parts.quantiles.tolist() == [8, 4, 2, 1]
     assert parts.bands == FREQUENCIES
     features = parts.features(sequences)
@@ -81,7 +81,7 @@ def test_features_are_quantiles_of_parts_counts_places_and_spectra() -> None:
 @pytest.mark.parametrize("length", [1, 2, 9, 3000])
 def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
-    parts = Parts.fit(sequences, ())
+    parts = DyadicFeatures.fit(sequences, ())
     assert parts.size <= max(MOST, SERIES * columns) + MOST_BANDS + 1
     assert (parts.bands > 0) == (length > 9 and columns < 300)
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
@@ -114,13 +114,13 @@ def test_tones_are_told_apart() -> None:
 
 def test_a_file_that_says_nothing_of_spectra_has_none() -> None:
     sequences = walks()
-    parts = replace(Parts.fit(sequences, CATEGORIES), bands=0)
+    parts = replace(DyadicFeatures.fit(sequences, CATEGORIES), bands=0)
     arrays = {name: array for name, array in parts.arrays().items() if name != "bands"}
     network = Network(features=4, classes=2, categories=CATEGORIES, per="sequence")
-    kept = Parts.from_arrays(arrays, network)
+    kept = DyadicFeatures.from_arrays(arrays, network)
     np.testing.assert_array_equal(kept.features(sequences), parts.features(sequences))
     with pytest.raises(InputError, match="power of two, not 3"):
-        Parts.from_arrays({**arrays, "bands": np.array([3])}, network)
+        DyadicFeatures.from_arrays({**arrays, "bands": np.array([3])}, network)
 
 
 def test_the_order_of_categories_is_seen() -> None:
@@ -165,7 +165,7 @@ def test_votes_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> Non
     scores = found.scores(new)
     assert (scores[:, 2:] == -1e4).all(), "classes that training never saw"
     shares = np.exp(scores[:, :2] / found.power)
-    theirs = models[-1].predict_proba(found.parts.features(new))
+    theirs = models[-1].predict_proba(found.features.features(new))
     np.testing.assert_allclose(shares, np.maximum(theirs, forests.RARELY), rtol=0, atol=1e-6)
     assert (found.predict(new) == new.labels).mean() > 0.9
 
@@ -194,7 +194,7 @@ def test_it_learns_nothing_from_what_says_nothing() -> None:
 
 
 def test_large_parts_to_learn_from_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forests, "NUMBERS", 80 * Parts.fit(walks(), CATEGORIES).size)
+    monkeypatch.setattr(forests, "NUMBERS", 80 * DyadicFeatures.fit(walks(), CATEGORIES).size)
     found = Forest.fit(walks(), 2, CATEGORIES, 0)
     assert found is not None
     leaves = found.inputs < 0

@@ -50,6 +50,19 @@ def server(folder: Path, start: Any) -> Running:
     return start(folder)  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize("accept", [CSV, "application/json"])
+def test_posted_tables_are_counted(server: Running, accept: str) -> None:
+    before = server.counted("table")
+    for body in (content(CSV), b"x,y\n"):
+        server.call("/label/table", body, {"content-type": CSV, "accept": accept})
+    after = server.counted("table")
+    more = {name: value - before.get(name, 0) for name, value in after.items()}
+    times = [more.pop(f"{part}_duration_us") for part in ("request", "queue", "compute_infer")]
+    expected = {"request_success": 1, "request_failure": 1, "count": 2, "exec_count": 1, "steps_total": 7}
+    assert more == {**expected, "open_streams": 0}
+    assert times[0] > times[2] > 0 <= times[1]
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_view_where_columns_are_joined(start: Any, tmp_path: Path, turned: bool) -> None:
     columns = Columns("label", ("x", "y"), "who,run", "Date,Time", encoding=TABLE.encoding)

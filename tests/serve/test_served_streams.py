@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,10 +22,10 @@ from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Number
 from bothways.errors import InputError
 from bothways.serve.models import Served
-from bothways.serve.protocol import Request
-from bothways.serve.streams import IDLE_SECONDS, Events, OpenSequences, Room
+from bothways.serve.protocol import InferenceRequest
+from bothways.serve.streams import EventStream, OpenSequences, Room
 from bothways.serve.watching import Watching
-from serving import TABLE, Running, model_of, saved
+from serving import TABLE, UPGRADE, Running, events, model_of, saved
 
 GAPS = Columns("kind", ("x",), "flow", "at", encoding=Encoding((Number("x", 0.5),), (), "times", clock=CLOCK))
 MODELS = {
@@ -144,6 +143,30 @@ def read(socket: Any, count: int) -> list[dict[str, Any]]:
     return lines
 
 
+def test_streams_are_counted(connect: Any, server: Running) -> None:
+    """Their messages as requests, in which sequences come in part; as the requests with a sequence_id are."""
+    before = server.counted("flows")
+    socket = connect("/stream/flows?lookahead=1&chunk=1")
+    for message, lines in ((events(range(3), 0), 0), (events((0, 1, 0), 1), 3), ("?\n" + events([5], 0), 1), ("{", 1)):
+        socket.send(message)
+        read(socket, lines)
+    socket.send('["flush"]')
+    read(socket, 3)
+    part(server, X[None, :2], sequence_id="counted", sequence_start=True, sequence_end=True)
+    after = server.counted("flows")
+    more = {name: value - before.get(name, 0) for name, value in after.items()}
+    times = [more.pop(f"{part}_duration_us") for part in ("request", "queue", "compute_infer")]
+    expected = {"request_success": 4, "request_failure": 2, "count": 7, "exec_count": 4, "steps_total": 9}
+    assert more == {**expected, "open_streams": 1}
+    assert times[0] > times[2] > 0 < times[1]
+    socket.close()
+    for _ in range(50):
+        if server.counted("flows")["open_streams"] == before.get("open_streams", 0):
+            return
+        time.sleep(0.02)
+    raise AssertionError("The stream is still counted.")
+
+
 def test_events_over_a_websocket(connect: Any) -> None:
     socket = connect("/stream/table?lookahead=4")
     rows = [{"flow": "ab"[i % 2], "x": float(x), "y": float(y)} for i, (x, y, _) in enumerate(X)]
@@ -215,7 +238,7 @@ def test_how_a_stream_is_asked_for(connect: Any) -> None:
 def test_who_may_not_stream(connect: Any, server: Running) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     for path, said in (
-        ("/stream/none", "no model"),
+        ("/stream/none", "no model 'none'; this server has flows, gaps, table, traces"),
         ("/stream/traces", "one label per sequence"),
         ("/stream/flows?lookahead=-1", "lookahead"),
         ("/stream/flows?lookahead=99999999", "lookahead"),
@@ -229,21 +252,13 @@ def test_who_may_not_stream(connect: Any, server: Running) -> None:
         connect("/nothing")
 
 
-UPGRADE = (
-    b"GET /stream/flows?lookahead=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 FLOWS = Served("flows", Path("flows.bothways"), "1", MODELS["flows"])
-
-
-def events(keys: Iterable[int], step: int) -> str:
-    return "\n".join(json.dumps({"key": key, "step": step, "values": [1, 2, 3]}) for key in keys)
 
 
 def test_open_sequences_take_no_more_memory_than_there_is() -> None:
     """All together, each with what it may come to hold."""
     room, source = Room(32 << 20), Watching().source(FLOWS)
-    few, many = (Events(FLOWS, source, room, lookahead=late, chunk=late) for late in (10_000, 16))
+    few, many = (EventStream(FLOWS, source, room, lookahead=late, chunk=late) for late in (10_000, 16))
     lines = few.labeled(events(range(20), 0)).splitlines()
     assert 5 < len(few._sizes) < 20
     assert len(lines) == 20 - len(few._sizes)
@@ -263,7 +278,7 @@ def test_open_sequences_take_no_more_memory_than_there_is() -> None:
 
 
 def test_long_names_of_sequences_count_as_memory() -> None:
-    stream = Events(FLOWS, Watching().source(FLOWS), Room(1 << 20))
+    stream = EventStream(FLOWS, Watching().source(FLOWS), Room(1 << 20))
     event = {"key": "a" * 400_000, "step": 0, "values": [1, 2, 3]}
     assert stream.labeled(json.dumps(event)) == stream.labeled(json.dumps(event | {"key": "b" * 400_000})) == ""
     assert "--max-memory" in stream.labeled(json.dumps(event | {"key": "c" * 400_000}))
@@ -271,8 +286,8 @@ def test_long_names_of_sequences_count_as_memory() -> None:
 
 def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     size = MODELS["flows"].stream().key_bytes
-    sequences = OpenSequences(Watching(), Room(3 * size))
-    steps = FLOWS.steps(Request(None, {}, {"sequences": X[None, :3]}, [], False))
+    sequences = OpenSequences(Watching(), Room(3 * size), idle=60)
+    steps = FLOWS.steps(InferenceRequest(None, {}, {"sequences": X[None, :3]}, [], False))
     for name in (1, 2):
         sequences.take(FLOWS, {"sequence_id": name, "sequence_start": True}, steps)
     with pytest.raises(InputError, match="--max-memory"):
@@ -280,9 +295,9 @@ def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.Monk
     sequences.take(FLOWS, {"sequence_id": 2, "sequence_start": True}, steps)  # once more
     sequences.forget()
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + IDLE_SECONDS / 2)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 30)
     sequences.take(FLOWS, {"sequence_id": 2}, steps)
-    monkeypatch.setattr(time, "monotonic", lambda: now + IDLE_SECONDS + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     sequences.forget()
     with pytest.raises(InputError, match="has not begun here"):
         sequences.take(FLOWS, {"sequence_id": 1}, steps)

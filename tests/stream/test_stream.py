@@ -308,7 +308,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         ((["a"], [float("nan")], [[0, 0, 0]]), "A step is nan"),
         ((["a"], [True], [[0, 0, 0]]), "A step is True"),
         ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
-        ((["a"], [1], [[0, 0]]), "has 2 features; it needs 3"),
+        ((["a"], [1], [[0, 0]]), r"a list of 3 numbers; these are \[0, 0\]"),
         ((["a"], [1], [[0, np.inf, 0]]), "inf"),
         ((["a"], [1], [[0, 0, 9999]]), "codes are the whole numbers"),
     ):

@@ -135,10 +135,11 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
         ('{"key": true, "step": 1, "values": [1, 2, 0]}', "'key' is True, which names no sequence"),
         ('{"key": "a", "step": "soon", "values": [1, 2, 0]}', "Line 2 is no event"),
         ('{"key": "a", "step": null, "values": [1, 2, 0]}', "Line 2: A step is None"),
-        ('{"key": "a", "step": 1, "values": [1, 2]}', "Line 2: values.* has 2 features"),
+        ('{"key": "a", "step": 1, "values": [1, 2]}', r"Line 2: .* a list of 3 numbers; these are \[1, 2\]"),
         ('{"key": "a", "step": 1, "values": [1, [2], 0]}', "Line 2: .* not all of one length"),
-        ('{"key": "a", "step": 1, "values": ["x", 2, 0]}', "Line 2: values"),
-        ('{"key": "a", "step": 1, "values": {"x": 1}}', "Line 2: values"),
+        ('{"key": "a", "step": 1, "values": ["x", 2, 0]}', r"Line 2: .* these are \['x', '2', '0'\]"),
+        ('{"key": "a", "step": 1, "values": {"x": 1}}', "Line 2: .* these are {'x': 1}"),
+        ('{"key": "a", "step": 1, "values": 5}', "Line 2: .* these are 5"),
         ('{"key": "a", "step": 1, "values": [1, 2, %s]}' % ("9" * 400), "Line 2: .* number that is out of range"),
         ('{"key": "a", "step": %s, "values": [1, 2, 0]}' % ("9" * 400), "Line 2: A step is a number that is out of"),
         ('{"key": "a", "step": 1, "values": [1, 2, %s]}' % ("9" * 5000), "Line 2 holds a number that is out of range"),
@@ -207,7 +208,7 @@ def test_bad_lines_that_are_skipped_are_counted(folder: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit, match="0"):
         main(["stream", *map(str, names[:2]), "-o", str(names[2]), "--skip-bad"])
     said = " ".join(capsys.readouterr().err.split())
-    assert "4 lines were no events for this model, and skipped. The first: Line 201: values" in said
+    assert "4 lines were no events for this model, and skipped. The first: Line 201: The values of an event" in said
     assert names[2].read_bytes() == labels_of(folder, events)
 
 

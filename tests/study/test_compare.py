@@ -25,7 +25,7 @@ from bothways.study.factors import Setting
 from bothways.study.page import page_of
 from bothways.study.pool import Progress, do_runs
 from bothways.study.runs import DIVERGED, Run, read_runs
-from bothways.study.search import validation
+from bothways.study.search import validation_score
 from bothways.study.tasks import table_task
 from bothways.study.worker import StudySpec, train_runs
 
@@ -387,7 +387,7 @@ def test_a_search_never_maximises_a_loss() -> None:
             counts=counts,
             curve={**curve, "valid_metric": np.array([best, 0.9])},
         )
-        return validation(run if status == "finished" else Run(run.setting, 0, status), of)
+        return validation_score(run if status == "finished" else Run(run.setting, 0, status), of)
 
     assert value("loss", 0.1) > value("loss", 0.5) > value("loss", 0.0, DIVERGED)
     assert value("macro_f1", 0.95) > value("macro_f1", 0.1) > value("macro_f1", 0.0, DIVERGED)

@@ -80,7 +80,7 @@ class Stopwatch:
         return time.perf_counter() - started
 
 
-def serve(
+def handle(
     build: Callable[[Any], Call],
     requests: Iterable[str],
     answer: Callable[[dict[str, Any]], None],
@@ -133,7 +133,7 @@ def facts(name: str) -> dict[str, Any]:
 def work(
     start: Callable[[], tuple[Callable[[Any], Call], dict[str, Any]]], read: Callable[[Any], Any] = Case.from_json
 ) -> None:
-    """Be a worker: import and get ready, say so, and serve whoever asks on the standard input."""
+    """Be a worker: import and get ready, say so, and do what is asked on the standard input."""
     # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -148,7 +148,7 @@ def work(
         answer({"refused": _words(error)})
         return
     answer({"ready": ready})
-    serve(build, sys.stdin, answer, read)
+    handle(build, sys.stdin, answer, read)
 
 
 def _waited() -> float:

@@ -134,7 +134,7 @@ def run_progress() -> Iterator[Callable[[Progress], None]]:
     """Show runs come in: a live table on a terminal, a line now and then in a log. Gives what to call with how far the
     study is.
     """
-    console = display.words()
+    console = display.stderr()
     if not console.is_terminal:
         with display.bar() as (_, log):
             yield lambda progress: log(len(progress.done), progress.total, _how_far(progress), "")
@@ -147,7 +147,7 @@ def show_comparison(comparison: Comparison) -> None:
     """Settings with their differences and costs, the shares of variance, and what can be said."""
     from bothways.study import view
 
-    console = display.results()
+    console = display.stdout()
     if not console.is_terminal:
         console.width = LOG_WIDTH
     console.print(

@@ -29,12 +29,12 @@ UNPRINTABLE = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *rang
 Say = Callable[[str], None]
 
 
-def results() -> Console:
+def stdout() -> Console:
     """The console for results, on the standard output."""
     return _console(stderr=False)
 
 
-def words() -> Console:
+def stderr() -> Console:
     """The console for everything else, on the standard error."""
     return _console(stderr=True)
 
@@ -63,12 +63,12 @@ class _Shown:
 
 def say(message: str) -> None:
     """Print a message that is not part of the result."""
-    print_words(words(), message)
+    print_words(stderr(), message)
 
 
 def show_error(message: str) -> None:
     """Print what was wrong."""
-    print_words(words(), Text.assemble(("Error: ", "bold red"), message))
+    print_words(stderr(), Text.assemble(("Error: ", "bold red"), message))
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
     """Show progress: a bar on a terminal, in a log one line every `LOG_EVERY` seconds, or for `each` name. Gives how to
     print a message meanwhile, and what to call with how much is done, of how much, its name, and more.
     """
-    console, last, logged = words(), float("-inf"), ""
+    console, last, logged = stderr(), float("-inf"), ""
 
     def log(done: float, total: float, name: str, more: str) -> None:
         nonlocal last, logged
@@ -127,7 +127,7 @@ def waiting(doing: str, logged: bool = False) -> Iterator[tuple[Say, Say]]:
     """Show on a terminal, and if `logged` in a log, what is being done. Gives how to print a message meanwhile, and
     what to call with the next thing that is done.
     """
-    console = words()
+    console = stderr()
     if not console.is_terminal:
         yield say, say if logged else lambda doing: None
         return

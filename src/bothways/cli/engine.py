@@ -12,7 +12,7 @@ from typer import Exit, Option
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
 from bothways.cli.app import Given, Json, names, print_json, print_result, takes
-from bothways.cli.display import results, say, table
+from bothways.cli.display import say, stdout, table
 from bothways.errors import counted
 from bothways.files import check_output
 from bothways.network import Network
@@ -123,7 +123,7 @@ def bench(
 
 def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
     """Print expected and predicted labels of one sequence, and the accuracy on new sequences."""
-    console = results()
+    console = stdout()
     reads = {"both": "reads them both ways", "forward": "reads them forward"}.get(direction, "reads them backward")
     console.print(
         f"Numbers between 0 and 1: the label turns from 0 to 1 when their sum reaches {steps / 4:g}.\n"
@@ -160,7 +160,7 @@ def say_reasons(benchmark: Benchmark) -> None:
 
 def show_benchmark(benchmark: Benchmark, path: Path | None) -> None:
     """Print a table for each cell, mode, dtype and number of directions."""
-    console = results()
+    console = stdout()
     machine = benchmark.machine
     console.print(
         f"{machine['processor']}, {machine.get('instruction_set', '')}, {counted(machine['threads'], 'thread')}.\n"

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from bothways.cli.display import results, table
+from bothways.cli.display import stdout, table
 from bothways.errors import counted
 from bothways.settings import title
 
@@ -31,7 +31,7 @@ def show_training(training: Training) -> None:
     """Print the scores of the new model and where it is."""
     seconds = training.seconds
     show_evaluation(training.evaluation)
-    results().print(
+    stdout().print(
         f"Epochs: {training.epochs}, the best one {training.best_epoch}; {seconds['train']:.1f} s of training after "
         f"{seconds['compile']:.1f} s of compiling.\nModel: {training.path}",
         soft_wrap=True,
@@ -42,7 +42,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     """Print scores with intervals, the baselines, and the verdict."""
     from bothways.report import baseline_words, verdict  # brings NumPy, which --help has no use for
 
-    console, per, intervals = results(), evaluation.per, evaluation.intervals
+    console, per, intervals = stdout(), evaluation.per, evaluation.intervals
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
     steps = f", {counted(evaluation.labels, 'step')}" if per == "step" else ""
     console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}{steps}")
@@ -83,9 +83,9 @@ def _show_classes(evaluation: Evaluation) -> None:
         if label in shown:
             shares = _shares(of, intervals, f"f1:{label}")
             grid.add_row(str(label), *shares, f"{of.false_alarm_rate:.3f}", f"{of.support:,}")
-    results().print(grid)
+    stdout().print(grid)
     if len(shown) < len(classes):
-        results().print(f"These are the {len(shown)} most frequent of {len(classes)} classes; --json has them all.")
+        stdout().print(f"These are the {len(shown)} most frequent of {len(classes)} classes; --json has them all.")
 
 
 def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
@@ -97,15 +97,15 @@ def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
     for name, (of, key) in {**rows, "all": (entities, "entity_f1")}.items():
         style = "bold" if name == "all" else ""
         grid.add_row(name, *_shares(of, intervals, key), f"{of.support:,}", style=style)
-    results().print(grid)
+    stdout().print(grid)
     if intervals:
         precision, recall = (_between(intervals.get(f"entity_{name}")) for name in ("precision", "recall"))
-        results().print(f"All: precision {precision}, recall {recall}; {entities.predicted:,} entities are predicted.")
+        stdout().print(f"All: precision {precision}, recall {recall}; {entities.predicted:,} entities are predicted.")
     rest = ""
     if len(shown) < len(types):
-        results().print(f"These are the {len(shown)} most frequent of {len(types)} types.")
+        stdout().print(f"These are the {len(shown)} most frequent of {len(types)} types.")
         rest = "the others, and "
-    results().print(f"--json has {rest}the scores of each tag.")
+    stdout().print(f"--json has {rest}the scores of each tag.")
 
 
 def _shares(of: ClassScores | EntityScores, intervals: Mapping[str, Interval], key: str) -> list[str]:
@@ -122,11 +122,11 @@ def _show_words(evaluation: Evaluation) -> None:
         if of.entities is not None:
             cells += [f"{of.entities.f1:.3f}", _between(intervals.get(f"entity_f1 of {name} words"))]
         grid.add_row(name, *cells)
-    results().print(grid)
+    stdout().print(grid)
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
-    console, intervals, rate = results(), evaluation.intervals, alarms.asked_false_alarm_rate
+    console, intervals, rate = stdout(), evaluation.intervals, alarms.asked_false_alarm_rate
     asked = "" if rate is None else f", chosen for {rate:.2%} false alarms"
     console.print(f"Alarms for {str(evaluation.positive)!r} from a probability of {alarms.threshold:.4f} up{asked}:")
     grid = table("", "", "")
@@ -154,17 +154,17 @@ def _show_importance(importance: Importance) -> None:
         for without, (value, low, high) in falls:
             grid.add_row(without, f"{value:z.3f}", "" if low is None else f"[{low:z.3f}, {high:z.3f}]")
         if falls:
-            results().print(grid)
+            stdout().print(grid)
     if (more := len(columns) - MOST_COLUMNS) > 0:
-        results().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")
-    results().print(importance_words(importance))
+        stdout().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")
+    stdout().print(importance_words(importance))
 
 
 def _show_late(evaluation: Evaluation) -> None:
     grid = table("later steps\nthat labels wait for", title(evaluation.decisive), "", "microseconds\nper step")
     for each in evaluation.late:
         grid.add_row(each.delay, f"{each.score.value:.3f}", _between(each.score), f"{each.microseconds:.1f}")
-    results().print(grid)
+    stdout().print(grid)
 
 
 def _between(interval: Interval | None, form: str = ".3f") -> str:
@@ -174,7 +174,7 @@ def _between(interval: Interval | None, form: str = ".3f") -> str:
 
 def show_prediction(prediction: Prediction) -> None:
     """Print how many rows got each label."""
-    console = results()
+    console = stdout()
     files = f" of {counted(len(prediction.files), 'file')}" if prediction.files else ""
     console.print(f"{prediction.path}: {counted(prediction.rows, 'row')}{files} labeled.", soft_wrap=True)
     grid = table("label", "rows", "share")
@@ -187,7 +187,7 @@ def show_model(model: Model) -> None:
     """Print a model's card, the roles of its columns, and its classes."""
     from bothways.data import guess_table  # brings Polars, which --help has no use for
 
-    console = results()
+    console = stdout()
     grid = Table.grid(padding=(0, 2))
     told_below = {"classes", *(("features", *model.columns.roles) if model.columns else ())}
     for name, value in model.summary.items():
@@ -204,7 +204,7 @@ def show_model(model: Model) -> None:
 
 def show_inspection(found: Inspection) -> None:
     """Print which layers of a Keras model the engine would run, and why not the others."""
-    console = results()
+    console = stdout()
     size = "not built" if found.parameters is None else f"{found.parameters:,} parameters"
     console.print(f"{found.model}: {found.kind} of Keras on {found.backend}, {size}")
     why_not: dict[str, list[str]] = {}
@@ -240,7 +240,7 @@ def show_quantization(done: Quantization) -> None:
     for name, each, size, speed in zip(("float32", "int8"), done.scores, done.size, done.speed, strict=True):
         between = _between(each if evaluation.intervals else None)
         grid.add_row(name, f"{each.value:.3f}", between, f"{size / 1000:,.1f}", f"{speed:,.0f}")
-    console = results()
+    console = stdout()
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
     console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}; {done.changed:.2%} of the labels change.")
     console.print(grid)
@@ -255,5 +255,5 @@ def show_exported(exported: Exported) -> None:
     for kind in ("inputs", "outputs"):
         for name, shape in getattr(exported, kind).items():
             grid.add_row(kind.removesuffix("s"), Text(name), shape)
-    results().print(grid)
-    results().print(f"Graph: {exported.path}, opset {exported.opset}", soft_wrap=True)
+    stdout().print(grid)
+    stdout().print(f"Graph: {exported.path}, opset {exported.opset}", soft_wrap=True)

@@ -359,4 +359,4 @@ def page(
     if as_json:
         print_json({"page": str(path), "bytes": size})
     else:
-        display.results().print(f"Page: {path}, {size / 1000:,.0f} KB", soft_wrap=True)
+        display.stdout().print(f"Page: {path}, {size / 1000:,.0f} KB", soft_wrap=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from bothways.data.headers import NUMBER
 from bothways.data.names import words
 from bothways.data.opening import BROKEN, HEAD, Say
 from bothways.data.words import BLOCK
@@ -19,7 +20,10 @@ FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows 
 MOST_IN_ONE = 1000  # more rows without a blank one are no block
 
 TOTALS = frozenset(
-    words("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme suma")
+    words(
+        "total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme ergebnis "
+        "gesamtergebnis somme suma"
+    )
 ) | {"totaux", "totale", "totali", "grand total", "sous-total"}
 """What a row of totals begins with, in small letters."""
 
@@ -30,8 +34,8 @@ COUNT = r"\(?\d+ (?:rows?|records?)\b.*"
 def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     """Rows of text without the last one, if that is a total, or the number of rows alone.
 
-    The first field of a total says so and that of the row before does not, and at least half of the other fields are
-    empty that are not in the row before.
+    The first field of a total says so and that of the row before does not; and at least half of the other fields are
+    empty that are not in the row before, or the next one is, and those that are not empty hold numbers.
 
     Example:
         >>> frame = pl.DataFrame({"machine": ["a", "a", "Total"], "time": ["1", "2", None], "x": ["3", "4", "7"]})
@@ -47,7 +51,9 @@ def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     word, other = (row[at].strip().rstrip(": ") for row in (last, before))
     filled = [place for place, field in enumerate(before) if field.strip() and place != at]
     gone = [place for place in filled if not last[place].strip()]
-    total = word.lower() in TOTALS and other.lower() not in TOTALS and 2 * len(gone) >= len(filled)
+    sums = gone[:1] == filled[:1] and all(re.match(NUMBER, last[place].strip()) for place in {*filled} - {*gone})
+    empty = sums or 2 * len(gone) >= len(filled)
+    total = word.lower() in TOTALS and other.lower() not in TOTALS and empty
     count = re.fullmatch(COUNT, word) and other and not at and gone == filled
     if not gone or not (total or count):
         return frame

@@ -36,7 +36,7 @@ def clock_of(seconds: Array, parts: Sequence[str]) -> Doubles:
     return np.array([found[part] for part in parts]).reshape(len(parts), len(seconds)).T
 
 
-def seconds_of(places: pl.Series) -> Doubles:
+def timestamps(places: pl.Series) -> Doubles:
     """Seconds since 1970 of times, or of numbers that say them."""
     if not places.dtype.is_temporal():
         return places.cast(pl.Float64).to_numpy()
@@ -52,7 +52,7 @@ def helpful_parts(values: Array, places: pl.Series, train: Sequences) -> tuple[s
     """
     if train.per != "step" or places.dtype not in (pl.Date, pl.Datetime):
         return ()
-    labels, seconds, random = train.known_labels, seconds_of(places), np.random.default_rng(0)
+    labels, seconds, random = train.known_labels, timestamps(places), np.random.default_rng(0)
     rows = random.permutation(np.flatnonzero(labels != NO_LABEL))
     rows = np.sort(rows[: min(ROWS, NUMBERS // (values.shape[1] + len(CLOCK)))])
     known, count = np.unique(np.unique([labels[rows], seconds[rows] // DAY], axis=1)[0], return_counts=True)

@@ -90,7 +90,7 @@ def guess_order(
     sequences = names_by_file(table, sequence, clocks)
     if sequences is None:
         sequences = table.names_of_sequences(sequence)
-    steps = steps_of(sequences, len(table))
+    steps = grouped_rows(sequences, len(table))
     times = [name for name in clocks if schema[name].is_temporal()]
     finer = {name: whole for name in times for whole in times if name != whole and _are_days_of(table, name, whole)}
     ranks = {
@@ -176,7 +176,7 @@ def _check_few_empty(table: Table, names: Collection[str], sequences: pl.Series 
     times = [name for name in some if table.schema[name].is_temporal()]
     for name in (name for name in some if table.column(name).null_count()):
         there = table.column(name).is_not_null()
-        steps = steps_of(None if sequences is None else sequences.filter(there), int(there.sum()))
+        steps = grouped_rows(None if sequences is None else sequences.filter(there), int(there.sum()))
         rank, _ = _rank(name, table.column(name).filter(there), steps, sequences is None, times == [name])
         if rank not in (0, 1, NO_ORDER):
             raise DataError(
@@ -286,7 +286,7 @@ def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -
     return found
 
 
-def steps_of(sequence: pl.Series | None, count: int) -> Steps:
+def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
     """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
     rows = np.arange(count)
     if sequence is None:

@@ -18,10 +18,11 @@ from bothways.data.fields import seconds
 from bothways.data.headers import (
     LOOKED_AT,
     NOTHING,
+    as_below,
     is_number,
+    rows_of_title,
     say_title,
     short_header,
-    title_of,
     told_apart,
     units_below,
     unnamed,
@@ -143,13 +144,13 @@ def _dialect(path: Path, file: Path, how: Mapping[str, Any], say: Say) -> tuple[
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
-    if _are_data(bare):
+    below = _rows(_lines(file, above), separator, quoted, LOOKED_AT + 4)[1:]
+    if _are_data(bare) or as_below(bare, below):
         shown = ", ".join(bare[:3]) + (", ..." if len(bare) > 3 else "")
         raise DataError(
             f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
             "each column."
         )
-    below = _rows(_lines(file, above), separator, quoted, LOOKED_AT + 4)[1:]
     before, after = unnamed(path, len(bare), list(filter(any, below)), separator, say)
     bare, names = [*before, *bare, *after], [*before, *told_apart(path, names, say), *after]
     units = units_below(path, bare, below, say)
@@ -272,7 +273,7 @@ def _title(file: Path, comments: int, letters: str) -> int:
     found = [(0.0, 0)]
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
-        title = title_of(rows)
+        title = rows_of_title(rows)
         if title is not None and not (title[0] and len(rows) < len(first)):
             found.append((title[1], -title[0]))
     return -max(found)[1]

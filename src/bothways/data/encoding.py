@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.data.calendar import CLOCK, clock_of, seconds_of
+from bothways.data.calendar import CLOCK, clock_of, timestamps
 from bothways.data.fields import as_text
 from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
@@ -177,7 +177,7 @@ class Encoding:
         if self.order:
             places = table.column(str(order)).gather(rows)
             gaps = [gaps_of(places, sequences.offsets)[:, None]] if self.gaps else []
-            values[:, self.of_order] = np.hstack([*gaps, clock_of(seconds_of(places), self.clock)])
+            values[:, self.of_order] = np.hstack([*gaps, clock_of(timestamps(places), self.clock)])
         self._complete(values, tally)
         return values
 

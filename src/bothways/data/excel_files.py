@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from bothways.data.blank_rows import without_total
-from bothways.data.headers import LOOKED_AT, say_title, title_of, units_below
+from bothways.data.headers import LOOKED_AT, rows_of_title, say_title, units_below
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
@@ -38,7 +38,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             raise DataError(f"{path}: {some}.")
         place, fields = next((each for each in chain([first], filled) if each[1].width > 1), first)
         if any(name.startswith(UNNAMED) for name in fields.columns):
-            title, _ = title_of(_texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())) or (0, 0.0)
+            title, _ = rows_of_title(_texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())) or (0, 0.0)
             if title:
                 fields = load(place, header_row=title).to_polars()
                 say_title(path, title, "row", say)

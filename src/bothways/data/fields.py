@@ -28,7 +28,11 @@ from bothways.data.numbers import (
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
-NO_VALUES = ("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?")
+NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them
+NO_VALUES = (
+    *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?"),
+    *(date + time for date in NO_DATES for time in ("", " 00:00:00")),
+)
 """What databases and spreadsheets write where there is no value."""
 
 MISSING = (
@@ -300,14 +304,20 @@ def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     return int(named.arg_max() or 0), int(stray.sum()), others if few else []
 
 
-def not_times(column: pl.Series) -> tuple[int, int] | None:
-    """The same of dates and times, of which a few fields at most are none."""
+def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:
+    """The same of dates and times, of which a few fields at most are none, or words without digits among many."""
     for text in (stripped(column.drop_nulls().head(MANY_NUMBERS)), stripped(column)):
         times = max((KINDS[kind].values(text) for kind in TIMES), key=lambda each: each.count())
-        stray = times.is_null() & text.is_not_null()
-        if not times.count() or stray.sum() > max(1, FEW_STRAY * times.count()):
+        stray = times.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(MISSING)
+        others = text.filter(stray).unique().sort().to_list()
+        few = len(others) <= FEW_WORDS and not any(re.search(r"\d", word) for word in others)
+        many = stray.sum() > max(1, FEW_STRAY * times.count())
+        if not times.count() or (many and not few):
             return None
-    return (int(stray.arg_max() or 0), int(stray.sum())) if stray.any() else None
+    few = few and times.n_unique() > MANY_NUMBERS
+    if not others or (many and not few):
+        return None
+    return int(stray.arg_max() or 0), int(stray.sum()), others if few else []
 
 
 def as_text(column: pl.Series) -> pl.Series:

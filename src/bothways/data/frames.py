@@ -70,7 +70,7 @@ def frame_table(
         table.require(each)
     if sequence is not None:
         table = filled_down(table, sequence)
-    reader = FieldReader(learned=learned, numbers=fields, order=keys)
+    reader = FieldReader(learned=learned, numbers=[each for each in fields if each not in keys], order=keys)
     texts = [each for each in fields if each in keys or table.schema[each] == pl.String]
     read = reader.read(table.columns(texts))
     values = table.frame().with_columns(*read.get_columns(), *seconds(table.schema, keys, fields))

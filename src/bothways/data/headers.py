@@ -28,7 +28,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
+def rows_of_title(rows: list[list[str]]) -> tuple[int, float] | None:
     """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
 
     A row with a number may have more. Before the first row of which most fields are filled, those that are empty do not
@@ -37,7 +37,7 @@ def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
     shorter than the rows below is no title.
 
     Example:
-        >>> title_of([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
+        >>> rows_of_title([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
         (2, 1.0)
     """
     counts = [len(row) for row in rows]
@@ -140,6 +140,26 @@ def short_header(names: int) -> str:
         f"the header has {counted(names, 'name')}, and rows have {names + 1} fields. Give each column a name; quote "
         "fields that hold the separator."
     )
+
+
+def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether names are data as the rows below: one is a time or an id as others there, or each is a number or a word.
+
+    Example:
+        >>> as_below(["M0", "2024-05-01", "3.5"], [["M1", "2024-05-02", "4"]])
+        True
+        >>> as_below(["400.5", "401.5", "label"], [["1", "2", "ok"]])
+        False
+    """
+    below = [row for row in rows if row != names]
+    fields = [{row[at] for row in below if at < len(row)} for at in range(len(names))]
+    for name, texts in zip(names, fields, strict=True):
+        shape = re.sub(r"\d", "0", name)
+        if shape.count("0") > 3 and not is_number(shape) and shape in {re.sub(r"\d", "0", text) for text in texts}:
+            return True
+    numbers = [is_number(name) for name in names]
+    known = [name in texts for name, texts in zip(names, fields, strict=True)]
+    return any(numbers) and not all(numbers) and all(map(max, numbers, known))
 
 
 def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:

@@ -67,8 +67,6 @@ def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
             f" If {nested[0]!r} says where names stand in 'text', as from spaCy and Prodigy, write lists 'tokens' and "
             "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
         )
-    if len(schema) == 1:
-        if nested:
-            return f" The list stands under the key {nested[0]!r}; write it alone into a file, or one object per line."
+    if len(schema) == 1 and not nested:
         return " Are the fields separated by something else than , ; | or tabs?"
     return ""

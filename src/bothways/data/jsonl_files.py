@@ -41,6 +41,12 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             f"{path}: one object holds all rows, as pandas writes it. Write an object per row: "
             "frame.to_json(path, orient='records', lines=True), and call the file .jsonl."
         )
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List) and dtype.inner == pl.Struct]
+    if frame.height == 1 and lists and "text" not in frame.columns:
+        raise DataError(
+            f"{path}: one object holds all rows, in the list under the key {lists[0]!r}. Write this list alone into a "
+            "file, or one object per line."
+        )
     return by_word(f"{path}: {_what(path)}", frame)
 
 

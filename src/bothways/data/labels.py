@@ -64,7 +64,9 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[N
     return values.replace_strict(names, codes, default=NO_LABEL).to_numpy(), [*classes, *others.to_list()]
 
 
-def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]) -> Sequences:
+def with_labels(
+    table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]
+) -> Sequences:
     """Sequences with labels, one per sequence where `columns.per` says so."""
     labels = codes[sequences.table_rows]
     if columns.per == "step":
@@ -143,15 +145,17 @@ def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
     """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
     name, same = columns.label, dict[str, list[str]]()
     for label in (label for label in labels if isinstance(label, str)):
-        same.setdefault(" ".join(label.lower().split()), []).append(label)
+        same.setdefault("".join(label.lower().split()), []).append(label)
     if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
         case = "lower" if no_tags(twins) else "upper"  # tags are written in capitals
+        inside = any(len({" ".join(twin.lower().split()) for twin in each}) > 1 for each in same.values())
+        polars, pandas = ("replace_all(' ', '')", "replace(' ', '')") if inside else ("strip_chars()", "strip()")
         yield (
             f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}. "
-            f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.strip_chars()"
-            f".str.to_{case}case()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.{case}())."
+            f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.{polars}"
+            f".str.to_{case}case()); pandas: frame[{name!r}] = frame[{name!r}].str.{pandas}.str.{case}())."
         )
-    if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
+    if missing := [label for each in same.values() for label in each if " ".join(label.lower().split()) in NO_LABELS]:
         yield (
             f"Careful: {listed(missing)} in {name!r} counts as a label. If it says that there is none, leave the field "
             f"empty, or read it as missing ({option('missing', *missing)})."

@@ -25,7 +25,7 @@ THINGS = frozenset(
         "device user subject pump vehicle station customer person participant client account turbine robot asset "
         "dev trial caller subscriber imsi imei msisdn mac vin card driver player store vessel ship truck bus visit "
         "encounter stay admission maschine anlage pumpe gerät geraet fahrzeug fahrt patientin proband kunde sitzung "
-        "machine appareil véhicule trajet séance sujet máquina maquina bomba paciente vehículo viaje cliente sesión"
+        "mmsi imo appareil véhicule trajet séance sujet máquina maquina bomba paciente vehículo viaje cliente sesión"
     )
 )
 """What a sequence belongs to: a column of this name tells sequences apart."""
@@ -89,8 +89,8 @@ TIMES_OF_DAY = frozenset(words("time zeit uhrzeit hhmm hhmmss hrmn"))
 
 DURATIONS = frozenset(
     words(
-        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took talk hold handle "
-        "dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
+        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took talk hold handle break "
+        "pause dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
     )
 )
 """Words in the names of columns whose hours and minutes are no times of day."""

@@ -9,12 +9,14 @@ from typing import Any
 
 import polars as pl
 
+from bothways.data.blank_rows import TOTALS
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, names_by_file
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
+from bothways.data.hints import TEXT
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import FILE, names_sequences
 from bothways.data.numbers import outlying_nines
@@ -25,7 +27,7 @@ from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
 from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table, with_joined
 from bothways.data.vectors import VectorFiles, find_vectors
-from bothways.errors import DataError, option
+from bothways.errors import DataError, counted, option
 from bothways.options import options
 from bothways.settings import Reading, Roles, Settings, as_names
 
@@ -116,14 +118,15 @@ def read_and_split(
 
 
 def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
-    """Refuse rows that each hold a text of its own, unless somebody said that they are steps."""
-    one = len(columns.features) == len(columns.categories) == 1
-    if asked or not one or columns.sequence is not None or columns.order is not None or table.files:
+    """Refuse rows that each hold a text of its own, and its name at most, unless somebody said that they are steps."""
+    texts = len(columns.features) == len(columns.categories)
+    if asked or not texts or columns.sequence is not None or columns.order is not None or table.files:
         return
-    (name,) = columns.features
-    column = table.column(name)
-    several = holds_texts(column)
-    if not several and (len(column) < FEW_ROWS or column.n_unique() <= DISTINCT * len(column)):
+    found = {name: table.column(name).cast(pl.String) for name in columns.features}
+    name = max(found, key=lambda each: found[each].str.len_bytes().sum())
+    column, several = found[name], holds_texts(found[name])
+    own = [each for each in found if len(column) >= FEW_ROWS and found[each].n_unique() > DISTINCT * len(column)]
+    if found.keys() - {*own, *[name] * several}:
         return
     what, polars, pandas = ("word", "' '", ".str.split()") if several else ("letter", "''", ".map(list)")
     label, labels = columns.label, table.column(columns.label)
@@ -192,6 +195,19 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
                 )
     if columns.sequence is not None:
         yield from _glued_notices(table, columns, columns.sequence)
+        yield from _subtotals(table, columns.sequence)
+
+
+def _subtotals(table: Table, sequence: str) -> Iterator[str]:
+    """A word about rows that sum those of a sequence, as spreadsheets write them: `pump 1 Total` below `pump 1`."""
+    names, total = table.column(sequence), "|".join(TOTALS)
+    if isinstance(names.dtype, TEXT):
+        known = names.cast(pl.String).unique()
+        sums = known.filter(known.str.contains(total := f"(?i)^(?:{total}) | (?:{total})$"))
+        sums = sums.filter(sums.str.replace(total, "").is_in(known.to_list())).sort()
+        if len(sums):
+            rows = counted(int(names.cast(pl.String).is_in(sums.to_list()).sum()), "row")
+            yield f"Careful: {rows} of {sequence!r} such as {sums[0]!r} seem to be totals of others. Remove them."
 
 
 def _glued_notices(table: Table, columns: Columns, sequence: str) -> Iterator[str]:

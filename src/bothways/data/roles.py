@@ -20,7 +20,7 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
-from bothways.data.guesses import guess_categories, guess_label, guess_words, pointed_to
+from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_words, pointed_to
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.numbers import text_of
@@ -176,6 +176,11 @@ def _guessed(
         guesses |= {guess.name: guess for guess in guess_parts(table, together)}
     elif together is not None:
         guesses.pop(together, None)
+    for name in free():
+        if "label" in named and name.strip().lower() in LABELS[:-1]:
+            guesses.setdefault(
+                name, Guess(name, "", f"called as a label is ({option('drop', name)} if it is one, too)")
+            )
     return roles, guesses
 
 
@@ -266,12 +271,10 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     if (found := not_numbers(column)) is None:
         _check_stray_time(table, name, droppable)
         return
-    row, count, few = found
+    row, count, _ = found
     if count:
         unit = "If it is the unit of the column, take this row out. " if (row, count) == (0, 1) else ""
-        which = "it" if len(few) == 1 else "such fields"
-        missing = f", or read {which} as missing ({option('missing', *few)})" if few else ""
-        raise _stray(table, name, (row, count), "number", f"{unit}Put it right{missing}", droppable)
+        raise _stray(table, name, found, "number", f"{unit}Put it right", droppable)
     if not (droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all()):
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
 
@@ -283,9 +286,13 @@ def _check_stray_time(table: Table, name: str, droppable: bool) -> None:
         raise _stray(table, name, found, "date or time", "Put it right, or take this row out", droppable)
 
 
-def _stray(table: Table, name: str, found: tuple[int, int], what: str, cure: str, droppable: bool) -> DataError:
-    """The error of a field that is none of `what`, where it was `found` and how many there are."""
-    row, count = found
+def _stray(
+    table: Table, name: str, found: tuple[int, int, list[str]], what: str, cure: str, droppable: bool
+) -> DataError:
+    """The error of a field that is none of `what`, where it was `found`, how many there are, and which if few words."""
+    row, count, few = found
+    if few:
+        cure += f", or read {'it' if len(few) == 1 else 'such fields'} as missing ({option('missing', *few)})"
     others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
     if droppable:
         drop, codes = option("drop", name), option("categorical", name)

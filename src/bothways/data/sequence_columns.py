@@ -13,10 +13,10 @@ from bothways.data.clocks import (
     RANGES,
     clock_columns,
     days_only,
+    grouped_rows,
     moves,
     numbers_of,
     one_run_each,
-    steps_of,
 )
 from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
@@ -103,7 +103,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
         proof = next((proof for proof, clock in telling if named or not _may_number_days(column, clock)), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
-            rows, same = steps_of(column, len(column))
+            rows, same = grouped_rows(column, len(column))
             falls = moves(numbers_of(table.column(proof))[rows], same)[1]
             how = "comes once within" if falls else "rises within"
             ranks[name] = (max(named, 1), f"{'each ' * bool(falls)}{proof!r} {how} each of its {distinct:,} values")
@@ -133,7 +133,10 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
     chosen = [name for name in chosen if not any(_numbers_in(table, name, other) for other in chosen)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
-    both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}"
+    pairs = table.columns(chosen[:2]).n_unique()
+    both = (
+        f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}" if 2 * pairs <= len(table) else ""
+    )
     sequence = finest[0] if finest else table.only("sequence", chosen, both)
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
 
@@ -142,16 +145,21 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
     """The columns that join sequences (`machine` beside `session_id`) or cut each into runs (`trial` beside `subject`).
 
     Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others;
-    so are things that may be called so (`ip`) and of which most sequences have one of their own.
+    so are things that may be called so (`ip`) and of which most sequences have one of their own, and text and ids of
+    which each sequence has one of its own (`vessel_name` beside `mmsi`).
     """
     guesses, count = list[Guess](), table.column(sequence).n_unique()
     for name in names:
-        named = names_sequences(name)
-        if name == sequence or not named or _ids(table, name) is None:
+        named, column = names_sequences(name), table.column(name)
+        if name == sequence or not (named or isinstance(column.dtype, TEXT)) or _ids(table, name) is None:
             continue
-        own = is_thing(name) and 2 * table.column(name).n_unique() > count
+        values = column.n_unique()
+        own = is_thing(name) and 2 * values > count
         if (named >= 2 or name in likely or own) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
+            guesses.append(Guess(name, "left out", why))
+        elif values == count and not column.null_count() and _joins(table, sequence, name):
+            why = f"each sequence has one of its own ({option('categorical', name)} to learn from it)"
             guesses.append(Guess(name, "left out", why))
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
@@ -167,7 +175,7 @@ def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, 
         >>> glued_by(Table("some.csv", frame), "trial", ["person"])
         ('person', 'time')
     """
-    rows, same = steps_of(table.column(sequence), len(table))
+    rows, same = grouped_rows(table.column(sequence), len(table))
     for name, clock in product(names, clock_columns(table, table.names)):
         column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]
         cuts = same & column[1:].ne_missing(column[:-1]).to_numpy()
@@ -226,7 +234,7 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
         return True
     if not turns or column.n_unique() > 2 * turns + 1:
         return False
-    rows, same = steps_of(column, len(column))
+    rows, same = grouped_rows(column, len(column))
     ups, downs = moves(numbers_of(clock)[rows], same)
     return (ups > 0) != (downs > 0)
 
@@ -303,7 +311,7 @@ def _take_turns(column: pl.Series) -> bool:
         return False
     if not text and counts.max() > 1.05 * counts.min() + 1:  # type: ignore[operator]
         return False
-    rows, same = steps_of(column, len(column))
+    rows, same = grouped_rows(column, len(column))
     gaps = np.diff(rows)[same]
     return bool(gaps.std() < EVEN * gaps.mean() and gaps.mean() > column.n_unique() / 2)
 

@@ -17,11 +17,11 @@ from bothways.data.labels import (
     check_labels,
     fill_hint,
     label_codes,
-    labeled,
     listed,
     masked_notices,
     number_notices,
     spelling_notices,
+    with_labels,
 )
 from bothways.data.malformed import malformed_notices, retagged
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
@@ -258,7 +258,7 @@ def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tup
     """The sequences of a table, with labels and without features; the labels by code; and what is to be said."""
     bare, notices = group_rows(table, columns)
     codes, labels = label_codes(table, columns.label, classes)
-    return labeled(table, columns, bare, codes, labels), labels, notices
+    return with_labels(table, columns, bare, codes, labels), labels, notices
 
 
 def _numbered_parts(table: Table, name: str) -> Numbers:

@@ -8,7 +8,7 @@ import polars as pl
 
 SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
 CLOCK = rf"(?<hour>\d{{1,2}}):(?<minute>\d{{2}})(?::{SECONDS})?{HALF}"
-CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})[:.](?<minute>\d{{2}})(?:[:.]{SECONDS})?{HALF}"
+CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})(?:[:.](?<minute>\d{{2}})(?:[:.]{SECONDS})?)?{HALF}"
 ZONE = r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})(?:\[[\w/+-]+\])?)?"
 NAME = r"\p{L}{3,10}\.?"  # of a month or a day of the week
 DATE = (
@@ -137,7 +137,7 @@ def _years(dates: pl.Series) -> int:
 def spelled(text: pl.Series, digits: int) -> pl.Series:
     """Dates of so many digits, or of one less as zeros in front get lost, with signs between year, month and day.
 
-    The text as it is if it is anything else.
+    Behind those of 8 digits may stand two more, an hour. The text as it is if it is anything else.
 
     Example:
         >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
@@ -146,7 +146,7 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
     for pattern, ways in DIGITS.get(digits, ()) if text.count() else ():
         whole = text.str.zfill(digits)
         if whole.head(1000).str.contains(pattern).all() and whole.str.contains(pattern).all():
-            apart = whole.str.replace(pattern, "${1}-${2}-${3}").str.strip_chars_end("-")
+            apart = whole.str.replace(pattern, "${1}-${2}-${3} ${4}").str.strip_chars_end("- ")
             if any(read(apart).null_count() == text.null_count() for read in ways):
                 return apart
     return text
@@ -313,6 +313,7 @@ def _clock(parts: pl.DataFrame) -> pl.Series:
 DIGITS: Mapping[int, Sequence[tuple[str, Sequence[Callable[[pl.Series], pl.Series]]]]] = {
     8: (
         (r"^((?:19|20)\d\d)(\d\d)(\d\d)$", [year_first]),
+        (r"^((?:19|20)\d\d)(\d\d)(\d\d)(\d\d)$", [year_first]),
         (r"^(\d\d)(\d\d)((?:19|20)\d\d)$", [day_first, month_first]),
     ),
     6: ((r"^((?:19|20)\d\d)(\d\d)()$", [months]),),

@@ -46,6 +46,7 @@ def backward(
     d_x: Array | None,
     gradients: list[tuple[Any, ...]],
 ) -> None: ...
+def wants_digest(batch: int, time: int, precision: int) -> bool: ...
 def residual_floats(
     cell: int,
     batch: int,

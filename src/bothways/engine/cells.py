@@ -15,7 +15,7 @@ import numpy as np
 from bothways.engine.arguments import Array, States
 from bothways.spec import cell_spec
 
-Saved = dict[str, Array]
+Residuals = dict[str, Array]
 
 
 class ProductGradient(NamedTuple):
@@ -66,13 +66,13 @@ class Cell(NamedTuple):
     """How a cell steps.
 
     Attributes:
-        step: `(x_sums, product of h, states before) -> (states after, what the gradient needs)`.
-        gradient: `(what the step saved, the product, gradients of the states after) -> (gradient of x_sums, those of
+        step: `(x_sums, product of h, states before) -> (states after, residuals)`.
+        gradient: `(residuals, the product, gradients of the states after) -> (gradient of x_sums, those of
             what the product is made of, gradients of the states before)`. All of it is linear in the last argument.
     """
 
-    step: Callable[[Array, Product, States], tuple[States, Saved]]
-    gradient: Callable[[Saved, Product, States], tuple[Array, ProductGradient, States]]
+    step: Callable[[Array, Product, States], tuple[States, Residuals]]
+    gradient: Callable[[Residuals, Product, States], tuple[Array, ProductGradient, States]]
 
 
 class Function(NamedTuple):
@@ -138,41 +138,43 @@ def join_gates(cell: str, by_gate: Mapping[str, Array]) -> Array:
 
 
 def with_sums(
-    step: Callable[[Array, Array, States], tuple[States, Saved]],
-    gradient: Callable[[Saved, States], tuple[Array, Array, States]],
+    step: Callable[[Array, Array, States], tuple[States, Residuals]],
+    gradient: Callable[[Residuals, States], tuple[Array, Array, States]],
 ) -> Cell:
     """A cell whose product takes the h before the step."""
 
-    def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
-        after, saved = step(x_sums, product.sums(states[0]), states)
-        return after, saved | {"h_before": states[0]}
+    def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
+        after, residuals = step(x_sums, product.sums(states[0]), states)
+        return after, residuals | {"h_before": states[0]}
 
-    def whole_gradient(saved: Saved, product: Product, d_states: States) -> tuple[Array, ProductGradient, States]:
-        d_x_sums, d_h_sums, (d_h, *others) = gradient(saved, d_states)
-        d_product = product.gradient(saved["h_before"], d_h_sums)
+    def whole_gradient(
+        residuals: Residuals, product: Product, d_states: States
+    ) -> tuple[Array, ProductGradient, States]:
+        d_x_sums, d_h_sums, (d_h, *others) = gradient(residuals, d_states)
+        d_product = product.gradient(residuals["h_before"], d_h_sums)
         return d_x_sums, d_product, (d_h + d_product.values, *others)
 
     return Cell(whole_step, whole_gradient)
 
 
-def lstm_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
+def lstm_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Residuals]:
     """An LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000)."""
     sums = split_gates("lstm", x_sums + h_sums)
-    saved = {name: of.gate.value(sums[name]) for name in ("input", "forget", "output")}
-    saved |= {"candidate": of.activation.value(sums["candidate"]), "c_before": states[1]}
-    saved["c"] = saved["forget"] * states[1] + saved["input"] * saved["candidate"]
-    return (saved["output"] * of.activation.value(saved["c"]), saved["c"]), saved
+    residuals = {name: of.gate.value(sums[name]) for name in ("input", "forget", "output")}
+    residuals |= {"candidate": of.activation.value(sums["candidate"]), "c_before": states[1]}
+    residuals["c"] = residuals["forget"] * states[1] + residuals["input"] * residuals["candidate"]
+    return (residuals["output"] * of.activation.value(residuals["c"]), residuals["c"]), residuals
 
 
-def lstm_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+def lstm_gradient(of: Functions, residuals: Residuals, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `lstm_step`."""
-    i, f, g, o = (saved[name] for name in ("input", "forget", "candidate", "output"))
-    shown = of.activation.value(saved["c"])
+    i, f, g, o = (residuals[name] for name in ("input", "forget", "candidate", "output"))
+    shown = of.activation.value(residuals["c"])
     d_h, d_c = d_states
     d_c = d_c + d_h * o * of.activation.slope(shown)
     d_sums = {
         "input": d_c * g * of.gate.slope(i),
-        "forget": d_c * saved["c_before"] * of.gate.slope(f),
+        "forget": d_c * residuals["c_before"] * of.gate.slope(f),
         "candidate": d_c * i * of.activation.slope(g),
         "output": d_h * shown * of.gate.slope(o),
     }
@@ -180,29 +182,29 @@ def lstm_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array,
     return joined, joined, (np.zeros_like(d_h), d_c * f)
 
 
-def gru_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
+def gru_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Residuals]:
     """A GRU (Cho et al. 2014) with the reset after the product."""
     x, h = split_gates("gru", x_sums), split_gates("gru", h_sums)
     z, r = (of.gate.value(x[name] + h[name]) for name in ("update", "reset"))
     n = of.activation.value(x["candidate"] + r * h["candidate"])
-    saved = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"]}
-    return (z * states[0] + (1 - z) * n,), saved
+    residuals = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"]}
+    return (z * states[0] + (1 - z) * n,), residuals
 
 
-def gru_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+def gru_gradient(of: Functions, residuals: Residuals, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `gru_step`."""
-    z, r, n = (saved[name] for name in ("update", "reset", "candidate"))
+    z, r, n = (residuals[name] for name in ("update", "reset", "candidate"))
     (d_h,) = d_states
     d_n = d_h * (1 - z) * of.activation.slope(n)
     d_sums = {
-        "update": d_h * (saved["h_before"] - n) * of.gate.slope(z),
-        "reset": d_n * saved["h_sum"] * of.gate.slope(r),
+        "update": d_h * (residuals["h_before"] - n) * of.gate.slope(z),
+        "reset": d_n * residuals["h_sum"] * of.gate.slope(r),
         "candidate": d_n,
     }
     return join_gates("gru", d_sums), join_gates("gru", d_sums | {"candidate": d_n * r}), (d_h * z,)
 
 
-def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
+def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
     """A GRU (Cho et al. 2014) with the reset before the product: the sum of the candidate is that of reset * h."""
     x, h = split_gates("gru_reset_before", x_sums), split_gates("gru_reset_before", product.sums(states[0]))
     z, r = (of.gate.value(x[name] + h[name]) for name in ("update", "reset"))
@@ -212,10 +214,10 @@ def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states
 
 
 def gru_reset_before_gradient(
-    of: Functions, saved: Saved, product: Product, d_states: States
+    of: Functions, residuals: Residuals, product: Product, d_states: States
 ) -> tuple[Array, ProductGradient, States]:
     """The gradient of `gru_reset_before_step`."""
-    z, r, n, h = (saved[name] for name in ("update", "reset", "candidate", "h_before"))
+    z, r, n, h = (residuals[name] for name in ("update", "reset", "candidate", "h_before"))
     (d_h,) = d_states
     none = np.zeros_like(d_h)
     d_sums = {"update": none, "reset": none, "candidate": d_h * (1 - z) * of.activation.slope(n)}
@@ -228,15 +230,15 @@ def gru_reset_before_gradient(
     return join_gates("gru_reset_before", d_gates | {"candidate": d_sums["candidate"]}), d_product, (d_before,)
 
 
-def rnn_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
+def rnn_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Residuals]:
     """A simple recurrent layer (Elman 1990)."""
     h = of.activation.value(x_sums + h_sums)
     return (h,), {"h": h}
 
 
-def rnn_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+def rnn_gradient(of: Functions, residuals: Residuals, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `rnn_step`."""
-    d_sums = d_states[0] * of.activation.slope(saved["h"])
+    d_sums = d_states[0] * of.activation.slope(residuals["h"])
     return d_sums, d_sums, (np.zeros_like(d_sums),)
 
 

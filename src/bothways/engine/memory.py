@@ -97,13 +97,16 @@ class Plan(NamedTuple):
         return mask, [pair if any(there) else None for pair, there in zip(factors, self.dropouts, strict=True)]
 
     def forward_shapes(
-        self, x: Sequence[Any], units: Sequence[int], saved: Sequence[Any] = ()
+        self, x: Sequence[Any], units: Sequence[int], residuals: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
-        """The shapes of the results of `forward`, for `x` of this shape; axes may be of any kind that can be added."""
+        """The shapes of the results of `forward`, for `x` of this shape and residuals of these sizes.
+
+        Axes may be of any kind that can be added.
+        """
         batch, time, _ = x
         outputs = [(batch, time, sum(units))] if self.return_sequences else []
         states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in cell_spec(cell).states]
-        return [*outputs, *states, *((floats,) for floats in saved)]
+        return [*outputs, *states, *((floats,) for floats in residuals)]
 
     def residual_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
         """For each direction how many floats the backward pass of the engine needs of the forward pass."""
@@ -152,8 +155,8 @@ def _gates_of(factors: Any | None) -> int:
 
 
 def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
-    """The width of the state of each direction."""
-    return [recurrent.shape[0] for _, recurrent, *_ in plan.groups(arrays)]
+    """The width of the state of each direction; arrays may have more axes before theirs."""
+    return [recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in plan.groups(arrays)]
 
 
 def forward(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, results: Arrays) -> None:
@@ -165,9 +168,9 @@ def forward(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, results: Ar
         if outputs is not None:
             outputs[:] = found.outputs
         return
-    saved: Sequence[Array | None] = results[plan.return_sequences + sum(map(len, states)) :] or [None] * len(states)
+    residuals: Sequence[Array | None] = results[plan.return_sequences + sum(map(len, states)) :] or [None] * len(states)
     mask, directions = _arguments(plan, constants, arrays)
-    pairs = list(zip(states, saved, strict=True))
+    pairs = list(zip(states, residuals, strict=True))
     _native.forward(x, mask, plan.zero_output_for_mask, PRECISIONS[plan.precision], directions, outputs, pairs)
 
 
@@ -176,7 +179,7 @@ def backward(
     x: Array,
     constants: Arrays,
     arrays: Arrays,
-    saved: Arrays,
+    residuals: Arrays,
     d_results: Sequence[Array | None],
     d_x: Array | None,
     d_arrays: Arrays,
@@ -197,8 +200,8 @@ def backward(
             d_x[:] = found.x
         return
     gradients = [
-        (residuals, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
-        for residuals, d_state, group in zip(saved, d_states, plan.groups(d_arrays), strict=True)
+        (residual, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
+        for residual, d_state, group in zip(residuals, d_states, plan.groups(d_arrays), strict=True)
     ]
     mask, directions = _arguments(plan, constants, arrays)
     precision = PRECISIONS[plan.precision]

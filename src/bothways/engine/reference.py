@@ -27,15 +27,15 @@ from bothways.engine.arguments import (
     check_gradients,
     check_setup,
 )
-from bothways.engine.cells import Product, Saved, steps_of
+from bothways.engine.cells import Product, Residuals, steps_of
 
 
 class Trace(NamedTuple):
-    """A recorded run: its arguments, its outputs side by side, and what every step left for its gradient."""
+    """A recorded run: its arguments, its outputs side by side, and the residuals of every step."""
 
     call: Call
     both: Array
-    steps: tuple[list[Saved], ...]
+    steps: tuple[list[Residuals], ...]
 
 
 def run(
@@ -88,7 +88,7 @@ def _counts(call: Call, t: int) -> npt.NDArray[np.bool_]:
     return np.ones((batch, 1), np.bool_) if call.mask is None else call.mask[:, t, None]
 
 
-def _run_direction(call: Call, i: int) -> tuple[Array, States, list[Saved]]:
+def _run_direction(call: Call, i: int) -> tuple[Array, States, list[Residuals]]:
     spec, direction = call.setup.specs[i], call.setup.directions[i]
     batch, time, _ = call.x.shape
     states = call.initial_states[i] or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
@@ -96,8 +96,8 @@ def _run_direction(call: Call, i: int) -> tuple[Array, States, list[Saved]]:
     steps = []
     of_x, of_h = _products(call, i)
     for t in _time_order(call, direction):
-        after, saved = steps_of(spec.name).step(of_x.sums(call.x[:, t]), of_h, states)
-        steps.append(saved)
+        after, residuals = steps_of(spec.name).step(of_x.sums(call.x[:, t]), of_h, states)
+        steps.append(residuals)
         counts = _counts(call, t)
         states = tuple(np.where(counts, new, old) for new, old in zip(after, states, strict=True))
         outputs[:, t] = np.where(counts | (not call.setup.zero_output_for_mask), states[0], 0.0)
@@ -115,7 +115,7 @@ def _products(call: Call, i: int) -> tuple[Product, Product]:
 
 
 def _backprop_direction(
-    call: Call, i: int, steps: list[Saved], d_outputs: Array, d_states: States | None, d_x: Array
+    call: Call, i: int, steps: list[Residuals], d_outputs: Array, d_states: States | None, d_x: Array
 ) -> DirectionGradients:
     """Backpropagation through time; adds this direction's share to `d_x`."""
     spec, direction = call.setup.specs[i], call.setup.directions[i]
@@ -125,11 +125,11 @@ def _backprop_direction(
     d_biases = np.zeros((2, direction.recurrent_kernel.shape[1]))
     batch = call.x.shape[0]
     flow = d_states or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
-    for t, saved in zip(reversed(_time_order(call, direction)), reversed(steps), strict=True):
+    for t, residuals in zip(reversed(_time_order(call, direction)), reversed(steps), strict=True):
         counts = _counts(call, t)
         flow = (flow[0] + np.where(counts | (not call.setup.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
         d_after = tuple(np.where(counts, d_state, 0.0) for d_state in flow)
-        d_x_sums, d_of_h, before = steps_of(spec.name).gradient(saved, of_h, d_after)
+        d_x_sums, d_of_h, before = steps_of(spec.name).gradient(residuals, of_h, d_after)
         d_of_x = of_x.gradient(call.x[:, t], d_x_sums)
         d_kernel += d_of_x.weights
         d_recurrent += d_of_h.weights

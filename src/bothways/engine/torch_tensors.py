@@ -28,9 +28,9 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
 
     All tensors are on the CPU, constants aside of float32, or of float64 for the oracle.
     """
-    saves = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
+    with_residuals = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
     if torch.compiler.is_compiling():
-        results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
+        results = _forward_operator(x, constants, arrays, _encoded(plan), with_residuals)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
         return plan.split([result.view_as(result) for result in results])
     if are_transformed() or (is_in_forward_mode() and any(map(_has_tangent, (x, *arrays)))):
@@ -38,27 +38,27 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
             "torch.func (grad, vmap, jvp) and forward mode cannot look into the engine. Take torch.autograd.grad, or "
             "layers of Keras: undo() gives an accelerated model back to them."
         )
-    if saves:
+    if with_residuals:
         return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
-    return plan.split(_forward(plan, x, constants, arrays, saves=False))
+    return plan.split(_forward(plan, x, constants, arrays, with_residuals=False))
 
 
-def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[torch.Tensor]:
+def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
-    saved = plan.residual_floats(x.shape, units) if saves else ()
-    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in plan.forward_shapes(x.shape, units, saved)]
+    sizes = plan.residual_floats(x.shape, units) if with_residuals else ()
+    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in plan.forward_shapes(x.shape, units, sizes)]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
 
 def _backward(
-    plan: Plan, x: Any, constants: Tensors, arrays: Tensors, saved: Tensors, d_results: Tensors, wants_d_x: bool
+    plan: Plan, x: Any, constants: Tensors, arrays: Tensors, residuals: Tensors, d_results: Tensors, wants_d_x: bool
 ) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
     d_x = torch.empty(x.shape, dtype=x.dtype, device="cpu") if wants_d_x else None
     d_arrays = [torch.empty(array.shape, dtype=x.dtype, device="cpu") for array in arrays]
     read = _view(x), _views(constants), _views(arrays)
-    residuals, written = [each.numpy() for each in saved], [d.numpy() for d in d_arrays]
-    memory.backward(plan, *read, residuals, _views(d_results), _view(d_x), written)
+    used_up, written = [each.numpy() for each in residuals], [d.numpy() for d in d_arrays]
+    memory.backward(plan, *read, used_up, _views(d_results), _view(d_x), written)
     return d_x, d_arrays
 
 
@@ -112,7 +112,7 @@ def _views(tensors: Sequence[torch.Tensor | None]) -> list[Any]:
 class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, plan: Plan, x: Any, constants: list[Any], *arrays: Any) -> tuple[torch.Tensor, ...]:
-        results = _forward(plan, x, constants, arrays, saves=True)
+        results = _forward(plan, x, constants, arrays, with_residuals=True)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, *constants, *arrays)
         ctx.plan, ctx.constants, ctx.residuals = plan, len(constants), results[-len(plan.cells) :]
@@ -128,7 +128,9 @@ class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
         x, *rest = ctx.saved_tensors
         constants, arrays = rest[: ctx.constants], rest[ctx.constants :]
         # A backward pass uses the residuals up; where a retained graph goes backward again, they are made anew.
-        residuals = ctx.residuals or _forward(ctx.plan, x, constants, arrays, saves=True)[-len(ctx.plan.cells) :]
+        residuals = (
+            ctx.residuals or _forward(ctx.plan, x, constants, arrays, with_residuals=True)[-len(ctx.plan.cells) :]
+        )
         ctx.residuals = None
         with torch.no_grad():
             whole = _whole(ctx.plan, d_results, arrays)
@@ -193,21 +195,21 @@ def _forward_operator(
     constants: Sequence[torch.Tensor],
     arrays: Sequence[torch.Tensor],
     numbers: Sequence[int],
-    saves: bool,
+    with_residuals: bool,
 ) -> list[torch.Tensor]:
-    return _forward(_decoded(numbers), x, constants, arrays, saves=saves)
+    return _forward(_decoded(numbers), x, constants, arrays, with_residuals=with_residuals)
 
 
 @_forward_operator.register_fake  # type: ignore[untyped-decorator]
-def _(x: Any, constants: Any, arrays: Any, numbers: Any, saves: bool) -> list[torch.Tensor]:
+def _(x: Any, constants: Any, arrays: Any, numbers: Any, with_residuals: bool) -> list[torch.Tensor]:
     plan = _decoded(numbers)
     units = memory.units_of(plan, arrays)
-    saved: list[Any] = []
-    if saves and all(isinstance(axis, int) for axis in (*x.shape, *units)):
-        saved += plan.residual_floats(x.shape, units)
-    elif saves:  # a symbolic batch or time: as little is known of the residuals
-        saved += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
-    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
+    sizes: list[Any] = []
+    if with_residuals and all(isinstance(axis, int) for axis in (*x.shape, *units)):
+        sizes += plan.residual_floats(x.shape, units)
+    elif with_residuals:  # a symbolic batch or time: as little is known of the residuals
+        sizes += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
+    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, sizes)]
 
 
 @torch.library.custom_op("bothways::recurrence_backward", mutates_args=())  # type: ignore[untyped-decorator]
@@ -216,18 +218,18 @@ def _backward_operator(
     constants: Sequence[torch.Tensor],
     arrays: Sequence[torch.Tensor],
     numbers: Sequence[int],
-    saved: Sequence[torch.Tensor],
+    residuals: Sequence[torch.Tensor],
     d_results: Sequence[torch.Tensor],
     wants_d_x: bool,
 ) -> list[torch.Tensor]:
     # The residuals are copied because the engine overwrites them, and a compiled graph may be retained.
-    residuals = [each.clone() for each in saved]
-    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, residuals, d_results, wants_d_x)
+    copies = [each.clone() for each in residuals]
+    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, copies, d_results, wants_d_x)
     return d_arrays if d_x is None else [d_x, *d_arrays]
 
 
 @_backward_operator.register_fake  # type: ignore[untyped-decorator]
-def _(x: Any, constants: Any, arrays: Any, numbers: Any, saved: Any, d_results: Any, wants_d_x: bool) -> Any:
+def _(x: Any, constants: Any, arrays: Any, numbers: Any, residuals: Any, d_results: Any, wants_d_x: bool) -> Any:
     return [x.new_empty(tensor.shape) for tensor in ((x, *arrays) if wants_d_x else arrays)]
 
 
@@ -242,10 +244,10 @@ def _differentiate(ctx: Any, d_results: Any) -> tuple[Any, ...]:
     constants, rest = rest[: ctx.constants], rest[ctx.constants :]
     arrays, results = rest[: ctx.arrays], rest[ctx.arrays :]
     directions = len(_decoded(ctx.numbers).cells)
-    saved, results = results[-directions:], results[:-directions]
+    residuals, results = results[-directions:], results[:-directions]
     d_results = [torch.zeros_like(r) if d is None else d for r, d in zip(results, d_results, strict=False)]
     wants_d_x = ctx.needs_input_grad[0]
-    gradients = _backward_operator(x, constants, arrays, ctx.numbers, saved, d_results, wants_d_x)
+    gradients = _backward_operator(x, constants, arrays, ctx.numbers, residuals, d_results, wants_d_x)
     d_x = gradients.pop(0) if wants_d_x else None
     return d_x, [None] * len(constants), gradients, None, None
 

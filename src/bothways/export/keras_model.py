@@ -21,7 +21,7 @@ from bothways.layers.eligibility import (
     is_of_keras,
     is_stack,
     name_of,
-    shown,
+    qualified_name,
 )
 from bothways.spec import cell_spec
 
@@ -161,7 +161,8 @@ def _activation(graph: Graph, each: Any, value: Value, mask: Value | None) -> Va
     name = name_of(each.activation)
     if name not in ACTIVATIONS:
         raise InputError(
-            f"The layer {each.name!r} has activation={shown(each.activation)}; a graph has {', '.join(ACTIVATIONS)}."
+            f"The layer {each.name!r} has activation={qualified_name(each.activation)}; a graph has "
+            f"{', '.join(ACTIVATIONS)}."
         )
     operator = ACTIVATIONS[name]
     return value if operator is None else graph(operator, value)

@@ -8,12 +8,12 @@ import numpy as np
 
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs, at_least_one, joined_codes, moved
-from bothways.patterns import Forest, NGramPatterns, NGrams, Parts, Patterns, RandomConvolutions
+from bothways.patterns import DyadicFeatures, Forest, NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
+from bothways.patterns.dyadic import NOWHERE, SERIES, ends_of_parts, levels
 from bothways.patterns.forest import RARELY, depth
 from bothways.patterns.ngrams import LONGEST
-from bothways.patterns.parts import NOWHERE, SERIES, ends_of_parts, levels
 from bothways.patterns.spectrum import FAINT, FREQUENCIES, HOP, LAGS, LEAST, SEGMENT, TINY, TURNS, WINDOW
 from bothways.sequences import Array, Numbers
 
@@ -67,7 +67,7 @@ def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Val
 
 def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
     """`(batch, classes)` as `Forest.scores` gives them. All go down their trees together, and stay at a leaf."""
-    features, leaf, own = _parts(graph, forest.parts, data), forest.inputs < 0, np.arange(len(forest.inputs))
+    features, leaf, own = _dyadic(graph, forest.features, data), forest.inputs < 0, np.arange(len(forest.inputs))
     asks = np.where(leaf, 0, forest.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in forest.children.T)
     nodes = graph("Expand", forest.roots, graph("Shape", graph("Gather", features, 0 * forest.roots, axis=1)))
@@ -84,37 +84,37 @@ def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
     )
 
 
-def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:
-    """`(batch, size)` as `Parts.features` gives it."""
+def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+    """`(batch, size)` as `DyadicFeatures.features` gives it."""
     lengths = graph.unsqueeze(data.lengths, 1)
     found, first, last = [lengths], list[Value](), list[Value]()
-    if len(parts.codes):
-        codes, ends = joined_codes(data, parts.categories), np.cumsum(parts.categories)
+    if len(made.codes):
+        codes, ends = joined_codes(data, made.categories), np.cumsum(made.categories)
         share = graph.cast(graph.unsqueeze(graph.steps(codes, 1), 1), np.float64)
         share = share / graph.unsqueeze(at_least_one(graph, data.lengths, np.float64), 2)
-        for column, of in enumerate(np.split(parts.codes, np.searchsorted(parts.codes, ends[:-1]))):
+        for column, of in enumerate(np.split(made.codes, np.searchsorted(made.codes, ends[:-1]))):
             own = graph("Gather", codes, np.array([column]), axis=2)
             same = graph("And", graph("Equal", own, of), data.inside)
             found.append(graph("ReduceSum", graph.cast(same, np.int64), [1], keepdims=0))
             for places, reduce, nowhere in zip((first, last), ("ReduceMin", "ReduceMax"), NOWHERE, strict=True):
                 places.append(graph(reduce, graph.where(same, share, np.float64(nowhere)), [1], keepdims=0))
     found = [graph.cast(each, np.float32) for each in found]
-    if parts.numbers:
+    if made.numbers:
         some = graph("Greater", lengths, np.int64(0))
-        series = _series(graph, parts, data)
-        for halvings, count in enumerate(parts.quantiles.tolist()):
+        series = _series(graph, made, data)
+        for halvings, count in enumerate(made.quantiles.tolist()):
             quantiles = _quantiles(graph, series, lengths, 1 << halvings, count)
-            flat = graph("Reshape", quantiles, [0, (count << halvings) * SERIES * parts.numbers])
+            flat = graph("Reshape", quantiles, [0, (count << halvings) * SERIES * made.numbers])
             found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
     found += [graph.cast(each, np.float32) for each in (*first, *last)]
-    if parts.bands:
-        found.append(graph.where(some, graph.cast(_spectra(graph, parts, data), np.float32), np.float32(0)))
+    if made.bands:
+        found.append(graph.where(some, graph.cast(_spectra(graph, made, data), np.float32), np.float32(0)))
     return graph("Concat", *found, axis=1)
 
 
-def _spectra(graph: Graph, parts: Parts, data: Inputs) -> Value:
+def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     """`(batch, (bands + lags) * numbers)` as `spectra` gives it."""
-    values, length = _numbers(graph, parts, data), at_least_one(graph, data.lengths, np.float64)
+    values, length = _numbers(graph, made, data), at_least_one(graph, data.lengths, np.float64)
     means = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
     moves = graph("Pad", graph.where(data.inside, values - means, np.float64(0)), [0, 0, 0, 0, SEGMENT, 0])
     time = graph("Squeeze", graph("Max", graph("ReduceMax", data.lengths, keepdims=1), np.int64(1)), [0])
@@ -127,21 +127,21 @@ def _spectra(graph: Graph, parts: Parts, data: Inputs) -> Value:
     squares = graph("ReduceSum", values * values, [1], keepdims=0)
     total = graph("ReduceSum", powers, [2], keepdims=0) + squares * np.float64(FAINT)
     shares = powers / graph.unsqueeze(graph("Max", total, np.float64(TINY)), 2)
-    of_bands = graph("Reshape", shares, [0, 0, parts.bands, FREQUENCIES // parts.bands])
+    of_bands = graph("Reshape", shares, [0, 0, made.bands, FREQUENCIES // made.bands])
     logs = graph("Log", graph("ReduceSum", of_bands, [3], keepdims=0) + np.float64(LEAST))
     both = graph("Concat", logs, graph("MatMul", shares, TURNS), axis=2)
-    return graph("Reshape", graph("Transpose", both, perm=[0, 2, 1]), [0, (parts.bands + LAGS) * parts.numbers])
+    return graph("Reshape", graph("Transpose", both, perm=[0, 2, 1]), [0, (made.bands + LAGS) * made.numbers])
 
 
-def _numbers(graph: Graph, parts: Parts, data: Inputs) -> Value:
+def _numbers(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     """`(batch, time, numbers)`, in double precision."""
-    numbers = graph("Slice", data.numbers, [0], [parts.numbers], [2])
+    numbers = graph("Slice", data.numbers, [0], [made.numbers], [2])
     return graph("Clip", graph.cast(numbers, np.float64), np.float64(-LARGEST), np.float64(LARGEST))
 
 
-def _series(graph: Graph, parts: Parts, data: Inputs) -> Value:
+def _series(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     """`(batch, time, series)`, in double precision."""
-    series = [_numbers(graph, parts, data)]
+    series = [_numbers(graph, made, data)]
     for _ in range(SERIES - 1):
         series.append(series[-1] - moved(graph, data, series[-1], -1))
     return graph("Concat", *series, axis=2)

@@ -21,6 +21,7 @@ from bothways.data import (
     match_columns,
     read_and_split,
 )
+from bothways.data.clocks import ROW_NUMBERS
 from bothways.data.frames import frame_table, with_column
 from bothways.data.roles import NONE
 from bothways.errors import DataError, InputError, option
@@ -82,7 +83,7 @@ def split_frame(
     asked = _roles(labeler)
     table, label, labels = _labeled_table(labeler, "X", X, y, labeler.per)
     _classes(labels)
-    # Roles are given and never guessed: numbers are numbers.
+    # Roles are given and never guessed: numbers are numbers, but for those of rows that pandas read out of a file.
     numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
     split = read_and_split(
         table,
@@ -96,7 +97,7 @@ def split_frame(
         drop=[name for name in asked.drop if name != label],
         features=asked.features,
         categorical=asked.categorical,
-        numeric=[name for name in numeric if name not in {label, *asked.categorical}],
+        numeric=[name for name in numeric if name not in {label, *asked.categorical, *ROW_NUMBERS}],
         per=labels.per,
         vectors=labeler.vectors,
     )

@@ -48,7 +48,7 @@ def cells_of(layer: Any) -> list[Any]:
 
 def cell_of(cell: Any) -> str:
     """The cell of `bothways.spec` that an eligible one of Keras is."""
-    kind, functions = kind_of(cell), [name_of(function) for function in _activations_of(cell).values()]
+    kind, functions = cell_kind(cell), [name_of(function) for function in _activations_of(cell).values()]
     if functions == ["relu"]:
         kind = "rnn_relu"
     elif kind == "gru" and not cell.reset_after:
@@ -83,13 +83,13 @@ def _engine_of_one(layer: Any, oracle: bool) -> str:
 
 def _why_not(cell: Any, oracle: bool) -> str | None:
     """The reason for which the engine has no such cell, if there is one."""
-    if not kind_of(cell):
+    if not cell_kind(cell):
         return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
     if not is_of_keras(type(cell).call):
         return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
     for name, function in _activations_of(cell).items():
         if name_of(function) not in ACTIVATIONS:
-            return f"{name}={shown(function)}; the engine has {', '.join(ACTIVATIONS)}"
+            return f"{name}={qualified_name(function)}; the engine has {', '.join(ACTIVATIONS)}"
     if cell.compute_dtype == "float64" and oracle and not ops.has_float64():
         return "computes in float64, of which JAX makes float32 unless jax_enable_x64 is set"
     if cell.compute_dtype not in ("float32", "bfloat16", *(["float64"] if oracle else [])):
@@ -127,17 +127,17 @@ def differs_from_stock(layer: Any, mask: Any) -> bool:
     return any(getattr(side, "unroll", False) and side.zero_output_for_mask for side in sides)
 
 
-def kind_of(cell: Any) -> str:
+def cell_kind(cell: Any) -> str:
     """The kind of a cell by what it is derived from; nothing if the engine has none of that kind."""
     return next((name for kind, name in _CELLS.items() if isinstance(cell, kind)), "")
 
 
 def _activations_of(cell: Any) -> dict[str, Any]:
-    names = ("activation",) if kind_of(cell) == "rnn" else ("activation", "recurrent_activation")
+    names = ("activation",) if cell_kind(cell) == "rnn" else ("activation", "recurrent_activation")
     return {name: getattr(cell, name) for name in names}
 
 
-def shown(function: Any) -> str:
+def qualified_name(function: Any) -> str:
     """A function by the name under which it can be found."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if name.endswith("<lambda>"):

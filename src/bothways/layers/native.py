@@ -12,7 +12,7 @@ from bothways.engine import Dropout
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 from bothways.layers import ops, seams
-from bothways.layers.eligibility import NATIVE, ORACLE, begins_with_zeros, cell_of, cells_of, is_stack, kind_of
+from bothways.layers.eligibility import NATIVE, ORACLE, begins_with_zeros, cell_kind, cell_of, cells_of, is_stack
 from bothways.merge import check_merge_mode, merge
 
 INT8 = "_bothways_int8"  # an attribute of the cells that `accelerate` lets run in int8
@@ -233,7 +233,7 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
     _check_dtype("sequences", sequences)
     for layer in layers:
         first = cells_of(layer)[0]
-        features = first.kernel.shape[0] if layer.built and kind_of(first) else None
+        features = first.kernel.shape[0] if layer.built and cell_kind(first) else None
         if None not in (features, shape[2]) and features != shape[2]:
             raise InputError(
                 f"sequences has shape {shape}: {shape[2]} features; {layer.name} was built for {features}. "

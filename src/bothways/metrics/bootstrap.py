@@ -64,7 +64,7 @@ class Resamples:
     def sums(self, *counts: Array) -> list[Doubles]:
         """Sums over the sequences of each sample, `(times, k)` for each of the counts `(sequences, k)`."""
         found: list[list[Doubles]] = [[] for _ in counts]
-        for weights in self._weights():
+        for weights in self.weights():
             for of_counts, array in zip(found, counts, strict=True):
                 of_counts.append((weights @ np.asarray(array, np.float32)).astype(np.float64))
         return [np.concatenate(of_counts) for of_counts in found]
@@ -96,7 +96,7 @@ class Resamples:
             columns[:, list(there)] = score(sums.reshape(self.times, len(there), -1))
         elif had is not None:
             columns[:, list(there)], start = np.nan, 0
-            for weights in self._weights():
+            for weights in self.weights():
                 rows, start = columns[start : start + len(weights)], start + len(weights)
                 for i, array in there.items():
                     drawn = weights[:, had[i]]
@@ -104,8 +104,13 @@ class Resamples:
                     rows[some, i] = score((drawn[some] @ np.asarray(array, np.float32)).astype(np.float64))
         return np.take_along_axis(columns, self.seeds, axis=1)
 
-    def _weights(self) -> Iterator[Floats]:
-        """How often each sequence is drawn, `(some samples, sequences)` at a time."""
+    def weights(self) -> Iterator[Floats]:
+        """How often each sequence is drawn, `(some samples, sequences)` at a time: for scores that no sums give.
+
+        Example:
+            >>> [weights.sum(axis=1).tolist() for weights in Resamples([4], times=3).weights()]
+            [[4.0, 4.0, 4.0]]
+        """
         if self._kept:
             yield from self._kept
             return

@@ -85,8 +85,11 @@ def _text(*names: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Scripts without comments that have lines of their own, and without indentation: a page is sent by mail."""
-    return re.sub(r"(?m)^ +", "", re.sub(r"(?m)^ */\*(?:[^*]|\*(?!/))*\*/\n", "", text))
+    """Scripts without comments that have lines of their own, and without indentation; styles without any white space
+    that says nothing: a page is sent by mail.
+    """
+    text = re.sub(r"(?m)^ +", "", re.sub(r"(?m)^ */\*(?:[^*]|\*(?!/))*\*/\n", "", text))
+    return re.sub("(?s)<style>.*?</style>", lambda found: re.sub(r"\s*([{};,])\s*|(:)\s+", r"\1\2", found[0]), text)
 
 
 def card(model: Model, name: str) -> dict[str, Any]:

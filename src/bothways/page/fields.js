@@ -1,6 +1,7 @@
 /* What fields of text mean: bothways.data.fields. */
 const MISSING = new Set(["?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
-  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "inf", "+inf", "-inf",
+  "#value!", "#div/0!", "#ref!", "#num!", "#name?",
+  ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$/
 const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/, LISTED = /^\(\d{1,3}\)$/, PHONE = /^\+\d{8,15}$/, LONG = /^\d{17,}$/
@@ -69,7 +70,7 @@ function stray(fields, ways) {
   return rows[0] ?? -1
 }
 const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
-const CLOCK_OF_DATE = CLOCK.replace("):", ")[:.]").replace("(?::", "(?:[:.]")
+const CLOCK_OF_DATE = CLOCK.replace("):", ")(?:[:.]").replace("(?::", "(?:[:.]").replace("(?: ?(?<half>", ")?(?: ?(?<half>")
 const TIME = RegExp(`^${CLOCK}$`)
 const NAME = "\\p{L}{3,10}\\.?", ZONE = "(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2})(?:\\[[\\w/+-]+\\])?)?"
 const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK_OF_DATE})?${ZONE}\\]?$`, "u")
@@ -79,7 +80,7 @@ const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
 const ZONED = /(?:[\d.Mm] ?(?:Z|UTC|GMT)|:\d.*[+-]\d\d:?\d\d)(?:\[.*)?\]?(?: \d{4})?$/
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
-const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/, NO_DURATIONS = /^(start|end|begin|off|at|from|to|until|since|room)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|break|pause|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/, NO_DURATIONS = /^(start|end|begin|off|at|from|to|until|since|room)$/
 const MONTHS = {}
 Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
@@ -154,7 +155,8 @@ function ways_of(fields, lasts) {
 /* Dates of so many digits with signs between: bothways.data.times.spelled; the fields if they are none. */
 function spelled(fields, digits) {
   const signs = "$1-$2-$3", last = /^(\d\d)(\d\d)((?:19|20)\d\d)$/
-  const ways = digits === 6 ? [[/^((?:19|20)\d\d)(\d\d)$/, "$1-$2", PERIODS[2]]] : [[/^((?:19|20)\d\d)(\d\d)(\d\d)$/, signs, dates("abc")], [last, signs, dates("cba")], [last, signs, dates("cab")]]
+  const ways = digits === 6 ? [[/^((?:19|20)\d\d)(\d\d)$/, "$1-$2", PERIODS[2]]] : [[/^((?:19|20)\d\d)(\d\d)(\d\d)$/, signs, dates("abc")],
+    [/^((?:19|20)\d\d)(\d\d)(\d\d)(\d\d)$/, signs + " $4", dates("abc")], [last, signs, dates("cba")], [last, signs, dates("cab")]]
   const whole = fields.map(field => field === null ? null : String(field).padStart(digits, "0"))
   for (const [pattern, signs, read] of digits ? ways : []) {
     const apart = whole.map(text => text && text.replace(pattern, signs))

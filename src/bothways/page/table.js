@@ -148,15 +148,17 @@ function told_apart(names) {
   return found
 }
 /* What the last row is: a total, whose first field says so and not that of the row before, where at least half of the other fields
-   are empty that are not in the row before; or the number of rows alone. "" if neither. */
-const TOTALS = new Set(("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme " +
+   are empty that are not in the row before, or the next one is, and those that are not empty hold numbers; or the number of rows
+   alone. "" if neither. */
+const TOTALS = new Set(("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme ergebnis gesamtergebnis somme " +
   "totaux totale totali suma sous-total").split(" ").concat("grand total"))
 const COUNT = /^\(?\d+ (?:rows?|records?)\b.*$/
 function what_ends(last, before) {
   const field = (row, at) => (row[at] ?? "").trim(), word = row => field(row, at).replace(/[: ]+$/, "").toLowerCase()
   const at = last.findIndex(text => text.trim()), filled = before.map((_, i) => i).filter(i => i !== at && field(before, i))
   const gone = filled.filter(i => !field(last, i)).length
-  if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && 2 * gone >= filled.length) return "is a total"
+  const sums = !field(last, filled[0]) && filled.every(i => !field(last, i) || NUMBER.test(field(last, i)))
+  if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && (sums || 2 * gone >= filled.length)) return "is a total"
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at && field(before, 0) ? "counts the rows" : ""
 }
 /* Whether all fields of a row of several columns are empty, or all repeat the header. */

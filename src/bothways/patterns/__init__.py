@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from bothways.patterns.classifiers import ConvolutionPatterns, NGramPatterns, Patterns
 from bothways.patterns.convolutions import RandomConvolutions
+from bothways.patterns.dyadic import DyadicFeatures
 from bothways.patterns.forest import Forest
 from bothways.patterns.ngrams import NGrams
-from bothways.patterns.parts import Parts
 
-__all__ = ["ConvolutionPatterns", "Forest", "NGramPatterns", "NGrams", "Parts", "Patterns", "RandomConvolutions"]
+__all__ = [
+    "ConvolutionPatterns",
+    "DyadicFeatures",
+    "Forest",
+    "NGramPatterns",
+    "NGrams",
+    "Patterns",
+    "RandomConvolutions",
+]

@@ -12,7 +12,7 @@ from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import BLOCK, NEVER, Scorer, some_labels
-from bothways.patterns.parts import Parts
+from bothways.patterns.dyadic import DyadicFeatures
 from bothways.sequences import Array, Doubles, Numbers, Sequences
 
 ROWS, NUMBERS = 10_000, 4_000_000  # sequences to learn from, at most; and features of all that are worked on together
@@ -27,7 +27,7 @@ class Forest(Scorer):
     """Trees that each vote for a class, as `ExtraTreesClassifier` of scikit-learn fits them (Geurts and others, 2006).
 
     Attributes:
-        parts: makes the features.
+        features: makes the features.
         classes: how many classes there are.
         power: `(1,)` what the shares of votes are raised to, so that probabilities are as sure as they are right.
         roots: `(trees,)` the node that each tree starts with, ascending.
@@ -38,7 +38,7 @@ class Forest(Scorer):
 
     name: ClassVar[str] = "forest"
     kept = ("power", "roots", "inputs", "values", "children")
-    parts: Parts
+    features: DyadicFeatures
     classes: int
     power: Array
     roots: Numbers
@@ -57,9 +57,9 @@ class Forest(Scorer):
         chosen = some_labels(sequences, there, ROWS, generator)
         if not len(chosen):
             return None
-        parts = Parts.fit(sequences.take(chosen), categories)
-        chosen = some_labels(sequences, there, min(ROWS, NUMBERS // parts.size), generator)
-        labels, features = sequences.known_labels[chosen], parts.features(sequences.take(chosen))
+        made = DyadicFeatures.fit(sequences.take(chosen), categories)
+        chosen = some_labels(sequences, there, min(ROWS, NUMBERS // made.size), generator)
+        labels, features = sequences.known_labels[chosen], made.features(sequences.take(chosen))
         if len(np.unique(labels)) < 2 or not np.ptp(features, axis=0).any():
             return None
         weights, folds = sequences.weights_of(chosen), generator.permutation(len(labels)) % FOLDS
@@ -69,7 +69,7 @@ class Forest(Scorer):
                 trees, criterion="entropy", max_features=SHARE, max_leaf_nodes=LEAVES, random_state=seed
             )
             model.fit(features[some], labels[some], None if weights is None else weights[some])
-            return Forest(parts, classes, np.ones(1, np.float32), **_nodes(model))
+            return Forest(made, classes, np.ones(1, np.float32), **_nodes(model))
 
         logs = np.zeros((len(labels), classes), np.float32)
         for fold in range(min(FOLDS, len(labels))):
@@ -80,22 +80,22 @@ class Forest(Scorer):
     def scores(self, sequences: Sequences) -> Array:
         seen = np.isin(np.arange(self.classes), self.values[self.inputs < 0])
         found = np.full((len(sequences), self.classes), NEVER, np.float32)
-        block = max(1, min(BLOCK, NUMBERS // self.parts.size))
+        block = max(1, min(BLOCK, NUMBERS // self.features.size))
         for at in range(0, len(sequences), block):
             rows = np.arange(at, min(at + block, len(sequences)))
-            logs = self._logs(self.parts.features(sequences.take(rows)))
+            logs = self._logs(self.features.features(sequences.take(rows)))
             found[rows] = np.where(seen, self.power * logs, np.float32(NEVER))
         return found
 
     def arrays(self) -> dict[str, Array]:
-        return {**self.parts.arrays(), **super().arrays()}
+        return {**self.features.arrays(), **super().arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Forest:
         if network.per != "sequence":
             raise InputError("A forest labels whole sequences; this model labels steps.")
-        parts = Parts.from_arrays(arrays, network)
-        inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, parts.size - 1)
+        made = DyadicFeatures.from_arrays(arrays, network)
+        inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, made.size - 1)
         nodes, leaves = len(inputs), inputs < 0
         values = checked_array(arrays, "values", np.float32, (nodes,))
         power = checked_array(arrays, "power", np.float32, (1,), 0, MOST_POWER)
@@ -104,7 +104,7 @@ class Forest(Scorer):
         check_nodes(roots, inputs, children)
         if not np.isin(values[leaves], np.arange(network.classes)).all():
             raise InputError(f"The leaves of a forest must be classes from 0 to {network.classes - 1}.")
-        return Forest(parts, network.classes, power, roots, inputs, values, children)
+        return Forest(made, network.classes, power, roots, inputs, values, children)
 
     def _logs(self, features: Array) -> Array:
         """`(rows, classes)` the logarithms of the shares of trees that are for each class.

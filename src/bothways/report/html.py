@@ -83,7 +83,7 @@ def roles_table(roles: Sequence[tuple[str, str, str]]) -> str:
     return f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], rows, 'words')}" if rows else ""
 
 
-def facts(groups: Mapping[str, Mapping[str, Any]]) -> str:
+def facts_list(groups: Mapping[str, Mapping[str, Any]]) -> str:
     """Names and values under headings; a heading without values is left out."""
     parts = []
     for heading, values in groups.items():

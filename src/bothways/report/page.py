@@ -95,7 +95,7 @@ def check_report_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write_page(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
+def write_html(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
     """Write the page that `make` makes, whole or not at all; raises what `write_report` does."""
     path = check_report_file(path)
     page = make()
@@ -107,7 +107,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     """Write a report: one .html file that opens in any browser, without a network. Raises what `check_report_file`
     does, or DataError if it cannot be written; what stood at `path` is then untouched.
     """
-    write_page(path, lambda: _page(report))
+    write_html(path, lambda: _page(report))
 
 
 def _page(report: Report) -> str:

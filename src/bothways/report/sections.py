@@ -11,7 +11,7 @@ from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures, html
 from bothways.report.html import (
     between,
-    facts,
+    facts_list,
     figure,
     number,
     roles_table,
@@ -225,7 +225,9 @@ def training(report: Report) -> str:
 
 def making(report: Report) -> str:
     """Sizes, splits, network, settings, versions, and what each column is for."""
-    return section("How it was made", "What it takes to repeat it.", facts(report.facts), roles_table(report.roles))
+    return section(
+        "How it was made", "What it takes to repeat it.", facts_list(report.facts), roles_table(report.roles)
+    )
 
 
 def _cards(cards: dict[str, str]) -> str:

@@ -20,10 +20,10 @@ LEAST = 1e-30  # columns without a larger weight are zeros, as the engine has it
 SCALE = "/scale"
 
 
-def encoded(weights: Mapping[str, Floats]) -> dict[str, Array]:
+def quantized(weights: Mapping[str, Floats]) -> dict[str, Array]:
     """The codes `(..., columns)` of weights under their names, and the scales `(columns,)` under `NAME/scale`.
 
-    The engine finds the same codes and scales in what `decoded` makes of them; so does this function.
+    The engine finds the same codes and scales in what `dequantized` makes of them; so does this function.
     """
     arrays = dict[str, Array](weights)
     for name in _coded(weights):
@@ -36,8 +36,8 @@ def encoded(weights: Mapping[str, Floats]) -> dict[str, Array]:
     return arrays
 
 
-def decoded(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """The weights of these names and shapes that `encoded` made codes of, each within half of its column's scale.
+def dequantized(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """The weights of these names and shapes that `quantized` made codes of, each within half of its column's scale.
 
     `InputError` if codes or scales are missing, of another type or shape, or do not fit each other.
     """

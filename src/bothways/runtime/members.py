@@ -12,7 +12,7 @@ import numpy as np
 from bothways.baselines import Scoring
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.runtime.codes import encoded
+from bothways.runtime.codes import quantized
 from bothways.runtime.forward import probabilities, scores_of
 from bothways.runtime.stack import Stack
 from bothways.sequences import Array, Floats, Sequences
@@ -57,7 +57,7 @@ class Member:
 
     def arrays(self) -> Mapping[str, Any]:
         """What a model file keeps of it."""
-        return self.weights if self.precision == "float32" else encoded(self.weights)
+        return self.weights if self.precision == "float32" else quantized(self.weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from bothways.baselines import SCORING, Baseline
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
-from bothways.runtime.codes import decoded, encoded
+from bothways.runtime.codes import dequantized, quantized
 from bothways.runtime.decisions import balancing, decided
 from bothways.runtime.forward import check_codes, checked_sequences, probabilities
 from bothways.runtime.inputs import Form, arranged, read_input
@@ -335,7 +335,7 @@ def quantize(model: Model) -> Model:
     if model.precision == "int8":
         raise InputError("This model is of int8 already. Quantize the model of float32 that it was made of.")
     members = [
-        replace(each, weights=decoded(encoded(each.weights), each.network.weight_shapes()), precision="int8")
+        replace(each, weights=dequantized(quantized(each.weights), each.network.weight_shapes()), precision="int8")
         if isinstance(each, Member)
         else each
         for each in model.members

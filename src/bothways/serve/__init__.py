@@ -28,6 +28,10 @@ class Limits:
         30, "Maximum time for a request to arrive, in seconds; a connection may be idle for half of that.", least=2,
         flag="--max-seconds",
     )  # fmt: skip
+    idle: int = option_field(
+        600, "Maximum time for which nothing comes of an open stream or sequence, in seconds.", least=1,
+        flag="--max-idle",
+    )  # fmt: skip
     connections: int = option_field(1000, "Maximum number of connections.", least=1, flag="--max-connections")
     queue: int = option_field(
         256, "Maximum number of requests at once; others are told to come back later.", least=1, flag="--max-queue"

@@ -21,7 +21,7 @@ import bothways
 from bothways.page import card, server_page
 from bothways.serve import Limits
 from bothways.serve.inference import Inference
-from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError, failed
+from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, HttpRequest, RefusedError, failed
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
 from bothways.serve.sessions import SOCKETS
@@ -88,7 +88,7 @@ class App:
         self.active = self.talking = 0
         self.ending, self.patience = asyncio.Event(), limits.seconds / 2
         self.date = b""
-        self.inference = Inference(threads, most=limits.body << 20, memory=limits.memory << 20)
+        self.inference = Inference(threads, most=limits.body << 20, memory=limits.memory << 20, idle=limits.idle)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:
@@ -101,24 +101,24 @@ class App:
         """Whether there is a model, and the server goes on."""
         return bool(self._models.served) and not self.ending.is_set()
 
-    def admit(self, call: Call) -> None:
+    def admit(self, request: HttpRequest) -> None:
         """Refuse who must not ask, what is too large, and all if there is too much to do, by a RefusedError that says
         why; what is taken counts.
         """
-        self._check_origin(call.headers)
-        length = call.headers.get(b"content-length", b"0")
+        self._check_origin(request.headers)
+        length = request.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.limits.body << 20:
             raise RefusedError(413, f"A request may have {self.limits.body} MiB.", CLOSE)
-        if call.path in OPEN or call.path.startswith(SOCKETS):
+        if request.path in OPEN or request.path.startswith(SOCKETS):
             return
-        if not self.knows(call.headers.get(b"authorization", b"")):
+        if not self.knows(request.headers.get(b"authorization", b"")):
             raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
         if self.active >= self.limits.queue:
             raise RefusedError(503, BUSY, RETRY)
-        call.active = True
+        request.active = True
         self.active += 1
 
-    def known(self, data: bytes) -> Call | None:
+    def known(self, data: bytes) -> HttpRequest | None:
         """A whole request with a head that was admitted before, byte for byte; None if it is none, or there is no room.
 
         Clients send the same heads again and again; to look one up takes a fraction of the time that it takes to parse.
@@ -130,61 +130,57 @@ class App:
         full = self.active >= self.limits.queue or self._held + size > self.limits.memory << 20
         if full or len(data) != end + size:
             return None
-        call = Call(method, path, query, headers, data[end:], active=True)
+        request = HttpRequest(method, path, query, headers, data[end:], active=True)
         self.active += 1
-        self.hold(call, size)
-        return call
+        self.hold(request, size)
+        return request
 
-    def remember(self, data: bytes, call: Call) -> None:
+    def remember(self, data: bytes, request: HttpRequest) -> None:
         """Keep the head of a request that was admitted, if it alone says where the body ends."""
-        end, size = data.find(b"\r\n\r\n") + 4, len(call.body)
-        usual = call.refused is None and call.path not in OPEN and b"expect" not in call.headers
+        end, size = data.find(b"\r\n\r\n") + 4, len(request.body)
+        usual = request.refused is None and request.path not in OPEN and b"expect" not in request.headers
         if usual and end + size == len(data) and end <= LONGEST_HEAD:
             if len(self._heads) == MOST_HEADS:
                 self._heads.clear()
-            self._heads[data[:end]] = (call.method, call.path, call.query, call.headers, size)
+            self._heads[data[:end]] = (request.method, request.path, request.query, request.headers, size)
 
-    def hold(self, call: Call, size: int) -> None:
+    def hold(self, request: HttpRequest, size: int) -> None:
         """Count a part of a body, until the request is answered. Raises RefusedError if it is too much."""
-        call.held += size
+        request.held += size
         self._held += size
-        if call.held > self.limits.body << 20:
+        if request.held > self.limits.body << 20:
             raise RefusedError(413, f"A request may have {self.limits.body} MiB.", CLOSE)
         if self._held > self.limits.memory << 20:
             raise RefusedError(503, BUSY, RETRY, CLOSE)
 
-    def release(self, call: Call) -> None:
+    def release(self, request: HttpRequest) -> None:
         """Count no more what was held for a request."""
-        self._held -= call.held
-        call.held = 0
+        self._held -= request.held
+        request.held = 0
 
-    def respond(self, call: Call) -> Answer | None:
-        """The answer to a request; None if `call.answered` will be given it."""
-        call.started = time.perf_counter()
+    def respond(self, request: HttpRequest) -> Answer | None:
+        """The answer to a request; None if `request.answered` will be given it."""
+        request.started = time.perf_counter()
         try:
-            handler, names = _route(call.method, call.path)
-            reply: Reply = handler(self, call, **names)
+            handler, names = _route(request.method, request.path)
+            reply: Reply = handler(self, request, **names)
         except Exception as error:
-            return failed(call, error)
+            return failed(request, error)
         if isinstance(reply, asyncio.Future):
-            call.work = reply
-            reply.add_done_callback(partial(_worked, call))
+            request.work = reply
+            reply.add_done_callback(partial(_worked, request))
             return None
         return reply
 
-    def done(self, call: Call, answer: Answer | None) -> None:
+    def done(self, request: HttpRequest, answer: Answer | None) -> None:
         """Count a request that is answered, or is given up."""
-        self.active -= call.active
-        self._held -= call.held
-        took = time.perf_counter() - call.started
-        if (counts := call.counts) is not None:
-            if answer is not None and answer.status == 200:
-                counts.success += 1
-                counts.seconds += took
-            else:
-                counts.failure += 1
+        self.active -= request.active
+        self._held -= request.held
+        took = time.perf_counter() - request.started
+        if (counters := request.counters) is not None:
+            counters.answered(answer is not None and answer.status == 200, took)
         if answer is not None and log.isEnabledFor(logging.DEBUG):
-            facts = {"method": call.method.decode(), "path": call.path, "status": answer.status}
+            facts = {"method": request.method.decode(), "path": request.path, "status": answer.status}
             log.debug("request", extra={"facts": facts | {"ms": round(1e3 * took, 2)}})
 
     def knows(self, said: bytes) -> bool:
@@ -208,57 +204,61 @@ class App:
                 raise RefusedError(400, f"Say which model: {', '.join(sorted(served)) or 'there is none yet'}.")
             return next(iter(served.values()))
         if model not in served:
-            raise RefusedError(404, f"There is no model {model!r}.")
+            raise RefusedError(
+                404, f"There is no model {model!r}; this server has {', '.join(sorted(served)) or 'none yet'}."
+            )
         if version not in (None, served[model].version):
             raise RefusedError(404, f"Model {model!r} has the version {served[model].version}, not {version!r}.")
         return served[model]
 
-    def _counted(self, call: Call, name: str | None, version: str | None = None) -> Served:
+    def _counted(self, request: HttpRequest, name: str | None, version: str | None = None) -> Served:
         """A model whose requests are counted."""
         served = self.served(name, version)
-        call.counts = self.metrics.of(served.name, served.version)
+        request.counters = self.metrics.of(served)
         return served
 
-    def _infer(self, call: Call, model: str, version: str | None = None) -> Reply:
-        return self.inference.infer(self._counted(call, model, version), call)
+    def _infer(self, request: HttpRequest, model: str, version: str | None = None) -> Reply:
+        return self.inference.infer(self._counted(request, model, version), request)
 
-    def _card(self, call: Call, model: str) -> Answer:
+    def _card(self, request: HttpRequest, model: str) -> Answer:
         served = self.served(model)
         return _json({"version": served.version, **card(served.model, served.name)})
 
-    def _label(self, call: Call, model: str | None = None) -> Reply:
-        served = self._counted(call, model)
-        how = asked(call)
+    def _label(self, request: HttpRequest, model: str | None = None) -> Reply:
+        served = self._counted(request, model)
+        counters, how = self.metrics.of(served), asked(request)
 
         def labeled() -> Answer:
-            table, notices = label_table(served, call.unpacked(self.limits.body << 20), how)
+            start = time.perf_counter()
+            table, notices, sequences, steps = label_table(served, request.unpacked(self.limits.body << 20), how)
+            counters.ran(1, sequences, steps, start - request.started, time.perf_counter() - start)
             if isinstance(table, dict):
-                return Answer(200, orjson.dumps(table | {"notices": notices})).packed(call)
+                return Answer(200, orjson.dumps(table | {"notices": notices})).packed(request)
             while len(said := json.dumps(notices).encode()) > MOST_NOTICES:
                 notices.pop()
             headers = [(b"bothways-notices", said)] if notices else []
-            return Answer(200, table, how.kind.encode(), headers).packed(call)
+            return Answer(200, table, how.kind.encode(), headers).packed(request)
 
         return self.inference.run(labeled)
 
-    def _socket(self, call: Call, model: str) -> Answer:
+    def _socket(self, request: HttpRequest, model: str) -> Answer:
         raise RefusedError(
             426,
-            f"{call.path} takes a WebSocket, and this request has no Upgrade: websocket over HTTP/1.1. A proxy "
+            f"{request.path} takes a WebSocket, and this request has no Upgrade: websocket over HTTP/1.1. A proxy "
             "in between must pass that on.",
             (b"upgrade", b"websocket"),
         )
 
-    def _file(self, call: Call) -> Answer:
-        read, kind = FILES[call.path]
+    def _file(self, request: HttpRequest) -> Answer:
+        read, kind = FILES[request.path]
         content, policy = _content(read)
         return Answer(200, content, kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
 
 
-def _worked(call: Call, work: asyncio.Future[Answer]) -> None:
-    if call.answered is not None:
+def _worked(request: HttpRequest, work: asyncio.Future[Answer]) -> None:
+    if request.answered is not None:
         error = work.exception()
-        call.answered(work.result() if error is None else failed(call, error))
+        request.answered(work.result() if error is None else failed(request, error))
 
 
 def _json(value: Any, status: int = 200) -> Answer:
@@ -303,16 +303,18 @@ def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
     model = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?"
     routes: dict[str, dict[str, Callable[..., Reply]]] = {
         f"{model}/infer": {"POST": App._infer},
-        "/v2/?": {"GET": lambda app, call: _json(server)},
-        "/v2/health/live": {"GET": lambda app, call: _json({"live": True})},
-        "/v2/health/ready": {"GET": lambda app, call: _json({"ready": app.ready}, 200 if app.ready else 503)},
-        "/v2/models/?": {"GET": lambda app, call: _json({"models": sorted(app._models.served)})},
-        f"{model}/?": {"GET": lambda app, call, **names: _json(app.served(**names).metadata)},
-        f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app.served(**names).name, "ready": True})},
+        "/v2/?": {"GET": lambda app, request: _json(server)},
+        "/v2/health/live": {"GET": lambda app, request: _json({"live": True})},
+        "/v2/health/ready": {"GET": lambda app, request: _json({"ready": app.ready}, 200 if app.ready else 503)},
+        "/v2/models/?": {"GET": lambda app, request: _json({"models": sorted(app._models.served)})},
+        f"{model}/?": {"GET": lambda app, request, **names: _json(app.served(**names).metadata)},
+        f"{model}/ready": {
+            "GET": lambda app, request, **names: _json({"name": app.served(**names).name, "ready": True})
+        },
         r"/models/(?P<model>[^/]+)": {"GET": App._card},
         r"/label(?:/(?P<model>[^/]+))?": {"POST": App._label},
         **{rf"{path}(?P<model>[^/]+)": {"GET": App._socket} for path in SOCKETS},
-        "/metrics": {"GET": lambda app, call: Answer(200, app.metrics.page(), METRICS)},
+        "/metrics": {"GET": lambda app, request: Answer(200, app.metrics.page(), METRICS)},
         **{path: {"GET": App._file} for path in FILES},
     }
     return [(re.compile(path), methods) for path, methods in routes.items()]

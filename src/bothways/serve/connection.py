@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import httptools
 
 from bothways.serve.app import App
-from bothways.serve.messages import CLOSE, RETRY, Answer, Call, RefusedError
+from bothways.serve.messages import CLOSE, RETRY, Answer, HttpRequest, RefusedError
 from bothways.serve.sessions import SOCKETS, talk
 from bothways.serve.sockets import WebSocket
 
@@ -40,9 +40,9 @@ class Connection(asyncio.Protocol):
         self._heading = False  # within the head of a request
         self._url, self._headers = b"", dict[bytes, bytes]()
         self._size = self._silent = 0  # of the head; and what has come since the parser last found something
-        self._call: Call | None = None  # its body is not all here
+        self._request: HttpRequest | None = None  # its body is not all here
         self._parts: list[bytes] = []
-        self._calls = deque[Call]()  # to be answered
+        self._requests = deque[HttpRequest]()  # to be answered
         self._later = b""  # what has come meanwhile
         self._waiting = False  # for the answer to the first of them
         self._blocked = self._closing = self._eof = False
@@ -61,11 +61,11 @@ class Connection(asyncio.Protocol):
         """Read on, or keep it for later."""
         if self._closing:
             return
-        if self._calls:
+        if self._requests:
             if not self._later:
                 self._transport.pause_reading()
             self._later += data
-        elif self._heading or self._call is not None:
+        elif self._heading or self._request is not None:
             self._feed(data)
             self._go_on()
         else:
@@ -75,21 +75,21 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what is there before it is closed, too."""
         self._eof = True
-        if self._call is not None:
+        if self._request is not None:
             self._end(RefusedError(400, "The request ended before its body did."))
             self._go_on()
-        return bool(self._calls)
+        return bool(self._requests)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         self._app.open.discard(self)
         self._drop()
-        while self._calls:
-            call = self._calls.pop()
-            call.answered = None
-            if call.work is not None:
-                call.work.cancel()
-            self._app.done(call, None)
+        while self._requests:
+            request = self._requests.pop()
+            request.answered = None
+            if request.work is not None:
+                request.work.cancel()
+            self._app.done(request, None)
 
     def pause_writing(self) -> None:
         """Answer no more before the client has read some."""
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """End it if nothing has happened in time."""
         now, size = self._loop.time(), self._transport.get_write_buffer_size()
-        arriving = not self._closing and (self._heading or self._call is not None)
+        arriving = not self._closing and (self._heading or self._request is not None)
         patience = LINGERING_SECONDS if self._closing else self._app.patience
         if self._waiting or now < self._since + (self._limits.seconds if size or arriving else patience):
             return
@@ -141,28 +141,28 @@ class Connection(asyncio.Protocol):
         self._heading = False
         if self._closing:
             return
-        call = self._call = Call(self._parser.get_method(), *_target(self._url), self._headers)
+        request = self._request = HttpRequest(self._parser.get_method(), *_target(self._url), self._headers)
         self._since = self._loop.time()
         try:
             if b"host" not in self._headers and self._parser.get_http_version() == "1.1":
                 raise RefusedError(400, "A request of HTTP/1.1 needs a Host.", CLOSE)
-            self._app.admit(call)
+            self._app.admit(request)
         except RefusedError as refused:
             if CLOSE in refused.answer.headers:
                 self._end(refused)
             else:
-                call.refused = refused.answer
+                request.refused = refused.answer
         else:
-            if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._calls:
+            if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._requests:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
         """Part of its body."""
         self._silent = 0
-        if (call := self._call) is None:
+        if (request := self._request) is None:
             return
         try:
-            self._app.hold(call, len(part))
+            self._app.hold(request, len(part))
         except RefusedError as refused:
             self._end(refused)
         else:
@@ -171,11 +171,11 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """All of it is there."""
         self._silent = 0
-        if (call := self._call) is None:
+        if (request := self._request) is None:
             return
-        call.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._call, self._parts = None, []
-        self._calls.append(call)
+        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._request, self._parts = None, []
+        self._requests.append(request)
         if not self._parser.should_keep_alive():
             self._closing = True
 
@@ -187,12 +187,12 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, data: bytes) -> None:
         """Read on where a request begins, or look up what the parser made of the same head before."""
-        if (call := self._app.known(data)) is not None:
-            self._calls.append(call)
+        if (request := self._app.known(data)) is not None:
+            self._requests.append(request)
             return
         self._feed(data)
-        if len(self._calls) == 1 and not (self._heading or self._call or self._later or self._closing):
-            self._app.remember(data, self._calls[0])
+        if len(self._requests) == 1 and not (self._heading or self._request or self._later or self._closing):
+            self._app.remember(data, self._requests[0])
 
     def _feed(self, data: bytes) -> None:
         self._silent += len(data)
@@ -209,24 +209,24 @@ class Connection(asyncio.Protocol):
         """Become a WebSocket; what else is offered is let be, as HTTP allows."""
         if self._closing:
             return
-        call = self._calls.pop()
-        self._app.done(call, None)
-        wanted = call.headers.get(b"upgrade", b"").lower() == b"websocket" and call.path.startswith(SOCKETS)
-        if call.method == b"CONNECT":
+        request = self._requests.pop()
+        self._app.done(request, None)
+        wanted = request.headers.get(b"upgrade", b"").lower() == b"websocket" and request.path.startswith(SOCKETS)
+        if request.method == b"CONNECT":
             self._end(RefusedError(405, "This server does not take CONNECT."))
-        elif wanted and call.method == b"GET" and call.refused is None and not self._calls:
+        elif wanted and request.method == b"GET" and request.refused is None and not self._requests:
             self._app.open.discard(self)
-            WebSocket(self._app, call, self._url, self._transport, rest, talk)
+            WebSocket(self._app, request, self._url, self._transport, rest, talk)
         else:
             self._parser = httptools.HttpRequestParser(self)
             self._transport.pause_reading()
-            self._later = _head(call, self._url) + rest
+            self._later = _head(request, self._url) + rest
 
     def _drop(self) -> None:
         """Forget a request that is not all here."""
-        if self._call is not None:
-            self._app.done(self._call, None)
-            self._call, self._parts = None, []
+        if self._request is not None:
+            self._app.done(self._request, None)
+            self._request, self._parts = None, []
 
     def _end(self, refused: RefusedError) -> None:
         """Say why, behind the answers that are due, and read nothing more."""
@@ -234,19 +234,19 @@ class Connection(asyncio.Protocol):
             return
         self._drop()
         self._closing = True
-        self._calls.append(Call(b"", "", b"", {}, refused=refused.answer))
+        self._requests.append(HttpRequest(b"", "", b"", {}, refused=refused.answer))
 
     def _go_on(self) -> None:
         """Answer what can be answered, and then read on."""
         while True:
-            while self._calls and not self._waiting and not self._blocked:
-                call = self._calls[0]
-                call.answered = self._answered
-                if answer := call.refused or self._app.respond(call):
+            while self._requests and not self._waiting and not self._blocked:
+                request = self._requests[0]
+                request.answered = self._answered
+                if answer := request.refused or self._app.respond(request):
                     self._write(answer)
                 else:
                     self._waiting = True
-            if self._calls or not self._later or self._closing:
+            if self._requests or not self._later or self._closing:
                 return
             data, self._later = self._later, b""
             self._transport.resume_reading()
@@ -259,17 +259,17 @@ class Connection(asyncio.Protocol):
 
     def _write(self, answer: Answer) -> None:
         """Send the answer to the first request."""
-        call = self._calls.popleft()
-        self._app.done(call, answer)
+        request = self._requests.popleft()
+        self._app.done(request, answer)
         ended = self._closing or ((self._app.ending.is_set() or self._eof) and not self._later)
-        if last := ended and not self._calls:
+        if last := ended and not self._requests:
             self._closing = True
         head = HEAD % (HEADS[answer.status], self._app.date, answer.kind, len(answer.body))
         for header in answer.headers:
             head += b"%b: %b\r\n" % header
         if last and CLOSE not in answer.headers:
             head += b"connection: close\r\n"
-        self._transport.write(b"%b\r\n%b" % (head, b"" if call.method == b"HEAD" else answer.body))
+        self._transport.write(b"%b\r\n%b" % (head, b"" if request.method == b"HEAD" else answer.body))
         self._unsent = math.inf
         self._since = self._loop.time()
         if last and self._eof:
@@ -286,7 +286,7 @@ def _target(url: bytes) -> tuple[str, bytes]:
     return unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1"), query
 
 
-def _head(call: Call, url: bytes) -> bytes:
+def _head(request: HttpRequest, url: bytes) -> bytes:
     """The head of a request that offers nothing beside HTTP/1.1."""
-    headers = [b"%b: %b\r\n" % header for header in call.headers.items() if header[0] != b"upgrade"]
-    return b"".join([b"%b %b HTTP/1.1\r\n" % (call.method, url), *headers, b"\r\n"])
+    headers = [b"%b: %b\r\n" % header for header in request.headers.items() if header[0] != b"upgrade"]
+    return b"".join([b"%b %b HTTP/1.1\r\n" % (request.method, url), *headers, b"\r\n"])

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from bothways.sequences import Array, Floats, Numbers
-from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, Call, RefusedError, failed
+from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, HttpRequest, RefusedError, failed
 from bothways.serve.models import Served, Steps
-from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
+from bothways.serve.protocol import HEADER_LENGTH, InferenceRequest, answer, parse
 from bothways.serve.streams import OpenSequences, Room
 from bothways.serve.watching import Watching
 
@@ -28,8 +28,8 @@ TURNS = 3  # of the loop, each with a look at all connections, in which requests
 class _Part(NamedTuple):
     """A request in a batch."""
 
-    call: Call
-    request: Request
+    request: HttpRequest
+    parsed: InferenceRequest
     steps: Steps
 
 
@@ -43,31 +43,31 @@ class _Batch:
 
 class Inference:
     """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked,
-    and sequences that are open take so much `memory`.
+    and sequences that are open take so much `memory` and may be `idle` for so many seconds.
 
     Short requests that have arrived within a few turns of the loop share a run, which with 16 connections takes a sixth
     of the time. Nothing waits for company: a turn with nothing to do takes microseconds.
     """
 
-    def __init__(self, threads: int, most: int, memory: int) -> None:
+    def __init__(self, threads: int, most: int, memory: int, idle: float) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._most = most
         self._open: dict[tuple[Served, bool], _Batch] = {}
         self.watching, self.room = Watching(), Room(memory)
-        self.sequences = OpenSequences(self.watching, self.room)
+        self.sequences = OpenSequences(self.watching, self.room, idle)
 
-    def infer(self, served: Served, call: Call) -> asyncio.Future[Answer] | None:
-        """The answer to a request; None if `call.answered` will be given it. Raises RefusedError for wrong headers, and
-        InputError or DataError where it cannot be answered; the future may say so, too.
+    def infer(self, served: Served, request: HttpRequest) -> asyncio.Future[Answer] | None:
+        """The answer to a request; None if `request.answered` will be given it. Raises RefusedError for wrong headers,
+        and InputError or DataError where it cannot be answered; the future may say so, too.
         """
-        said = call.headers.get(HEADER_LENGTH)
+        said = request.headers.get(HEADER_LENGTH)
         if said is not None and not (said.isdigit() and len(said) < 12):
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         header_length = None if said is None else int(said)
-        if len(call.body) > LARGE_BYTES or b"content-encoding" in call.headers or call.body.startswith(GZIP):
-            return self.run(self._unpacked, served, call, header_length)
-        part = _part(served, call, call.body, header_length)
-        if part.steps.total <= served.quick and not part.request.parameters.get("sequence_id"):
+        if len(request.body) > LARGE_BYTES or b"content-encoding" in request.headers or request.body.startswith(GZIP):
+            return self.run(self._unpacked, served, request, header_length)
+        part = _part(served, request, request.body, header_length)
+        if part.steps.total <= served.quick and not part.parsed.parameters.get("sequence_id"):
             self._join(served, part)
             return None
         return self.run(self._alone, served, part)
@@ -101,27 +101,27 @@ class Inference:
                 asyncio.get_running_loop().call_soon(self._close, key, batch, turns - 1)
                 return
             del self._open[key]
-        _run(key[0], [part for part in batch.parts if part.call.answered is not None])
+        _run(key[0], [part for part in batch.parts if part.request.answered is not None])
 
-    def _unpacked(self, served: Served, call: Call, header_length: int | None) -> Answer:
-        return self._alone(served, _part(served, call, call.unpacked(self._most), header_length))
+    def _unpacked(self, served: Served, request: HttpRequest, header_length: int | None) -> Answer:
+        return self._alone(served, _part(served, request, request.unpacked(self._most), header_length))
 
     def _alone(self, served: Served, part: _Part) -> Answer:
         """The answer to a request that shares nothing."""
-        call, request, steps = part
-        if request.parameters.get("sequence_id"):
+        request, parsed, steps = part
+        if parsed.parameters.get("sequence_id"):
             start = time.perf_counter()
-            served, results = self.sequences.take(served, request.parameters, steps)
-            if call.counts is not None:
-                call.counts.ran(1, 1, start - call.started, time.perf_counter() - start)
+            served, results = self.sequences.take(served, parsed.parameters, steps)
+            if request.counters is not None:
+                request.counters.ran(1, 1, steps.total, start - request.started, time.perf_counter() - start)
         else:
             results = served.results(steps, *_labeled(served, [part]))
         return _answer(served, part, results)
 
 
-def _part(served: Served, call: Call, body: bytes, header_length: int | None) -> _Part:
-    request = parse(body, header_length)
-    return _Part(call, request, served.steps(request))
+def _part(served: Served, request: HttpRequest, body: bytes, header_length: int | None) -> _Part:
+    parsed = parse(body, header_length)
+    return _Part(request, parsed, served.steps(parsed))
 
 
 def _run(served: Served, parts: Sequence[_Part]) -> None:
@@ -132,7 +132,7 @@ def _run(served: Served, parts: Sequence[_Part]) -> None:
         codes, p = _labeled(served, parts)
     except Exception as error:
         if len(parts) == 1:
-            _give(parts[0].call, failed(parts[0].call, error))
+            _give(parts[0].request, failed(parts[0].request, error))
         else:
             for part in parts:
                 _run(served, [part])
@@ -144,14 +144,14 @@ def _run(served: Served, parts: Sequence[_Part]) -> None:
             results = served.results(part.steps, codes[start:end], p[start:end])
             found = _answer(served, part, results)
         except Exception as error:
-            found = failed(part.call, error)
-        _give(part.call, found)
+            found = failed(part.request, error)
+        _give(part.request, found)
         start = end
 
 
-def _give(call: Call, answer: Answer) -> None:
-    if call.answered is not None:
-        call.answered(answer)
+def _give(request: HttpRequest, answer: Answer) -> None:
+    if request.answered is not None:
+        request.answered(answer)
 
 
 def _labeled(served: Served, parts: Sequence[_Part]) -> tuple[Numbers, Floats]:
@@ -160,14 +160,14 @@ def _labeled(served: Served, parts: Sequence[_Part]) -> tuple[Numbers, Floats]:
     sequences = served.sequences([part.steps for part in parts])
     p = served.model.probabilities(sequences)
     codes = served.model.decide(p, sequences.lengths)
-    if (counts := parts[0].call.counts) is not None:
-        waited = sum(start - part.call.started for part in parts)
-        counts.ran(len(parts), len(sequences), waited, time.perf_counter() - start)
+    if (counters := parts[0].request.counters) is not None:
+        waited = sum(start - part.request.started for part in parts)
+        counters.ran(len(parts), len(sequences), sequences.steps, waited, time.perf_counter() - start)
     return codes, p
 
 
 def _answer(served: Served, part: _Part, results: dict[str, tuple[str, Array]]) -> Answer:
-    head, *tensors = answer(served.named, part.request, results)
+    head, *tensors = answer(served.named, part.parsed, results)
     if not tensors:
-        return Answer(200, head).packed(part.call)
+        return Answer(200, head).packed(part.request)
     return Answer(200, b"".join([head, *tensors]), BYTES, [(HEADER_LENGTH, str(len(head)).encode())])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from bothways.errors import BothwaysError, InputError
-from bothways.serve.metrics import Counts
+from bothways.serve.metrics import Counters
 
 JSON, HTML, BYTES = b"application/json", b"text/html; charset=utf-8", b"application/octet-stream"
 CLOSE, RETRY = (b"connection", b"close"), (b"retry-after", b"1")
@@ -30,8 +30,8 @@ log = logging.getLogger("bothways.serve")
 
 
 @dataclass(eq=False, slots=True)
-class Call:
-    """A request."""
+class HttpRequest:
+    """A request of HTTP."""
 
     method: bytes
     path: str  # without the query, its escapes resolved
@@ -41,7 +41,7 @@ class Call:
     refused: Answer | None = None  # where the head alone decides the answer
     active: bool = False  # whether it counts as one of those at once
     held: int = 0  # how many bytes of it are counted as memory in use
-    counts: Counts | None = None  # of the model that is asked, once it is known
+    counters: Counters | None = None  # of the model that is asked, once it is known
     started: float = field(default_factory=time.perf_counter)  # when all of it had arrived
     answered: Callable[[Answer], None] | None = None  # takes an answer that comes later; None once nobody waits for it
     work: asyncio.Future[Answer] | None = None  # what a thread does for it
@@ -93,9 +93,9 @@ class Answer(NamedTuple):
     kind: bytes = JSON
     headers: Sequence[tuple[bytes, bytes]] = ()
 
-    def packed(self, call: Call) -> Answer:
+    def packed(self, request: HttpRequest) -> Answer:
         """The same, compressed if it is large text and the caller takes that."""
-        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not call.takes_gzip:
+        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not request.takes_gzip:
             return self
         body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
         return self._replace(
@@ -111,11 +111,11 @@ class RefusedError(Exception):
         self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
 
 
-def failed(call: Call, error: BaseException) -> Answer:
+def failed(request: HttpRequest, error: BaseException) -> Answer:
     """The answer to a request that has failed."""
     if isinstance(error, RefusedError):
         return error.answer
     if isinstance(error, BothwaysError):
         return RefusedError(400, str(error)).answer
-    log.error("failed", exc_info=error, extra={"facts": {"path": call.path, "error": type(error).__name__}})
+    log.error("failed", exc_info=error, extra={"facts": {"path": request.path, "error": type(error).__name__}})
     return RefusedError(500, "The server failed to answer; its log says more.").answer

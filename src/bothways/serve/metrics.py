@@ -5,17 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 
+if TYPE_CHECKING:
+    from bothways.serve.models import Served
+
 NAMES = {
-    "nv_inference_request_success": "Requests that were answered",
-    "nv_inference_request_failure": "Requests that were refused or failed",
-    "nv_inference_count": "Sequences that were labeled",
+    "nv_inference_request_success": "Requests, and messages of streams, that were answered",
+    "nv_inference_request_failure": "Requests that were refused or failed, and messages of which a line was refused",
+    "nv_inference_count": "Sequences that came whole, or in a request or message in part",
     "nv_inference_exec_count": "Runs of the model, of one request or of several at once",
     "nv_inference_request_duration_us": "Time from the whole request to its answer, in microseconds",
     "nv_inference_queue_duration_us": "Time that requests waited, in microseconds",
     "nv_inference_compute_infer_duration_us": "Time that the model ran for requests, in microseconds",
+    "bothways_steps_total": "Steps of these sequences",
 }
 
 
@@ -23,8 +28,8 @@ _counting = threading.Lock()
 
 
 @dataclass(slots=True)
-class Counts:
-    """What was done with a model; seconds are those of all requests together."""
+class Counters:
+    """What was done with a model; seconds are those of all requests together. `streams` are open WebSockets."""
 
     success: int = 0
     failure: int = 0
@@ -33,12 +38,21 @@ class Counts:
     seconds: float = 0.0
     waiting: float = 0.0
     computing: float = 0.0
+    steps: int = 0
+    streams: int = 0
 
-    def ran(self, requests: int, sequences: int, waited: float, took: float) -> None:
+    def answered(self, succeeded: bool, took: float) -> None:
+        """Count a request, or a message of a stream; only the loop does."""
+        self.success += succeeded
+        self.failure += not succeeded
+        self.seconds += took if succeeded else 0.0
+
+    def ran(self, requests: int, sequences: int, steps: int, waited: float, took: float) -> None:
         """Count a run of the model for requests that have waited so long together."""
         with _counting:
             self.runs += 1
             self.sequences += sequences
+            self.steps += steps
             self.waiting += waited
             self.computing += requests * took
 
@@ -46,22 +60,30 @@ class Counts:
     def values(self) -> tuple[float, ...]:
         """In the order of `NAMES`."""
         times = (self.seconds, self.waiting, self.computing)
-        return (self.success, self.failure, self.sequences, self.runs, *(round(1e6 * each) for each in times))
+        return (
+            self.success,
+            self.failure,
+            self.sequences,
+            self.runs,
+            *(round(1e6 * each) for each in times),
+            self.steps,
+        )
 
 
 class Metrics:
-    """Counts by the name and version of a model; `pending` gives the number of requests that are not answered yet."""
+    """Counters by the name and version of a model; `pending` gives the number of requests that are not answered yet."""
 
     def __init__(self, pending: Callable[[], int]) -> None:
-        self._counts: dict[tuple[str, str], Counts] = {}
+        self._counters: dict[tuple[str, str], Counters] = {}
         self._pending = pending
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def of(self, model: str, version: str) -> Counts:
-        """The counts of a model."""
-        return self._counts.get((model, version)) or self._counts.setdefault((model, version), Counts())
+    def of(self, model: Served) -> Counters:
+        """The counters of a model."""
+        key = model.name, model.version
+        return self._counters.get(key) or self._counters.setdefault(key, Counters())
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus's client asks for.
@@ -70,12 +92,16 @@ class Metrics:
         """
         for at, (name, words) in enumerate(NAMES.items()):
             metric = Metric(name, words, "unknown")
-            for (model, version), counts in list(self._counts.items()):
-                metric.add_sample(name, {"model": model, "version": version}, counts.values[at])
+            for (model, version), counters in list(self._counters.items()):
+                metric.add_sample(name, {"model": model, "version": version}, counters.values[at])
             yield metric
         pending = Metric("nv_inference_pending_request_count", "Requests that are not answered yet", "gauge")
         pending.add_sample(pending.name, {}, self._pending())
         yield pending
+        streams = Metric("bothways_open_streams", "WebSockets at /stream that are open", "gauge")
+        for (model, version), counters in list(self._counters.items()):
+            streams.add_sample(streams.name, {"model": model, "version": version}, counters.streams)
+        yield streams
 
     def page(self) -> bytes:
         """All of it in Prometheus's text format."""

@@ -20,7 +20,7 @@ from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.runtime import Model
 from bothways.runtime.inputs import check_categories, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
-from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, Request
+from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, InferenceRequest
 from bothways.stream.events import EPOCH
 
 ENDING = ".bothways"
@@ -109,7 +109,7 @@ class Served:
             ],
         }
 
-    def steps(self, request: Request) -> Steps:
+    def steps(self, request: InferenceRequest) -> Steps:
         """The sequences of a request; raises InputError for inputs that the model does not have, or that do not fit
         each other.
 

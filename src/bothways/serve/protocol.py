@@ -50,7 +50,7 @@ class Output(NamedTuple):
     binary: bool
 
 
-class Request(NamedTuple):
+class InferenceRequest(NamedTuple):
     """What a request asks for."""
 
     id: str | None  # what the caller calls it, to be sent back
@@ -63,7 +63,7 @@ class Request(NamedTuple):
 MANY_BYTES, MOST_LISTS = 1 << 16, 1 << 20  # a longer body of JSON may have so many lists and objects: each takes memory
 
 
-def parse(body: bytes, header_length: int | None = None) -> Request:
+def parse(body: bytes, header_length: int | None = None) -> InferenceRequest:
     """Read the body of a request: JSON of `header_length` bytes, None for all, and behind it the tensors that are sent
     as bytes. Raises InputError if it is none of the protocol, or a tensor does not hold what it says.
     """
@@ -100,10 +100,12 @@ def parse(body: bytes, header_length: int | None = None) -> Request:
             raise InputError("Each output must be a JSON object with a name.")
         own = _typed(output, "parameters", dict, {}).get("binary_data", binary)
         outputs.append(Output(output["name"], own is True))
-    return Request(name, parameters, inputs, outputs, binary)
+    return InferenceRequest(name, parameters, inputs, outputs, binary)
 
 
-def answer(model: Mapping[str, str], request: Request, results: Mapping[str, tuple[str, Array]]) -> list[bytes]:
+def answer(
+    model: Mapping[str, str], request: InferenceRequest, results: Mapping[str, tuple[str, Array]]
+) -> list[bytes]:
     """The body of an answer: JSON with what `model` says, and behind it the tensors that are asked for as bytes.
     `results` has data type and array by name; raises InputError if an output is asked for that is not there.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -76,7 +77,9 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     try:
         server = await loop.create_server(lambda: Connection(app), host, port, backlog=max(128, limits.connections))
     except OSError as error:
-        raise InputError(f"{host}:{port}: the server cannot listen here ({error.strerror}).") from None
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        what = "Choose another --port, or end what listens there." if error.errno == errno.EADDRINUSE else ""
+        raise InputError(f"{host}:{port}: the server cannot listen here ({why}). {what}".rstrip()) from None
     loop.set_exception_handler(_told)
     stop = asyncio.Event()
     hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]  # nohup ignores it

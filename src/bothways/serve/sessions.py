@@ -6,12 +6,14 @@ import asyncio
 import json
 import logging
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from bothways.errors import BothwaysError, InputError
-from bothways.serve.messages import Call, RefusedError
+from bothways.serve.messages import HttpRequest, RefusedError
+from bothways.serve.metrics import Counters
 from bothways.serve.sockets import GoneError, WebSocket
-from bothways.serve.streams import Events
+from bothways.serve.streams import EventStream
 
 if TYPE_CHECKING:
     from bothways.serve.app import App
@@ -31,18 +33,18 @@ SILENT_SECONDS = 15.0
 log = logging.getLogger("bothways.serve")
 
 
-async def talk(app: App, call: Call, socket: WebSocket) -> None:
+async def talk(app: App, request: HttpRequest, socket: WebSocket) -> None:
     """Do what a WebSocket was opened for, until it or the server ends."""
     app.talking += 1
     ending = asyncio.ensure_future(app.ending.wait())
     try:
-        if not app.knows(call.headers.get(b"authorization", b"")):
+        if not app.knows(request.headers.get(b"authorization", b"")):
             async with asyncio.timeout(app.limits.seconds):
                 text = await socket.receive()
             if not app.knows(_authorization(text)):
                 raise RefusedError(401, 'Send {"authorization": "Bearer KEY"} first.')
             socket.trusted = True
-        await (_watch if call.path.startswith(WATCH) else _stream)(app, call, socket, ending)
+        await (_watch if request.path.startswith(WATCH) else _stream)(app, request, socket, ending)
     except GoneError:
         pass
     except TimeoutError:
@@ -51,45 +53,65 @@ async def talk(app: App, call: Call, socket: WebSocket) -> None:
         socket.end(1008, str(error))
     except Exception as error:
         socket.end(1011, "The server failed; its log says more.")
-        log.exception("failed", extra={"facts": {"path": call.path, "error": type(error).__name__}})
+        log.exception("failed", extra={"facts": {"path": request.path, "error": type(error).__name__}})
     finally:
         ending.cancel()
         app.talking -= 1
 
 
-async def _stream(app: App, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
+async def _stream(app: App, request: HttpRequest, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
     """Label events as they come."""
-    pace = call.options(tuple(PACE))
+    pace = request.options(tuple(PACE))
     for name, value in pace.items():
         if not (value.isdecimal() and len(value) < 7 and PACE[name] <= int(value) <= MOST_STEPS):
             raise InputError(f"{name} must be a whole number from {PACE[name]} to {MOST_STEPS:,}.")
-    served = app.served(call.path.removeprefix(STREAM))
+    served = app.served(request.path.removeprefix(STREAM))
     source = app.inference.watching.source(served)
-    events = Events(served, source, app.inference.room, **{name: int(value) for name, value in pace.items()})
+    events = EventStream(served, source, app.inference.room, **{name: int(value) for name, value in pace.items()})
+    counters = app.metrics.of(served)
+    counters.streams += 1
     try:
         while True:
-            receiving = asyncio.ensure_future(socket.receive())
+            receiving, end = asyncio.ensure_future(socket.receive(app.limits.idle)), ""
             await asyncio.wait([receiving, ending], return_when=asyncio.FIRST_COMPLETED)
-            ended = not receiving.done()
-            text = '["flush"]' if ended else receiving.result()
-            try:
-                lines = await app.inference.run(events.labeled, text)
-            except BothwaysError as error:
-                lines = json.dumps({"error": str(error)})
-            if lines:
-                await socket.send(lines)
-            if ended:
+            if not receiving.done():
                 receiving.cancel()
-                await socket.send('{"error": "The server ends."}')
-                socket.end(1001, "The server ends.")
+                end = "The server ends."
+            elif isinstance(receiving.exception(), TimeoutError):
+                end = f"Nothing came for {app.limits.idle} seconds (--max-idle)."
+            if lines := await _labeled(app, events, '["flush"]' if end else receiving.result(), counters):
+                await socket.send(lines)
+            if end:
+                await socket.send(json.dumps({"error": end}))
+                socket.end(1001, end)
                 return
     finally:
+        counters.streams -= 1
         events.end()
 
 
-async def _watch(app: App, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
+async def _labeled(app: App, events: EventStream, text: str, counters: Counters) -> str:
+    """What a message of events gives; it counts as a request."""
+    asked = time.perf_counter()
+
+    def labeled() -> str:
+        start = time.perf_counter()
+        try:
+            lines = events.labeled(text)
+        except BothwaysError as error:
+            lines, events.refused = json.dumps({"error": str(error)}), 1
+        if events.steps:
+            counters.ran(1, len(events.keys), events.steps, start - asked, time.perf_counter() - start)
+        return lines
+
+    lines = await app.inference.run(labeled)
+    counters.answered(not events.refused, time.perf_counter() - asked)
+    return lines
+
+
+async def _watch(app: App, request: HttpRequest, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
     """Send what others push through a model and what it says of that; whoever reads too slowly misses some."""
-    name = call.path.removeprefix(WATCH)
+    name = request.path.removeprefix(WATCH)
     served, clock = app.served(name), asyncio.get_running_loop().time
     sent, read = -math.inf, clock()
     receiving = asyncio.ensure_future(socket.receive())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.frames import Frame, Opcode
@@ -12,7 +13,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from bothways.serve.messages import Call, RefusedError
+from bothways.serve.messages import HttpRequest, RefusedError
 
 if TYPE_CHECKING:
     from bothways.serve.app import App
@@ -24,7 +25,7 @@ FRAME_BYTES = 100  # what a frame takes beside what it holds
 CLOSING_SECONDS = 2.0  # so long a client may take to agree to the end
 
 
-Talk = Callable[["App", Call, "WebSocket"], Coroutine[Any, Any, None]]
+Talk = Callable[["App", HttpRequest, "WebSocket"], Coroutine[Any, Any, None]]
 
 
 class GoneError(Exception):
@@ -41,33 +42,49 @@ class WebSocket(asyncio.Protocol):
         trusted: whether it may send messages as large as a request.
     """
 
-    def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes, talk: Talk) -> None:
+    def __init__(
+        self, app: App, request: HttpRequest, url: bytes, transport: asyncio.Transport, rest: bytes, talk: Talk
+    ) -> None:
         self._deadline = math.inf  # by which it must have ended
         self._app, self._transport, self._loop = app, transport, asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=app.limits.body << 20)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self._frames: list[bytes] = []
-        self._later, self._call, self._received = bytearray(), call, 0
-        self.trusted = app.knows(call.headers.get(b"authorization", b""))
+        self._ended = False  # by this side, which waits for the client's agreement
+        self._later, self._request, self._received = bytearray(), request, 0
+        self.trusted = app.knows(request.headers.get(b"authorization", b""))
+        self._heard = self._loop.time()  # when something came
         self._writable = asyncio.Event()
         self._writable.set()
         app.open.add(self)
         transport.set_protocol(self)
-        lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in call.headers.items()), b"\r\n"]
+        lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in request.headers.items()), b"\r\n"]
         self._protocol.receive_data(b"".join(lines))
-        for request in self._protocol.events_received():
-            if isinstance(request, Request):
-                self._protocol.send_response(self._protocol.accept(request))
+        for upgrade in self._protocol.events_received():
+            if isinstance(upgrade, Request):
+                self._protocol.send_response(self._protocol.accept(upgrade))
         self._flush()
         if self._protocol.state is OPEN:
-            self._task = self._loop.create_task(talk(app, call, self))
+            self._task = self._loop.create_task(talk(app, request, self))
             if rest:
                 self.data_received(rest)
 
-    async def receive(self) -> str:
-        """The next message; raises GoneError if there are no more."""
+    async def receive(self, patience: float | None = None) -> str:
+        """The next message; raises GoneError if there are no more, and TimeoutError if nothing has come for so many
+        seconds, not even a ping.
+        """
         self._read_on()
-        if (message := await self._messages.get()) is None:
+        self._heard = self._loop.time()
+        while True:
+            begun = self._heard
+            try:
+                async with asyncio.timeout_at(None if patience is None else begun + patience):
+                    message = await self._messages.get()
+                break
+            except TimeoutError:
+                if self._heard == begun:
+                    raise
+        if message is None:
             raise GoneError
         return message
 
@@ -77,9 +94,18 @@ class WebSocket(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def send(self, text: str) -> None:
-        """Send a message; waits while the client reads too slowly."""
+        """Send a message; waits while the client reads too slowly. One that reads nothing for as long as it may be idle
+        is gone: GoneError.
+        """
         self.put(text)
-        await self._writable.wait()
+        while self.blocked:
+            unsent = self._transport.get_write_buffer_size()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._app.limits.idle):
+                    await self._writable.wait()
+            if self.blocked and self._transport.get_write_buffer_size() >= unsent:
+                self._transport.abort()
+                raise GoneError
 
     def put(self, text: str) -> None:
         """Send a message that may have to wait for the client, in memory."""
@@ -94,6 +120,7 @@ class WebSocket(asyncio.Protocol):
 
     def end(self, code: int, why: str) -> None:
         """Close it and say why."""
+        self._ended = True
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, why.encode()[:120].decode(errors="ignore"))
             self._flush()
@@ -101,11 +128,12 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames, some in each turn of the loop."""
+        self._heard = self._loop.time()
         self._received += len(data)
         try:
             if not self.trusted and self._received > UNKNOWN_BYTES:
                 raise RefusedError(401, "The key must come first.")
-            self._app.hold(self._call, len(data))  # until a message is complete
+            self._app.hold(self._request, len(data))  # until a message is complete
         except RefusedError as refused:
             self._later.clear()
             self.end(1008, str(refused))
@@ -128,16 +156,19 @@ class WebSocket(asyncio.Protocol):
         if self._later:
             self._transport.pause_reading()
             self._loop.call_soon(self._take)
-        elif self._messages.empty():
+        elif self._ended or self._messages.empty():
             self._read_on()
         else:
             self._transport.pause_reading()
 
     def _add(self, frame: Frame) -> None:
-        """Add a frame to a message."""
+        """Add a frame to a message, as long as there is somebody to receive it."""
+        if self._ended:
+            self._app.release(self._request)
+            return
         self._frames.append(bytes(frame.data))
         try:
-            self._app.hold(self._call, FRAME_BYTES)
+            self._app.hold(self._request, FRAME_BYTES)
             if len(self._frames) > MOST_FRAMES:
                 raise RefusedError(413, f"A message may have {MOST_FRAMES:,} frames.")
             if not frame.fin:
@@ -148,7 +179,7 @@ class WebSocket(asyncio.Protocol):
         except UnicodeDecodeError:
             self.end(1007, "This is no text in UTF-8.")
         self._frames = []
-        self._app.release(self._call)
+        self._app.release(self._request)
 
     def eof_received(self) -> None:
         """The client sends no more, and the connection closes."""
@@ -157,7 +188,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._app.open.discard(self)
-        self._app.release(self._call)
+        self._app.release(self._request)
         self._later.clear()
         self._writable.set()
         self._messages.put_nowait(None)

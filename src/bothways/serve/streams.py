@@ -21,7 +21,6 @@ from bothways.serve.watching import Watched, Watching
 from bothways.stream import Labeled, Stream
 
 MOST_OPEN = 10_000  # how many sequences may be open at once in requests of the protocol, and in a WebSocket
-IDLE_SECONDS = 600.0  # a sequence of the protocol of which nothing has come for so long is forgotten
 
 
 class Room:
@@ -46,19 +45,25 @@ class Room:
             self._left += size
 
 
-class Events:
+class EventStream:
     """Events as lines of JSON to labels as such lines, as `bothways stream` has them; `source` shows them to those who
     watch, and its sequences take of the `room`. `pace` is as for `bothways.stream.Stream`, which also says what it
     raises.
 
     An event is an object with the columns of the table that the model learned from; for a model of arrays, with `key`,
     `step` and `values`. `["close", KEY]` ends a sequence, `["flush"]` all of them.
+
+    Attributes:
+        keys: those of the events of the last message.
+        steps: how many these were.
+        refused: how many lines of it were refused.
     """
 
     def __init__(self, served: Served, source: Watched, room: Room, **pace: Any) -> None:
         self._stream, self._form, self._source = served.model.stream(**pace), EventLines(served.model), source
         self._room, self._count, self._size = room, 0, self._stream.key_bytes
         self._sizes: dict[Any, int] = {}  # by key
+        self.keys, self.steps, self.refused = set[Any](), 0, 0
 
     def labeled(self, text: str) -> str:
         """What a message gives, a line for each label, in order.
@@ -68,6 +73,7 @@ class Events:
         """
         answers: list[str] = []
         events: list[tuple[int, int, str]] = []
+        self.keys, self.steps, self.refused = set(), 0, 0
         dropped = self._stream.dropped
         for number, line in enumerate(map(str.strip, text.split("\n")), 1):
             if line.startswith("["):
@@ -75,7 +81,7 @@ class Events:
                 try:
                     answers += map(self._form.line, self._command(line))
                 except InputError as error:
-                    answers.append(_refused(number, error))
+                    answers.append(self._refusal(number, error))
             elif line:
                 self._count += 1
                 events.append((number, self._count, line))
@@ -88,7 +94,7 @@ class Events:
         """Answer lines of events, which are done then."""
 
         def refused(number: int, error: BothwaysError) -> None:
-            answers.append(_refused(number, error))
+            answers.append(self._refusal(number, error))
 
         for found in self._form.labels(self._push, events, refused):
             answers += map(self._form.line, found)
@@ -117,6 +123,8 @@ class Events:
         except BothwaysError:
             self._forget(new)
             raise
+        self.keys.update(keys)
+        self.steps += len(keys)
         self._source.show(zip(keys, steps, values, strict=True), found)
         return found
 
@@ -131,12 +139,12 @@ class Events:
         self._source.ended()
         self._forget(list(self._sizes))
 
+    def _refusal(self, number: int, error: BothwaysError) -> str:
+        self.refused += 1
+        return json.dumps({"error": str(error), "line": number}, ensure_ascii=False)
+
     def _forget(self, keys: Iterable[Any]) -> None:
         self._room.give(sum(self._sizes.pop(key, 0) for key in keys))
-
-
-def _refused(number: int, error: BothwaysError) -> str:
-    return json.dumps({"error": str(error), "line": number}, ensure_ascii=False)
 
 
 @dataclass(eq=False)
@@ -163,11 +171,12 @@ class _Open:
 class OpenSequences:
     """Sequences whose steps come in several requests: `sequence_id`, `sequence_start`, `sequence_end`.
 
-    Each stays with the model that it began with, also if the file is replaced.
+    Each stays with the model that it began with, also if the file is replaced, and is forgotten when nothing has come
+    for `idle` seconds.
     """
 
-    def __init__(self, watching: Watching, room: Room) -> None:
-        self._watching, self._room = watching, room
+    def __init__(self, watching: Watching, room: Room, idle: float) -> None:
+        self._watching, self._room, self._idle = watching, room, idle
         self._open: dict[tuple[str, Any], _Open] = {}
         self._streams: dict[Served, Stream] = {}
         self._lock = threading.Lock()
@@ -231,7 +240,7 @@ class OpenSequences:
         """Forget sequences of which nothing has come for long, and models that are replaced and have none."""
         with self._lock:
             for (name, key), known in list(self._open.items()):
-                if time.monotonic() - known.heard > IDLE_SECONDS:
+                if time.monotonic() - known.heard > self._idle:
                     known.close(key)
                     del self._open[name, key]
             used = {known.served for known in self._open.values()}

@@ -15,7 +15,7 @@ from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import label
 from bothways.runtime import Model
-from bothways.serve.messages import Call, RefusedError
+from bothways.serve.messages import HttpRequest, RefusedError
 from bothways.serve.models import Served
 
 FORMATS = {
@@ -49,10 +49,11 @@ class Asked(NamedTuple):
     probabilities: bool = False
 
 
-def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str]]:
-    """The labeled table, or a view of it, and what the user should know. Raises InputError if the model was trained on
-    arrays, there is no such threshold, or the table has too long lines or too many columns, and DataError if it cannot
-    be used.
+def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str], int, int]:
+    """The labeled table, or a view of it, what the user should know, and how many sequences and steps it has.
+
+    Raises InputError if the model was trained on arrays, there is no such threshold, or the table has too long lines or
+    too many columns, and DataError if it cannot be used.
     """
     model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
     _check_lines(body, asked.ending)
@@ -62,13 +63,15 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
         labeled: bytes | dict[str, Any]
         try:
             if asked.output:
-                label(model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
-                labeled = output.read_bytes()
+                found = label(model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
+                labeled, sequences, steps = output.read_bytes(), found.sequences, found.rows
             else:
                 labeled = view(model, columns, table, notices.append)
+                shown = labeled["sequences"]
+                sequences, steps = len(shown), sum(len(next(iter(each["inputs"].values()))) for each in shown)
         except BothwaysError as error:
             raise type(error)(str(error).replace(f"{folder}/", "")) from None
-    return labeled, [notice.replace(f"{folder}/", "") for notice in notices]
+    return labeled, [notice.replace(f"{folder}/", "") for notice in notices], sequences, steps
 
 
 def _check_lines(body: bytes, ending: str) -> None:
@@ -114,14 +117,14 @@ def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]
     return {"sequences": sequences, "cut": cut}
 
 
-def asked(call: Call) -> Asked:
+def asked(request: HttpRequest) -> Asked:
     """How a table is to be labeled, as the headers and the query of a request say.
 
     Example:
-        >>> asked(Call(b"POST", "/label", b"threshold=0.3", {b"content-type": b"text/csv; charset=utf-8"}))
+        >>> asked(HttpRequest(b"POST", "/label", b"threshold=0.3", {b"content-type": b"text/csv; charset=utf-8"}))
         Asked(ending='.csv', output='.csv', kind='text/csv', threshold='0.3', probabilities=False)
     """
-    content_type, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
+    content_type, accept = (request.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in INPUTS:
         raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(INPUTS)}.")
@@ -131,7 +134,7 @@ def asked(call: Call) -> Asked:
     answer = next((known[each] or each for each in wanted if each in known), None)
     if answer is None:
         raise RefusedError(406, f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
-    options = call.options(("threshold", "probabilities"))
+    options = request.options(("threshold", "probabilities"))
     each = options.get("probabilities", "false")
     if each not in ("true", "false"):
         raise InputError(f"probabilities is {each!r}; it must be true or false.")

@@ -43,7 +43,7 @@ class EventReader:
         dtype: of the values: that of tables, or of arrays in double precision.
         of_order: the places of the values that `complete` makes of steps; they are 0 before.
         tally: what of the values was filled or not known.
-        kind: that of the steps which were taken, as `kind_of` says; "" as long as there are none.
+        kind: that of the steps which were taken, as `step_kind` says; "" as long as there are none.
     """
 
     def __init__(self, model: Model) -> None:
@@ -71,11 +71,15 @@ class EventReader:
             raise InputError("The values of these events are not all of one length.") from None
         except OverflowError:
             raise InputError("The values of these events hold a number that is out of range.") from None
+        needed = self._network.features if columns is None else len(columns.features)
+        if len(given[0]) and (given[0].dtype.kind in "US" or given[0].shape[1:] != (needed,)):
+            found = shown(given[0][:1].tolist()[0])
+            raise InputError(f"The values of an event must be a list of {needed} numbers; these are {found}.")
         if columns is None:
-            sequences = checked_sequences("values", given, self._network.features)
+            sequences = checked_sequences("values", given, needed)
             check_codes("values", sequences, self._network)
             return sequences.values
-        sequences = checked_sequences("values", given, len(columns.features), missing=True)
+        sequences = checked_sequences("values", given, needed, missing=True)
         check_categories("values", sequences, map(int, columns.categories))
         return columns.fitted.encode_arrays(sequences, self.tally).values
 
@@ -110,11 +114,11 @@ class EventReader:
         given: list[Any] = list(steps)
         if not set(map(type, given)) <= {int, float}:
             given = list(map(_plain, given))
-        kind = self.kind or (kind_of(given[0]) if given else "")
+        kind = self.kind or (step_kind(given[0]) if given else "")
         if kind == "numbers" and kind.startswith(self._wanted) and _are_numbers(given):
             return given, kind
         for step in given:
-            if (found := kind_of(step)) != kind or not found.startswith(self._wanted) or not found:
+            if (found := step_kind(step)) != kind or not found.startswith(self._wanted) or not found:
                 wanted = self.kind or self._wanted or kind or "numbers, or times"
                 finite = "" if wanted.startswith("times") else "finite "
                 raise InputError(f"A step is {shown(step)}; the steps of this stream must be {finite}{wanted}.")
@@ -136,11 +140,11 @@ def _seconds(times: Array) -> Array:
     return np.array(found, np.float64)
 
 
-def kind_of(step: Any) -> str:
+def step_kind(step: Any) -> str:
     """What kind of step it is; "" for none.
 
     Example:
-        >>> kind_of(3), kind_of(datetime(2024, 5, 1)), kind_of("soon"), kind_of(float("inf"))
+        >>> step_kind(3), step_kind(datetime(2024, 5, 1)), step_kind("soon"), step_kind(float("inf"))
         ('numbers', 'times without time zones', '', '')
     """
     if isinstance(step, datetime):

@@ -17,7 +17,7 @@ from bothways.options import whole
 from bothways.runtime import Label, Member, Model
 from bothways.runtime.forward import STEPS_A_CALL
 from bothways.sequences import Array, Floats, Numbers, Sequences
-from bothways.stream.events import EventReader, Step, kind_of
+from bothways.stream.events import EventReader, Step, step_kind
 from bothways.stream.keys import Events, Keys
 from bothways.stream.rounds import Found, Order, Rounds
 from bothways.stream.state import coded_key, fingerprint, key_state, pack, restore_key, unpack
@@ -237,7 +237,7 @@ class Stream:
         restore_key(self._fingerprint, self._keys, key, state)
         slot = self._keys.slots[key]
         for step in (self._keys.last[slot], *(step for step, _ in self._keys.waiting[slot])):
-            self._reader.kind = self._reader.kind if step is None else kind_of(step)
+            self._reader.kind = self._reader.kind if step is None else step_kind(step)
 
     def save(self) -> bytes:
         """All keys and counts, for `load`."""

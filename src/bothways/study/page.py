@@ -9,8 +9,7 @@ from typing import Any
 from bothways.data import guess_rows
 from bothways.errors import counted
 from bothways.report import html
-from bothways.report.page import shell
-from bothways.report.page import write_page as write
+from bothways.report.page import shell, write_html
 from bothways.study import view
 from bothways.study.results import Comparison, SettingResult
 
@@ -20,7 +19,7 @@ CURVES = 8  # at most this many learning curves are drawn: the best, the worst, 
 
 def write_page(path: str | os.PathLike[str], comparison: Comparison, about: Mapping[str, Any] | None = None) -> None:
     """Write a page, whole or not at all; `about` is what else there is to know, by name."""
-    write(path, lambda: page_of(comparison, about or {}))
+    write_html(path, lambda: page_of(comparison, about or {}))
 
 
 def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
@@ -57,7 +56,7 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
         parts.append(_section("Cost", lead, drawing, view.costs_table(comparison)))
     facts = {**view.facts(comparison), **({"Besides": about} if about else {})}
     roles = html.roles_table(guess_rows(comparison.task.columns))
-    parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts), roles))
+    parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts_list(facts), roles))
     tested_on = html.text(comparison.task.tested_on)
     sizes = {"run": comparison.runs, "setting": len(own), "seed": len(comparison.seeds)}
     part = f"Tested on {tested_on}: {', '.join(counted(count, noun) for noun, count in sizes.items())}."

@@ -64,7 +64,7 @@ def search_settings(
         for trial, cell, setting in asked:
             found = [there[setting, seed] for seed in seeds if (setting, seed) in there]
             if len(found) == len(seeds):
-                study.tell(trial, float(np.median([validation(run, score) for run in found])))
+                study.tell(trial, float(np.median([validation_score(run, score) for run in found])))
                 cells[cell] = None
             else:
                 study.tell(trial, state=failed)
@@ -82,7 +82,7 @@ def _shares(study: Any, evaluator: Any) -> Shares | None:
     return Shares(effects, max(0.0, 1 - sum(effects.values())), None, float(np.var(values)))
 
 
-def validation(run: Run, score: Score) -> float:
+def validation_score(run: Run, score: Score) -> float:
     """How good a run is on its valid part, the higher the better; without one, by `score` on the test part."""
     of_loss = run.setting["monitor"] == "loss"
     if run.counts is None:

@@ -142,7 +142,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
         seed,
         backend=trained.backend,
         counts=counts,
-        curve=curve(trained),
+        curve=learning_curve(trained),
         parameters=parameters,
         updates=len(trained.losses),
         epochs=epochs,
@@ -172,7 +172,7 @@ def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[
     return counts, 1e6 * seconds / max(1, test.steps)
 
 
-def curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     """How a training learned: a point per epoch with validation, else one per update, thinned out to `POINTS`."""
     losses = np.asarray(trained.losses, np.float64)
     history = trained.history

@@ -28,7 +28,7 @@ def tensorboard(folder: str | Path) -> Iterator[Tracker]:
     writer = EventFileWriter(str(folder))
 
     def track(report: EpochReport) -> None:
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in numbers(report).items()]
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(report).items()]
         writer.add_event(Event(wall_time=time.time(), step=report.epoch, summary=Summary(value=values)))
 
     try:
@@ -49,7 +49,7 @@ def mlflow_run(experiment: str, parameters: Mapping[str, Any]) -> Iterator[Track
     mlflow.log_params(dict(parameters))
     status = "FAILED"
     try:
-        yield lambda report: mlflow.log_metrics(numbers(report), step=report.epoch)
+        yield lambda report: mlflow.log_metrics(scalars(report), step=report.epoch)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "FINISHED"
@@ -58,7 +58,7 @@ def mlflow_run(experiment: str, parameters: Mapping[str, Any]) -> Iterator[Track
         mlflow.end_run(status)
 
 
-def numbers(report: EpochReport) -> dict[str, float]:
+def scalars(report: EpochReport) -> dict[str, float]:
     """The numbers of a report by the names that trackers show."""
     valid = {"loss": report.valid_loss, report.metric.replace(" ", "_"): report.valid_metric}
     known = {f"valid/{name}": value for name, value in valid.items() if value is not None}

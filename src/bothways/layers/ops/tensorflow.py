@@ -41,12 +41,12 @@ def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], option
     plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
     arrays = [tf.convert_to_tensor(array) for array in arrays]  # reads the variables
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
-    saves = could_possibly_record()
+    with_residuals = could_possibly_record()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def function(x: Any, *arrays: Any) -> Any:
-        results = _forward(plan, x, constants, arrays, saves=saves)
-        count = len(results) - saves * len(plan.cells)
+        results = _forward(plan, x, constants, arrays, with_residuals=with_residuals)
+        count = len(results) - with_residuals * len(plan.cells)
 
         def gradient(*d_results: Any) -> list[Any]:
             found = _backward(plan, x, constants, arrays, results[count:], d_results)
@@ -74,37 +74,39 @@ def _once(gradients: list[Any], of: list[Any]) -> list[Any]:
     return list(function(*of))
 
 
-def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[Any]:
+def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[Any]:
     def function(x: Any, *rest: Any) -> list[Any]:
         constants, arrays = _unpacked(plan, rest)
-        return _run(plan, x, constants, arrays, saves=saves)
+        return _run(plan, x, constants, arrays, with_residuals=with_residuals)
 
-    saved = [None] * len(plan.cells) if saves else []
-    shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays), saved)
+    sizes = [None] * len(plan.cells) if with_residuals else []
+    shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays), sizes)
     return _call(function, [x, *arrays, *constants], shapes)
 
 
-def _backward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, saved: Tensors, d_results: Tensors) -> list[Any]:
-    results, residuals = len(d_results), len(d_results) + len(saved)
+def _backward(
+    plan: Plan, x: Any, constants: Tensors, arrays: Tensors, residuals: Tensors, d_results: Tensors
+) -> list[Any]:
+    first, last = len(d_results), len(d_results) + len(residuals)
 
     def function(x: Any, *rest: Any) -> list[Any]:
-        constants, arrays = _unpacked(plan, rest[residuals:])
-        own = _own_residuals(rest[results:residuals]) or _run(plan, x, constants, arrays, saves=True)[results:]
+        constants, arrays = _unpacked(plan, rest[last:])
+        own = _own_residuals(rest[first:last]) or _run(plan, x, constants, arrays, with_residuals=True)[first:]
         # TensorFlow takes these over, and does not copy them.
         d_x, *d_arrays = (aligned(array.shape, x.dtype) for array in (x, *arrays))
-        saved = [each[:-1] for each in own]
-        memory.backward(plan, x, constants, arrays, saved, rest[:results], d_x, d_arrays)
+        used_up = [each[:-1] for each in own]
+        memory.backward(plan, x, constants, arrays, used_up, rest[:first], d_x, d_arrays)
         return [d_x, *d_arrays]
 
-    return _call(function, [x, *d_results, *saved, *arrays, *constants], [tensor.shape for tensor in (x, *arrays)])
+    return _call(function, [x, *d_results, *residuals, *arrays, *constants], [tensor.shape for tensor in (x, *arrays)])
 
 
-def _run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[Any]:
+def _run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[Any]:
     """The results, the residuals with a number at the end that says whether they have been used."""
     units = memory.units_of(plan, arrays)
-    saved = plan.residual_floats(x.shape, units) if saves else ()
+    sizes = plan.residual_floats(x.shape, units) if with_residuals else ()
     results = [aligned(shape, x.dtype) for shape in plan.forward_shapes(x.shape, units)]
-    residuals = [aligned((floats + 1,), x.dtype) for floats in saved]
+    residuals = [aligned((floats + 1,), x.dtype) for floats in sizes]
     for each in residuals:
         each[-1] = _UNUSED
     memory.forward(plan, x, constants, arrays, [*results, *(each[:-1] for each in residuals)])

@@ -1,4 +1,4 @@
-"""The engine as two custom calls of XLA, through its typed FFI.
+"""The engine as custom calls of XLA, through its typed FFI.
 
 The handlers are in `csrc/bind_xla.cc`, which takes the operands in the order used here. A custom call has no
 derivatives of its own.
@@ -21,7 +21,7 @@ from bothways.engine.memory import Plan, units_of
 from bothways.errors import InputError
 from bothways.spec import cell_number
 
-CUSTOM_CALLS = _FORWARD, _BACKWARD = "bothways_forward_v2", "bothways_backward_v2"
+CUSTOM_CALLS = _DIGEST, _FORWARD, _BACKWARD = "bothways_digest_v1", "bothways_forward_v3", "bothways_backward_v2"
 
 Arrays = Sequence[jax.Array]
 
@@ -41,35 +41,46 @@ def why_not() -> str | None:
     return None
 
 
-def forward(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, saves: bool) -> tuple[Arrays, Arrays]:
-    """The results of a plan, and with `saves` for each direction the residuals that `backward` needs."""
+def forward(
+    plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, with_residuals: bool
+) -> tuple[Arrays, Arrays]:
+    """The results of a plan, and `with_residuals` for each direction those that `backward` needs."""
     units = units_of(plan, arrays)
     mask, factors = plan.constants(constants)
     outputs, states = plan.split(plan.forward_shapes(x.shape, units))
-    if saves and not all(isinstance(axis, int) for axis in x.shape):
+    if with_residuals and not all(isinstance(axis, int) for axis in x.shape):
         raise InputError(
             f"Gradients of the engine need known sizes, and sequences has shape {x.shape}. Export with the sizes of a "
             "batch, or call undo() of what accelerate returned first."
         )
-    sizes = plan.residual_floats(x.shape, units) if saves else []
+    sizes = plan.residual_floats(x.shape, units) if with_residuals else []
+    with_digests = not with_residuals and _wants_digests(plan, x.shape)
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
     for i, (group, dropout) in enumerate(zip(plan.groups(arrays), factors, strict=True)):
-        operands += [*group, *_given(*(dropout or ()))]
+        operands += [*group, *_given(*(dropout or ())), *(_digest(group[:3]) if with_digests else ())]
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
-        shapes += [_shaped((sizes[i],), jnp.uint32)] if saves else []
-    rest = iter(_call(_FORWARD, shapes, operands, plan, units, saves=saves))
+        shapes += [_shaped((sizes[i],), jnp.uint32)] if with_residuals else []
+    call = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=with_digests)
+    rest = iter(call)
     results = [next(rest)] if plan.return_sequences else []
-    saved = []
+    residuals = []
     for of_direction in states:
         results += itertools.islice(rest, len(of_direction))
-        saved += [next(rest)] if saves else []
-    return results, saved
+        residuals += [next(rest)] if with_residuals else []
+    return results, residuals
 
 
 def backward(
-    plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, saved: Arrays, d_results: Arrays, *, wants_d_x: bool
+    plan: Plan,
+    x: jax.Array,
+    constants: Arrays,
+    arrays: Arrays,
+    residuals: Arrays,
+    d_results: Arrays,
+    *,
+    wants_d_x: bool,
 ) -> tuple[jax.Array | None, list[jax.Array]]:
     """The gradients of `x`, if it is wanted, and of the arrays, from those of the results."""
     d_outputs, d_states = plan.split(d_results)
@@ -78,11 +89,11 @@ def backward(
     operands = [x, *_given(mask, d_outputs)]
     shapes = [_shaped(x.shape)] if wants_d_x else []
     aliases = {}
-    for group, dropout, residuals, d_state in zip(groups, factors, saved, d_states, strict=True):
+    for group, dropout, residual, d_state in zip(groups, factors, residuals, d_states, strict=True):
         operands += [*group[:2], *_given(*(dropout or ()))]
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the residuals of the forward pass
-        operands += [residuals, *d_state]
-        shapes += [_shaped(residuals.shape, jnp.uint32), *(_shaped(array.shape) for array in group)]
+        operands += [residual, *d_state]
+        shapes += [_shaped(residual.shape, jnp.uint32), *(_shaped(array.shape) for array in group)]
     call = _call(_BACKWARD, shapes, operands, plan, units_of(plan, arrays), aliases=aliases, wants_d_x=wants_d_x)
     rest = iter(call)
     d_x = next(rest) if wants_d_x else None
@@ -91,6 +102,18 @@ def backward(
         next(rest)  # the residuals
         d_arrays += itertools.islice(rest, len(group))
     return d_x, d_arrays
+
+
+def _wants_digests(plan: Plan, x: Sequence[Any]) -> bool:
+    """Whether the engine will keep what it makes of the weights. In a loop it then need not read them in each turn."""
+    batch, time, _ = x
+    if any(map(any, plan.dropouts)) or not (isinstance(batch, int) and isinstance(time, int)):
+        return False
+    return _native.wants_digest(batch, time, PRECISIONS[plan.precision])
+
+
+def _digest(weights: Arrays) -> list[jax.Array]:
+    return list(jax.ffi.ffi_call(_DIGEST, [_shaped((4,), jnp.uint32)], vmap_method="sequential")(*weights))
 
 
 def _kinds(of_x: int, of_h: int) -> int:

@@ -21,7 +21,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad, batching, mlir
 from jax.interpreters.ad import Zero, instantiate_zeros
 
-from bothways.engine.memory import Plan
+from bothways.engine.memory import Plan, units_of
 from bothways.layers.ops.jax import custom_call, reference
 from bothways.layers.ops.jax.custom_call import Arrays
 
@@ -57,7 +57,7 @@ class _Layout(NamedTuple):
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> Arrays:
     """The results of a plan."""
-    return custom_call.forward(plan, x, constants, arrays, saves=False)[0]
+    return custom_call.forward(plan, x, constants, arrays, with_residuals=False)[0]
 
 
 @functools.partial(recurrence.defjvp, symbolic_zeros=True)
@@ -71,7 +71,7 @@ def _with_residuals(plan: Plan, x: Any, constants: Any, arrays: Any) -> tuple[Ar
     """As `recurrence`, with the residuals for `_backward`. Their derivative is never asked for: `_backward` has its own
     with respect to all that they are made of.
     """
-    return custom_call.forward(plan, x, constants, arrays, saves=True)
+    return custom_call.forward(plan, x, constants, arrays, with_residuals=True)
 
 
 @functools.partial(_with_residuals.defjvp, symbolic_zeros=True)
@@ -143,11 +143,9 @@ mlir.register_lowering(_tangent_p, mlir.lower_fun(_forward_mode, multiple_result
 @_tangent_p.def_abstract_eval  # type: ignore[untyped-decorator]
 def _(*arguments: Any, layout: _Layout) -> list[Any]:
     x, _, arrays, _, _ = layout.split(arguments)
-    groups = list(layout.plan.groups(arrays))
-    shapes = [state.shape for group in groups for state in group[3:]]
-    if layout.plan.return_sequences:
-        shapes.insert(0, (*x.shape[:-1], sum(recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in groups)))
-    return [ShapedArray(shape, x.dtype) for shape in shapes]
+    axes, plan = layout.mapped, layout.plan
+    shapes = plan.forward_shapes(x.shape[axes:], units_of(plan, arrays))
+    return [ShapedArray((*x.shape[:axes], *shape), x.dtype) for shape in shapes]
 
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:

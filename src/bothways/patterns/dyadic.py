@@ -24,8 +24,8 @@ NOWHERE = (2.0, -1.0)  # where a code that does not occur comes first, and last
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What a sequence, its halves, quarters and eighths are like.
+class DyadicFeatures:
+    """What a sequence and its dyadic parts (halves, quarters, eighths) are like.
 
     It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
     changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
@@ -47,7 +47,7 @@ class Parts:
     bands: int
 
     @classmethod
-    def fit(cls, sequences: Sequences, categories: tuple[int, ...]) -> Parts:
+    def fit(cls, sequences: Sequences, categories: tuple[int, ...]) -> DyadicFeatures:
         """As many parts and quantiles as sequences are long enough for, and columns few enough."""
         numbers, codes = sequences.features - len(categories), list[Numbers]()
         for column, (size, start) in enumerate(zip(categories, np.cumsum([0, *categories]), strict=False), numbers):
@@ -97,7 +97,7 @@ class Parts:
         return {"quantiles": self.quantiles, "codes": self.codes, "bands": np.array([self.bands])}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Parts:
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> DyadicFeatures:
         """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
