@@ -284,7 +284,7 @@ def test_steps_may_be_numbers_and_times_of_numpy(kind: str) -> None:
     assert found == at_once.push_many(["a"] * 9, steps, sequence) != []
     assert {type(each.step) for each in found} == {datetime if "date" in kind else type(steps[0].item())}
     with pytest.raises(InputError, match="A step is None"):
-        stream.push("a", np.datetime64("NaT"), sequence[0])
+        stream.push("a", np.datetime64("NaT", "s"), sequence[0])
 
 
 def test_keys_of_numpy_can_be_saved() -> None:

@@ -300,6 +300,7 @@ def _weights(
     """The weights of codes, those of numbers, and the bias; `counted` is how much each label counts."""
     import keras
 
+    codes, labels = codes.astype(np.int32), labels.astype(np.int32)  # of 64 bits JAX makes these, with a warning
     size, classes = min(int(np.clip(len(labels) // BATCHES, *BATCH)), len(labels)), int(labels.max()) + 1
     batches = len(labels) // size
     epochs = int(np.clip(round(UPDATES / batches), *EPOCHS))
