@@ -329,8 +329,10 @@ NB_MODULE(_native, m) {
         nb::arg("gradients"));
   m.def(
       "wants_digest",
-      [](int64_t batch, int64_t time, int precision) { return wants_digest(batch, time, precision_of(precision)); },
-      nb::arg("batch"), nb::arg("time"), nb::arg("precision"));
+      [](int64_t steps, int64_t weights, int precision) {
+        return wants_digest(steps, weights, precision_of(precision));
+      },
+      nb::arg("steps"), nb::arg("weights"), nb::arg("precision"));
   m.def(
       "residual_floats",
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, int precision, int dropout_gates,

@@ -3,12 +3,13 @@
 
 #include "bind_xla.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string>
-#include <vector>
 
 #include "engine.h"
+#include "threads.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace nb = nanobind;
@@ -27,8 +28,6 @@ class Operands {
   Operands(ffi::RemainingArgs args, ffi::RemainingRets rets) : args_(args), rets_(rets) {}
 
   const float* next(int64_t size) { return checked<ffi::F32>(args_.get<F32>(arg_), size, "operand", arg_); }
-
-  bool more() const { return good() && arg_ < args_.size(); }
 
   Floats next_array() {
     const auto buffer = args_.get<F32>(arg_);
@@ -246,16 +245,25 @@ ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets,
   return unless_memory_is_short([&] { backward(call, d_outputs, d_x, results); });
 }
 
-// Arrays -> their digest. A call of its own, because XLA takes it out of loops in which the weights stay as they are.
+// Kernel, recurrent_kernel and bias of each direction -> a digest for each.
+// A call of its own, because XLA takes it out of loops in which the weights stay as they are.
 ffi::Error xla_digest(ffi::RemainingArgs args, ffi::RemainingRets rets) {
+  constexpr int kArrays = 3;
+  const int count = std::min(static_cast<int>(rets.size()), kMaxDirections);
   Operands operands(args, rets);
-  std::vector<Floats> arrays;
-  while (operands.more()) arrays.push_back(operands.next_array());
-  uint32_t* result = operands.next_digest_result();
+  Floats arrays[kMaxDirections][kArrays];
+  uint32_t* results[kMaxDirections];
+  for (int i = 0; i < count; ++i) {
+    for (Floats& each : arrays[i]) each = operands.next_array();
+    results[i] = operands.next_digest_result();
+  }
   if (!operands.all_used()) return operands.error();
-  const Digest digest = digest_of(arrays.data(), static_cast<int64_t>(arrays.size()));
-  std::memcpy(result, &digest, sizeof(digest));
-  return ffi::Error::Success();
+  return unless_memory_is_short([&] {
+    run_pieces(count, [&](int i) {
+      const Digest digest = digest_of(arrays[i], kArrays);
+      std::memcpy(results[i], &digest, sizeof(digest));
+    });
+  });
 }
 
 XLA_FFI_DEFINE_HANDLER(kDigest, xla_digest, ffi::Ffi::Bind().RemainingArgs().RemainingRets());

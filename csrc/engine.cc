@@ -168,13 +168,12 @@ void run_shares(bool parallel, int count, int64_t parts, const std::function<voi
   for (int k = 0; k < pieces; ++k) run(k);
 }
 
-// Where packing would be much of a forward pass: few steps, or scales to be found. Not of weights that are about to
-// change, after a backward pass, nor of so few that a digest takes as long, nor of more than there is room for.
+// Where packing would be much of a forward pass. Not of weights that are about to change, after a backward pass, nor of
+// more than there is room for.
 bool worth_keeping(const Input& input, const Direction& direction, const Schedule& whole,
                    const DirectionOutputs* results, int64_t floats) {
-  constexpr int64_t kMany = 1 << 14;
-  const bool many = floats >= kMany || input.precision == Precision::kInt8, fits = floats <= kMostPacked;
-  return !results[0].residuals && fits && (direction.digest || (many && wants_digest(1, whole.total, input.precision)));
+  if (results[0].residuals || floats > kMostPacked) return false;
+  return direction.digest || wants_digest(whole.total, floats, input.precision);
 }
 
 // Goes through the time loops of `count` directions, with a team for each: loop(direction, member).

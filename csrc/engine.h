@@ -158,9 +158,9 @@ inline bool countable(int64_t batch, int64_t time, int64_t features, int64_t uni
 int64_t packed_floats(const Input& input, const Direction& direction);
 void pack(const Input& input, const Direction& direction, float* packed);
 
-// Forward passes of few rows and steps keep what they pack, and find it again by the digest of the weights. Whether one
-// of so many rows and steps, without residuals and dropout, does so whatever the weights.
-bool wants_digest(int64_t batch, int64_t time, Precision precision);
+// Forward passes of few steps keep what they pack, and find it again by the digest of the weights. Whether one of so
+// many steps of all rows, and of so many weights of all directions, does so, without residuals and dropout.
+bool wants_digest(int64_t steps, int64_t weights, Precision precision);
 Digest digest_of(const Floats* arrays, int64_t count);
 
 // How many floats `residuals` holds for one direction.

@@ -63,9 +63,10 @@ bool PackKey::operator==(const PackKey& o) const {
          precision == o.precision && digest == o.digest;
 }
 
-bool wants_digest(int64_t batch, int64_t time, Precision precision) {
-  constexpr int64_t kFewSteps = 512;
-  return precision == Precision::kInt8 || batch * time <= kFewSteps;
+// Few weights are packed within a core's cache, in no more time than a digest takes.
+bool wants_digest(int64_t steps, int64_t weights, Precision precision) {
+  constexpr int64_t kFewSteps = 512, kManyWeights = 1 << 16;
+  return precision == Precision::kInt8 || (steps <= kFewSteps && weights >= kManyWeights);
 }
 
 Digest digest_of(const Floats* arrays, int64_t count) {

@@ -54,15 +54,15 @@ def forward(
             "batch, or call undo() of what accelerate returned first."
         )
     sizes = plan.residual_floats(x.shape, units) if with_residuals else []
-    with_digests = not with_residuals and _wants_digests(plan, x.shape)
+    digests = [] if with_residuals else _digests(plan, x.shape, list(plan.groups(arrays)))
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
     for i, (group, dropout) in enumerate(zip(plan.groups(arrays), factors, strict=True)):
-        operands += [*group, *_given(*(dropout or ())), *(_digest(group[:3]) if with_digests else ())]
+        operands += [*group, *_given(*(dropout or ())), *digests[i : i + 1]]
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
         shapes += [_shaped((sizes[i],), jnp.uint32)] if with_residuals else []
-    call = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=with_digests)
+    call = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=bool(digests))
     rest = iter(call)
     results = [next(rest)] if plan.return_sequences else []
     residuals = []
@@ -104,16 +104,19 @@ def backward(
     return d_x, d_arrays
 
 
-def _wants_digests(plan: Plan, x: Sequence[Any]) -> bool:
-    """Whether the engine will keep what it makes of the weights. In a loop it then need not read them in each turn."""
-    batch, time, _ = x
-    if any(map(any, plan.dropouts)) or not (isinstance(batch, int) and isinstance(time, int)):
-        return False
-    return _native.wants_digest(batch, time, PRECISIONS[plan.precision])
+def _digests(plan: Plan, x: Sequence[Any], groups: Sequence[Arrays]) -> list[jax.Array]:
+    """The digests of the weights of all directions, where the engine will keep what it makes of the weights.
 
-
-def _digest(weights: Arrays) -> list[jax.Array]:
-    return list(jax.ffi.ffi_call(_DIGEST, [_shaped((4,), jnp.uint32)], vmap_method="sequential")(*weights))
+    In a loop it then need not read them in each turn.
+    """
+    weights = [array for group in groups for array in group[:3]]
+    if any(map(any, plan.dropouts)) or not all(isinstance(axis, int) for axis in x[:2]):
+        return []
+    size = sum(array.size for array in weights)
+    if not _native.wants_digest(x[0] * x[1], size, PRECISIONS[plan.precision]):
+        return []
+    shapes = [_shaped((4,), jnp.uint32)] * len(groups)
+    return list(jax.ffi.ffi_call(_DIGEST, shapes, vmap_method="sequential")(*weights))
 
 
 def _kinds(of_x: int, of_h: int) -> int:
