@@ -129,19 +129,19 @@ def test_training_goes_as_in_torch() -> None:
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients_nothing_is_kept(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, ours = pair(num_layers=2)
-    saves, forward = [], torch_tensors._forward
+    kept, forward = [], torch_tensors._forward
 
     def watched(*arguments: Any, **options: Any) -> Any:
-        saves.append(options["saves"])
+        kept.append(options["with_residuals"])
         return forward(*arguments, **options)
 
     monkeypatch.setattr(torch_tensors, "_forward", watched)
     x = torch.randn(TIME, BATCH, FEATURES)
     with mode():
         assert not ours(x)[0].requires_grad
-    assert saves == [False, False]
+    assert kept == [False, False]
     ours(x)
-    assert saves[2:] == [True, True]
+    assert kept[2:] == [True, True]
 
 
 @pytest.mark.parametrize("mode", ["lstm", "gru"])
