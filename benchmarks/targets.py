@@ -26,20 +26,33 @@ from bothways.bench.cases import SGEMM_SIZE
 AVX2, DROPOUT_ENGINE, DROPOUT_KERAS, WIDE, STEP = 0.9, 1.1, 1.2, 0.85, 2.0
 SHAPE, STEP_SHAPE = Shape(32, 100, 64, 128), Shape(1, 1, 64, 128)
 WIDTHS = (Shape(16, 50, 300, 512), Shape(16, 50, 300, 2048))
+TURNS = 100  # beside weights that the engine keeps packed
 QUICK = Shape(4, 5, 3, 8)
 
 
 def with_engine(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]:
-    """The engine on arrays: a case of `bothways bench`, training with factors of dropout, or a single step."""
+    """The engine on arrays: a case of `bothways bench`, training with factors of dropout, or single steps."""
     build = peers.with_engine(threads)
 
-    def special(shape: Shape, recurrent: bool | None) -> study.Call:
+    def weights_of(features: int, units: int) -> tuple[Any, Any, Any]:
+        return growth.random(features, 4 * units), growth.random(units, 4 * units), growth.random(4 * units)
+
+    def single_steps(shape: Shape, turns: int) -> study.Call:
         batch, steps, features, units = shape
-        weights = (growth.random(features, 4 * units), growth.random(units, 4 * units), growth.random(4 * units))
-        if recurrent is None:
-            layer = engine.Layer([engine.Direction(*weights)])
-            x, state = growth.random(batch, steps, features), growth.random(batch, units)
-            return lambda: layer.run(x, initial_states=[(state, state)])
+        layer = engine.Layer([engine.Direction(*weights_of(features, units))], frozen=turns > 1)
+        x, state = growth.random(batch, steps, features), growth.random(batch, units)
+
+        def call() -> Any:
+            states: Any = [(state, state)]
+            for _ in range(turns):
+                states = layer.run(x, initial_states=states).states
+            return states
+
+        return call
+
+    def special(shape: Shape, recurrent: bool) -> study.Call:
+        batch, steps, features, units = shape
+        weights = weights_of(features, units)
         layer = engine.Layer([engine.Direction(*weights), engine.Direction(*weights, reverse=True)])
         kept = np.where(growth.random(4, batch, units) < 0.6, np.float32(1.25), np.float32(0))
         dropout = [engine.Dropout(None, kept)] * 2 if recurrent else None
@@ -47,13 +60,15 @@ def with_engine(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, An
         return lambda: engine.backprop(layer.run(x, dropout=dropout, record=True).tape, d_outputs)
 
     def call_of(case: Any) -> study.Call:
+        if "turns" in case:
+            return single_steps(Shape(*case["shape"]), case["turns"])
         return special(Shape(*case["shape"]), case["recurrent"]) if "recurrent" in case else build(Case.from_json(case))
 
     return call_of, {}
 
 
 def with_step(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]:
-    """A single step of a stateful layer in Keras on JAX, compiled: states in, states out."""
+    """A single step of a stateful layer in Keras on JAX, compiled: states in, states out; or a loop of them."""
     os.environ["KERAS_BACKEND"] = "jax"
     import jax
 
@@ -67,9 +82,16 @@ def with_step(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]
         layer.build((batch, steps, features))
         x = jax.device_put(growth.random(batch, steps, features))
         weights, others = ([v.value for v in vs] for vs in (layer.trainable_variables, layer.non_trainable_variables))
-        step = jax.jit(layer.stateless_call)
         when_done: Any = jax.block_until_ready
-        return lambda: when_done(step(weights, others, x))
+
+        def loop(weights: Any, others: Any, x: Any) -> Any:
+            def turn(_: Any, others: Any) -> Any:
+                return layer.stateless_call(weights, others, x)[1]
+
+            return jax.lax.fori_loop(0, case["turns"], turn, others)
+
+        work = jax.jit(layer.stateless_call if case["turns"] == 1 else loop)
+        return lambda: when_done(work(weights, others, x))
 
     return build, {"versions": study.versions("jax")}
 
@@ -123,8 +145,9 @@ def main() -> None:
         dropped, kept = (("keras", case) for case in both)
         pair(workers, "recurrent dropout, Keras on JAX", dropped, kept, DROPOUT_KERAS)
     with targets.workers(["step", "engine"]) as workers:
-        alone = ("engine", {"shape": step, "recurrent": None})
-        pair(workers, "single step, Keras on JAX beside the engine", ("step", {"shape": step}), alone, STEP)
+        for turns, what in ((1, "single step"), (TURNS, "single steps in a compiled loop")):
+            steps = {"shape": step, "turns": turns}
+            pair(workers, f"{what}, Keras on JAX beside the engine", ("step", steps), ("engine", steps), STEP)
     targets.done([f"B,T,D,H = {shape}", "measured", "target", ""], rows)
 
 

@@ -200,14 +200,14 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
 
 def _subtotals(table: Table, sequence: str) -> Iterator[str]:
     """A word about rows that sum those of a sequence, as spreadsheets write them: `pump 1 Total` below `pump 1`."""
-    names, total = table.column(sequence), "|".join(TOTALS)
-    if isinstance(names.dtype, TEXT):
-        known = names.cast(pl.String).unique()
-        sums = known.filter(known.str.contains(total := f"(?i)^(?:{total}) | (?:{total})$"))
-        sums = sums.filter(sums.str.replace(total, "").is_in(known.to_list())).sort()
-        if len(sums):
-            rows = counted(int(names.cast(pl.String).is_in(sums.to_list()).sum()), "row")
-            yield f"Careful: {rows} of {sequence!r} such as {sums[0]!r} seem to be totals of others. Remove them."
+    if not isinstance(table.column(sequence).dtype, TEXT):
+        return
+    words, names = "|".join(TOTALS), table.column(sequence).cast(pl.String)
+    total, known = f"(?i)^(?:{words}) | (?:{words})$", names.unique()
+    sums = known.filter(known.str.contains(total) & known.str.replace(total, "").is_in(known.to_list())).sort()
+    if len(sums):
+        rows = counted(int(names.is_in(sums.to_list()).sum()), "row")
+        yield f"Careful: {rows} of {sequence!r} such as {sums[0]!r} seem to be totals of others. Remove them."
 
 
 def _glued_notices(table: Table, columns: Columns, sequence: str) -> Iterator[str]:
