@@ -32,7 +32,7 @@ from bothways import interrupts, jobs
 from bothways.data import read_and_split
 from bothways.metrics import Resamples, count, interval, kept_threshold, score
 from bothways.report.words import baseline_words
-from bothways.runtime import Model, probabilities, scores
+from bothways.runtime import Model, logits, probabilities
 from bothways.sequences import Sequences
 
 ROLES = {"label": "label", "sequence": "sequence_id", "order": "step", "split": "split"}
@@ -106,7 +106,7 @@ def keras_user(frame: pl.DataFrame, model: Model, parts: Mapping[str, Sequences]
     )
     settings = Settings(learning_rate=0.001, batch_size=32, patience=5, monitor="loss", seed=seed, category_dropout=0.0)
     found = train(network, parts["train"], settings, parts["valid"], say=lambda message: None)
-    return {"a Keras user": probabilities(scores(network, found.weights, parts["test"]))}
+    return {"a Keras user": probabilities(logits(network, found.weights, parts["test"]))}
 
 
 def run(

@@ -111,7 +111,7 @@ def models() -> list[Model]:
         }
         counts: dict[Label, int] = {"calm": 4, "flood": 4, "scan": 4}
         simple = baselines.fit(sequences, 3, categories)
-        averaged = BaselineMember(next(each for each in simple if isinstance(each, baselines.SCORING)), 0.5)
+        averaged = BaselineMember(next(each for each in simple if isinstance(each, baselines.CLASSIFIERS)), 0.5)
         made.append(
             Model(
                 [Member(network, weights), *([averaged] if table else [])],

@@ -59,7 +59,7 @@ def test_states_that_overflow_are_refused() -> None:
     grown = {name: array * 1e20 if "recurrent_kernel" in name else array for name, array in member.weights.items()}
     large = replace(model, members=[replace(member, weights=grown)])
     for each in (large, bothways.quantize(large)):
-        with pytest.raises(InputError, match="The scores overflow"):
+        with pytest.raises(InputError, match="The outputs overflow"):
             p_of(each)
 
 

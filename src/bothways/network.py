@@ -32,7 +32,7 @@ POOLINGS: Mapping[str, tuple[str, ...]] = {"last": (), "mean": ("mean",), "max":
 taken over the steps and put side by side (Howard and Ruder 2018)."""
 
 HEADS = ("softmax", "crf")
-"""How labels of steps are told from scores: each by its own, or all together, by which label stands next to which (a
+"""How labels of steps are told from logits: each by its own, or all together, by which label stands next to which (a
 linear-chain conditional random field: Lafferty, McCallum and Pereira 2001)."""
 
 ENCODINGS = ("piecewise", "standard")
@@ -280,7 +280,7 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """The number of scores (logits) a label: one a class, but one for two classes (a sigmoid) without a CRF."""
+        """The number of logits a label: one a class, but one for two classes (a sigmoid) without a CRF."""
         return 1 if self.classes == 2 and self.head == "softmax" else self.classes
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

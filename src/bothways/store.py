@@ -137,7 +137,7 @@ def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> M
         own, precision = Network.from_json(said["network"]), of_network["precision"]
         weights = dequantized(arrays, own.weight_shapes()) if precision == "int8" else arrays
         return Member(own, weights, float(said["share"]), precision)
-    kinds = {each.name: each for each in baselines.SCORING}
+    kinds = {each.name: each for each in baselines.CLASSIFIERS}
     if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:
         return BaselineMember(kinds[said["baseline"]].from_arrays(arrays, network), float(said["share"]))
     raise InputError(f"A member of it is neither a network nor a simple model: {sorted(said)}.")

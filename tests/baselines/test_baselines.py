@@ -194,8 +194,8 @@ def test_neighbors_can_be_kept() -> None:
     assert fitted is not None
     arrays, network = fitted.arrays(), Network(3, 4, categories=(KINDS, 5))
     kept = Neighbors.from_arrays(arrays, network)
-    assert np.array_equal(fitted.scores(sequences), kept.scores(sequences))
-    assert (fitted.scores(sequences)[:, 3] < -1000).all(), "training never saw this class"
+    assert np.array_equal(fitted.logits(sequences), kept.logits(sequences))
+    assert (fitted.logits(sequences)[:, 3] < -1000).all(), "training never saw this class"
     for name, wrong in [
         ("codes", arrays["codes"][::-1].copy()),
         ("codes", arrays["codes"] + fitted.places.ends[-1]),
@@ -221,12 +221,12 @@ def test_columns_of_few_codes_are_seen_two_steps_away_where_that_helps(shift: in
     arrays = found.arrays()
     assert arrays["wide"].tolist() == [shift - 1]
     kept = Neighbors.from_arrays(arrays, network)
-    assert np.array_equal(found.scores(sequences), kept.scores(sequences))
+    assert np.array_equal(found.logits(sequences), kept.logits(sequences))
     with pytest.raises(InputError, match="The array 'wide'"):
         Neighbors.from_arrays({**arrays, "wide": np.array([2])}, network)
     old = {name: array for name, array in arrays.items() if name != "wide"}
     if shift == 1:  # files from before it was chosen
-        assert np.array_equal(found.scores(sequences), Neighbors.from_arrays(old, network).scores(sequences))
+        assert np.array_equal(found.logits(sequences), Neighbors.from_arrays(old, network).logits(sequences))
     # Of two sequences none is held out.
     one = Neighbors.fit(made(sequences.values, sequences.labels, [3000, 3000]), 4, (KINDS, 5), 0)
     assert one is not None
@@ -271,9 +271,9 @@ def test_n_grams_beside_a_step_can_be_kept() -> None:
     assert fitted is not None
     arrays = fitted.arrays()
     kept = NearbyNGrams.from_arrays(arrays, network)
-    scores = fitted.scores(sequences)
-    assert np.array_equal(scores, kept.scores(sequences))
-    assert np.array_equal(scores[120:132], kept.scores(sequences.take(np.array([10]))))
+    logits = fitted.logits(sequences)
+    assert np.array_equal(logits, kept.logits(sequences))
+    assert np.array_equal(logits[120:132], kept.logits(sequences.take(np.array([10]))))
     assert fitted.reach == 4
     runs, counts = arrays["runs"], arrays["counts"]
     for name, wrong in [
@@ -317,15 +317,15 @@ def test_scores_of_neighbors_do_not_depend_on_others(monkeypatch: pytest.MonkeyP
     again = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
     assert fitted is not None
     assert again is not None
-    scores = fitted.scores(sequences)
-    assert np.array_equal(scores, again.scores(sequences))
+    logits = fitted.logits(sequences)
+    assert np.array_equal(logits, again.logits(sequences))
     monkeypatch.setattr(neighbors, "BLOCK", 7)
-    assert np.array_equal(scores, fitted.scores(sequences))
+    assert np.array_equal(logits, fitted.logits(sequences))
     one = sequences.take(np.array([17]))
-    assert np.array_equal(scores[170:180], fitted.scores(one))
+    assert np.array_equal(logits[170:180], fitted.logits(one))
     values = sequences.values.copy()
     values[0, 0] = 1e30
-    assert np.isfinite(fitted.scores(made(values, sequences.labels, sequences.lengths))).all()
+    assert np.isfinite(fitted.logits(made(values, sequences.labels, sequences.lengths))).all()
 
 
 def test_numbers_that_hardly_differ_can_be_kept() -> None:
@@ -334,7 +334,7 @@ def test_numbers_that_hardly_differ_can_be_kept() -> None:
     fitted = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
     assert fitted is not None
     kept = Neighbors.from_arrays(fitted.arrays(), Network(3, 4, categories=(KINDS, 5)))
-    assert np.isfinite(kept.scores(sequences)).all()
+    assert np.isfinite(kept.logits(sequences)).all()
 
 
 @pytest.mark.slow
@@ -342,7 +342,7 @@ def test_few_words_and_many(monkeypatch: pytest.MonkeyPatch) -> None:
     few = made(np.array([[1.0], [2.0], [1.0]]), [0, 1, -1], [2, 1])
     fitted = Neighbors.fit(few, 2, (KINDS,), 0)
     assert fitted is not None
-    assert fitted.scores(few).shape == (3, 2)
+    assert fitted.logits(few).shape == (3, 2)
     assert Neighbors.fit(made(few.values, [1, 1, -1], [2, 1]), 2, (KINDS,), 0) is None, "one class"
     monkeypatch.setattr(neighbors, "STEPS", 3000)
     fitted = Neighbors.fit(of_words(), 4, (KINDS, 5), 0)
@@ -441,8 +441,8 @@ def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.Monke
     rows = np.arange(3000)
     moments = tree_inputs.moments_so_far(new, rows, 1)
     inputs = tree_inputs.inputs_of(new, rows, moments, (300,), fitted.places, fitted.widths)
-    scores = fitted.scores(new)
-    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    logits = fitted.logits(new)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     model = models[-1]  # those before it were fitted to choose inputs
     np.testing.assert_allclose(p, model.predict_proba(inputs[:, : model.n_features_in_]), rtol=0, atol=1e-6)
 
@@ -483,13 +483,13 @@ def test_trees_look_at_levels_over_the_deviation_where_that_helps() -> None:
 
 
 def test_trees_of_rare_classes() -> None:
-    """Of many labels few are taken: scores are as sure as they were with all."""
+    """Of many labels few are taken: logits are as sure as they were with all."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(40_000, 1))
     labels = (generator.random(40_000) < 0.02 * (1 + (x[:, 0] > 0))).astype(int)
     sequences = made(x, labels, [40_000])
     fitted = trees.Trees.fit(sequences, 2, (), 0)
     assert fitted is not None
-    scores = fitted.scores(sequences)
-    p = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
+    logits = fitted.logits(sequences)
+    p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
     assert p.mean() == pytest.approx(labels.mean(), rel=0.15)

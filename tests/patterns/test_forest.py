@@ -109,7 +109,7 @@ def test_tones_are_told_apart() -> None:
     found = Forest.fit(sequences.take(np.arange(40)), 2, (), 0)
     assert found is not None
     others = sequences.take(np.arange(40, 80))
-    assert (found.scores(others).argmax(axis=1) == others.labels).mean() > 0.9
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.9
 
 
 def test_a_file_that_says_nothing_of_spectra_has_none() -> None:
@@ -134,7 +134,7 @@ def test_the_order_of_categories_is_seen() -> None:
     found = Forest.fit(sequences.take(np.arange(40)), 2, (3,), 0)
     assert found is not None
     others = sequences.take(np.arange(40, 80))
-    assert (found.scores(others).argmax(axis=1) == others.labels).mean() > 0.8
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.8
 
 
 def test_sequences_without_steps_and_huge_numbers() -> None:
@@ -143,10 +143,10 @@ def test_sequences_without_steps_and_huge_numbers() -> None:
     assert found is not None
     values = np.array([[1e300, -1e300, 0, 0], [-np.inf, np.inf, 4, 2]])
     strange = Sequences(values, np.array([0, 2, 0]), per="sequence")
-    scores = found.scores(strange)
-    assert np.isfinite(scores).all()
-    np.testing.assert_array_equal(scores[0], scores[2])
-    assert found.scores(sequences.take(np.zeros(0, np.int64))).shape == (0, 2)
+    logits = found.logits(strange)
+    assert np.isfinite(logits).all()
+    np.testing.assert_array_equal(logits[0], logits[2])
+    assert found.logits(sequences.take(np.zeros(0, np.int64))).shape == (0, 2)
 
 
 def test_votes_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,9 +162,9 @@ def test_votes_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> Non
     sequences, new = walks(), walks(1500, seed=1)
     found = Forest.fit(sequences, 4, CATEGORIES, 0)
     assert found is not None
-    scores = found.scores(new)
-    assert (scores[:, 2:] == -1e4).all(), "classes that training never saw"
-    shares = np.exp(scores[:, :2] / found.power)
+    logits = found.logits(new)
+    assert (logits[:, 2:] == -1e4).all(), "classes that training never saw"
+    shares = np.exp(logits[:, :2] / found.power)
     theirs = models[-1].predict_proba(found.features.features(new))
     np.testing.assert_allclose(shares, np.maximum(theirs, forests.RARELY), rtol=0, atol=1e-6)
     assert (found.predict(new) == new.labels).mean() > 0.9
@@ -179,7 +179,7 @@ def test_probabilities_are_as_sure_as_they_are_right(noise: float) -> None:
     found, new = Forest.fit(noisy(walks(400), 0), 2, CATEGORIES, 0), noisy(walks(2000, seed=1), 1)
     assert found is not None
     assert (found.power > 1) == (noise == 0)
-    likely = [replace(found, power=power).scores(new) for power in (found.power, np.ones(1, np.float32))]
+    likely = [replace(found, power=power).logits(new) for power in (found.power, np.ones(1, np.float32))]
     powered, plain = (log_softmax(each, axis=1)[np.arange(2000), new.known_labels].mean() for each in likely)
     assert powered > plain + 0.01
 
@@ -219,7 +219,7 @@ def test_arrays_that_are_no_forest(name: str, wrong: Any, said: str) -> None:
     assert found is not None
     arrays = {key: np.ascontiguousarray(array) for key, array in found.arrays().items()}
     kept = Forest.from_arrays(arrays, network)
-    np.testing.assert_array_equal(kept.scores(walks()), found.scores(walks()))
+    np.testing.assert_array_equal(kept.logits(walks()), found.logits(walks()))
     if name == "leaves":
         arrays["values"] = np.where(arrays["inputs"] < 0, np.float32(wrong), arrays["values"])
     else:

@@ -37,11 +37,11 @@ def fitted(request: pytest.FixtureRequest) -> Patterns:
 
 def test_they_tell_new_sequences_apart(fitted: Patterns) -> None:
     new = mixed(seed=1)
-    scores = fitted.scores(new)
-    assert scores.shape == (60, 3)
-    assert (scores.argmax(axis=1) == new.labels)[2:].mean() > 0.95
-    assert np.isfinite(scores).all()
-    assert (scores[:, 1] < -1000).all()  # training has nothing of class 1
+    logits = fitted.logits(new)
+    assert logits.shape == (60, 3)
+    assert (logits.argmax(axis=1) == new.labels)[2:].mean() > 0.95
+    assert np.isfinite(logits).all()
+    assert (logits[:, 1] < -1000).all()  # training has nothing of class 1
 
 
 @pytest.mark.parametrize("of_levels", [False, True])
@@ -73,14 +73,14 @@ def test_levels_weigh_what_suits_the_sequences(of_levels: bool, monkeypatch: pyt
 
 def test_sequences_are_scored_one_by_one_as_together(fitted: Patterns) -> None:
     new = mixed(20, seed=1)
-    alone = np.concatenate([fitted.scores(new.take(np.array([i]))) for i in range(20)])
-    np.testing.assert_allclose(alone, fitted.scores(new), rtol=0, atol=1e-4)
-    assert fitted.scores(new.take(np.zeros(0, np.int64))).shape == (0, 3)
+    alone = np.concatenate([fitted.logits(new.take(np.array([i]))) for i in range(20)])
+    np.testing.assert_allclose(alone, fitted.logits(new), rtol=0, atol=1e-4)
+    assert fitted.logits(new.take(np.zeros(0, np.int64))).shape == (0, 3)
 
 
 def test_they_can_be_kept(fitted: Patterns) -> None:
     kept = type(fitted).from_arrays(fitted.arrays(), NETWORK)
-    np.testing.assert_array_equal(kept.scores(mixed(seed=1)), fitted.scores(mixed(seed=1)))
+    np.testing.assert_array_equal(kept.logits(mixed(seed=1)), fitted.logits(mixed(seed=1)))
 
 
 def test_arrays_that_do_not_fit_are_refused(fitted: Patterns) -> None:

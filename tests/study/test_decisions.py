@@ -33,7 +33,7 @@ def rare(count: int, seed: int) -> Sequences:
 def test_simple_models_decide_as_the_average_does() -> None:
     """By a threshold that was chosen on the same labels: nothing that they are compared with has another start."""
     train, valid, new = rare(60, 0), rare(40, 1), rare(60, 2)
-    simple = [each for each in baselines.fit(train, 2) if isinstance(each, baselines.SCORING)]
+    simple = [each for each in baselines.fit(train, 2) if isinstance(each, baselines.CLASSIFIERS)]
     tuned = tune(train, valid, SHAPE, {"units": 1, "epochs": 1}, simple=simple, budget=0.01, workers=1)
     best = Member(tuned.network, tuned.best.trained.weights)
     model = tuned.adopted(Model([best], (0, 1), baselines=[baselines.Majority(0), *simple]))
@@ -41,10 +41,10 @@ def test_simple_models_decide_as_the_average_does() -> None:
     held_out = HeldOut(valid, 2, "f1", 1)
     found = model.predict_baselines(new)
     for each in simple:
-        decision = held_out.decision(probabilities(each.scores(valid)))
+        decision = held_out.decision(probabilities(each.logits(valid)))
         assert model.facts["decisions"][each.name] == decision._asdict()
         assert decision.threshold < 0.4
-        p = tempered(probabilities(each.scores(new)), decision.temperature)
+        p = tempered(probabilities(each.logits(new)), decision.temperature)
         np.testing.assert_array_equal(found[each.name], p[:, 1] >= decision.threshold)
         assert found[each.name].sum() > 2 * each.predict(new).sum()
     assert not found["majority"].any()
@@ -67,7 +67,7 @@ def test_simple_models_have_the_balance_and_the_tags_of_the_model(threshold: flo
     decision = {"temperature": 2.0, "threshold": threshold, "balance": balance}
     alike = replace(model, facts={"decisions": {"one_step": decision}})
     expected = replace(model, threshold=threshold, balance=balance)
-    p = tempered(probabilities(simple.scores(sequences)), 2.0)
+    p = tempered(probabilities(simple.logits(sequences)), 2.0)
     found = alike.predict_baselines(sequences)["one_step"]
     np.testing.assert_array_equal(found, expected.decide(p, sequences.lengths))
     assert (found != simple.predict(sequences)).any()

@@ -42,7 +42,7 @@ def kinds(codes: list[int], count: int, unknown: int = 0) -> Sequences:
 def searched() -> tuple[Tuned, Model, Sequences, Sequences]:
     train, valid = kinds([1, 2], 60), kinds([1, 2, 3, 4, 5, 6], 40, unknown=3)
     simple = baselines.fit(train, 2, (9,), 0)
-    scoring = [each for each in simple if isinstance(each, baselines.SCORING)]
+    scoring = [each for each in simple if isinstance(each, baselines.CLASSIFIERS)]
     done: list[Any] = []
     how: dict[str, Any] = {"workers": 1, "on_progress": done.append, "stopped": lambda: len(done) >= 2}
     tuned = tune(train, valid, SHAPE, QUICK, simple=scoring, budget=600, **how)

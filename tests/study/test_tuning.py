@@ -90,7 +90,7 @@ def test_a_search_that_is_stopped_keeps_what_there_is_or_ends() -> None:
 def test_nobody_waits_for_simple_models_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     """To know how good they are on pieces of the train part they are fitted to each anew, which may take long."""
     train, valid, asked = rising(20, seed=0), rising(10, seed=1), list[Any]()
-    simple = [each for each in baselines.fit(train, 2, (), 0) if isinstance(each, baselines.SCORING)]
+    simple = [each for each in baselines.fit(train, 2, (), 0) if isinstance(each, baselines.CLASSIFIERS)]
     assert simple
     monkeypatch.setattr("bothways.study.tuning.of_piece", lambda data, kind, place: asked.append(kind))
 
@@ -321,7 +321,7 @@ def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
 
     train, valid, new = boxes(60), boxes(20), boxes(20)
     shape = DataShape(features=2, classes=2, longest=20)
-    simple = [each for each in baselines.fit(train, 2) if isinstance(each, baselines.SCORING)]
+    simple = [each for each in baselines.fit(train, 2) if isinstance(each, baselines.CLASSIFIERS)]
     assert [each.name for each in simple] == ["one_step", "trees"]
     tuned = tune(train, valid, shape, {"units": 1, "epochs": 1}, simple=simple, budget=0.01, workers=1)
     model = Model(tuned.members, (0, 1), temperature=tuned.temperature, threshold=tuned.threshold)

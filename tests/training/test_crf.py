@@ -15,7 +15,7 @@ import bothways
 from bothways import store
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.runtime import Member, Model, probabilities, scores
+from bothways.runtime import Member, Model, logits, probabilities
 from bothways.runtime.crf import best_path, marginals
 from bothways.runtime.decisions import decided
 from bothways.sequences import NO_LABEL, Sequences
@@ -138,7 +138,7 @@ def test_it_learns_what_stands_next_to_what(tmp_path: Path) -> None:
     for head in ("softmax", "crf"):
         network = Network(features=1, classes=2, head=head, **facts)
         trained = train(network, data, Settings(epochs=30, learning_rate=0.03), say=lambda message: None)
-        p = probabilities(scores(network, trained.weights, data))
+        p = probabilities(logits(network, trained.weights, data))
         accuracy[head] = float((p.argmax(axis=1) == data.labels).mean())
     assert accuracy["crf"] > accuracy["softmax"] + 0.05, accuracy
     model = Model([Member(network, trained.weights)], (0, 1))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways.network import DIRECTIONS, PERS, POOLINGS, Network
-from bothways.runtime import scores
+from bothways.runtime import logits
 from bothways.runtime.numbers import entering
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
@@ -51,7 +51,7 @@ def some_sequences(network: Network, lengths: list[int]) -> list[Array]:
 
 
 def by_keras(network: Network, weights: Any, sequences: list[Array], extra: int) -> Array:
-    """The scores by the Keras model, all sequences in one batch, padded with rubbish by `extra` steps too many."""
+    """The logits by the Keras model, all sequences in one batch, padded with rubbish by `extra` steps too many."""
     lengths = np.array([len(sequence) for sequence in sequences])
     time = int(lengths.max()) + extra
     masked = bool((lengths < time).any())
@@ -112,7 +112,7 @@ def test_merge_modes_and_depth(merge_mode: str, top: Any) -> None:
 
 def check(network: Network, lengths: list[int]) -> None:
     weights, sequences = some_weights(network), some_sequences(network, lengths)
-    z = scores(network, weights, Sequences.from_arrays(sequences, per=network.per))
+    z = logits(network, weights, Sequences.from_arrays(sequences, per=network.per))
     assert z.shape == (sum(lengths) if network.per == "step" else len(lengths), network.outputs)
     for extra in (0, 5):
         assert error(z, by_keras(network, weights, sequences, extra)) < KERAS

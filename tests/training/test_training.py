@@ -20,7 +20,7 @@ import pytest
 from bothways.errors import InputError
 from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
-from bothways.runtime import scores
+from bothways.runtime import logits
 from bothways.runtime.numbers import entering
 from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, train
@@ -181,7 +181,7 @@ def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     bucket = some_buckets(network, [3, 7, 5, 1, 4], 8)[0]
     run, model = runner(best_epochs, network, [bucket])
     examples = some_examples([3, 7, 5, 1, 4])
-    z = scores(network, some_weights(network), examples)[:, 0]
+    z = logits(network, some_weights(network), examples)[:, 0]
     expected = np.log1p(np.exp(np.where(examples.known_labels == 1, -z, z))).mean()
     assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0)), RATES, Stop()) - expected) < 1e-5
     assert model.optimizer.iterations.numpy() == 1

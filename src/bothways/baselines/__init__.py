@@ -19,14 +19,14 @@ from bothways.sequences import Array, Numbers, Sequences
 
 __all__ = [
     "BASELINES",
-    "SCORING",
+    "CLASSIFIERS",
     "Baseline",
+    "Classifier",
     "Majority",
     "MostFrequentPerValue",
     "NearbyNGrams",
     "Neighbors",
     "OneStep",
-    "Scoring",
     "Trees",
     "fit",
     "fit_one",
@@ -59,23 +59,23 @@ class Baseline(Protocol):
 Fitted = TypeVar("Fitted", bound=Baseline)
 
 
-class Scoring(Baseline, Protocol):
+class Classifier(Baseline, Protocol):
     """A baseline that says how sure it is, and so may count in an average with networks."""
 
-    def scores(self, sequences: Sequences) -> Array:
+    def logits(self, sequences: Sequences) -> Array:
         """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
 
-    def scores_after(self, before: Array, sequences: Sequences) -> Array:
+    def logits_after(self, before: Array, sequences: Sequences) -> Array:
         """The same of sequences that go on, given what came before; see `bothways.means.means_of`."""
 
 
-STRONG: tuple[type[Scoring], ...] = (Neighbors, NearbyNGrams, Trees, Forest, ConvolutionPatterns, NGramPatterns)
+STRONG: tuple[type[Classifier], ...] = (Neighbors, NearbyNGrams, Trees, Forest, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""
 
-SCORING: tuple[type[Scoring], ...] = (OneStep, *STRONG)
+CLASSIFIERS: tuple[type[Classifier], ...] = (OneStep, *STRONG)
 """Those that may be members of an average."""
 
-OF_FEW_KINDS: tuple[type[Scoring], ...] = (OneStep, Trees)
+OF_FEW_KINDS: tuple[type[Classifier], ...] = (OneStep, Trees)
 """Those that know only the most frequent codes. Where steps are words they are slow, and `Neighbors` does better."""
 
 BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep, *STRONG)

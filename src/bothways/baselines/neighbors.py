@@ -14,7 +14,7 @@ from bothways.arrays import checked_array, product
 from bothways.baselines.places import Place, Places, checked_runs, known_runs, moved_rows
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
-from bothways.patterns.classifiers import NEVER, Scorer, some_labels
+from bothways.patterns.classifiers import NEVER, LogitClassifier, some_labels
 from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences
 
 AROUND, FAR, FARTHER = 1, 2, 8
@@ -46,14 +46,14 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 """Standard deviations are no smaller than this, below which float32 has fewer digits; those that are become 1."""
 
 LARGEST = 1e4
-"""Weights are no larger, so that they fit into half precision, and scores are finite."""
+"""Weights are no larger, so that they fit into half precision, and logits are finite."""
 
 BLOCK = 8192
 """Steps that are worked on together."""
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbors(Scorer):
+class Neighbors(LogitClassifier):
     """A logistic regression on the codes and numbers of a step, of the one before and of the one after.
 
     It sees the column with the most codes farther: two steps before and after, eight where steps are of few kinds.
@@ -123,7 +123,7 @@ class Neighbors(Scorer):
         table[:, seen], kernel[:, seen], bias[seen] = weights
         return cls(places, learned, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
 
-    def scores(self, sequences: Sequences) -> Floats:
+    def logits(self, sequences: Sequences) -> Floats:
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
         for at in range(0, sequences.steps, BLOCK):
             rows = np.arange(at, min(at + BLOCK, sequences.steps))
@@ -195,8 +195,8 @@ class Neighbors(Scorer):
         """How unlikely the labels of these sequences are."""
         rows = np.flatnonzero(sequences.known_labels != NO_LABEL)
         counted = sequences.weights_of(rows)
-        scores = self.scores(sequences)[rows].astype(np.float64)
-        losses = np.logaddexp.reduce(scores, axis=1) - scores[np.arange(len(rows)), sequences.known_labels[rows]]
+        logits = self.logits(sequences)[rows].astype(np.float64)
+        losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(rows)), sequences.known_labels[rows]]
         return float(np.sum(losses if counted is None else losses * counted))
 
     @classmethod

@@ -12,7 +12,7 @@ from bothways.arrays import checked_array
 from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, moments_so_far, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.classifiers import NEVER, Scorer
+from bothways.patterns.classifiers import NEVER, LogitClassifier
 from bothways.patterns.forest import check_nodes
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
@@ -27,7 +27,7 @@ BLOCK = 512  # labels that are worked on together
 
 
 @dataclass(frozen=True, eq=False)
-class Trees(Scorer):
+class Trees(LogitClassifier):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
     They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider. Where that shows labels
@@ -38,8 +38,8 @@ class Trees(Scorer):
         classes: how many classes there are.
         categories: for each categorical column how many codes there are.
         seen: `(classes seen,)` the codes of the classes that the trees know.
-        start: `(scores,)` what trees add to: a score of each such class, or of two only that of the second.
-        roots: `(trees,)` the node that each tree starts with, ascending; tree `i` adds to score `i % scores`.
+        start: `(logits,)` what trees add to: a logit of each such class, or of two only that of the second.
+        roots: `(trees,)` the node that each tree starts with, ascending; tree `i` adds to logit `i % logits`.
         inputs: `(nodes,)` the input that a node asks for; -1 for a leaf.
         values: `(nodes,)` the largest number that goes left; what a leaf adds.
         missing: `(nodes,)` whether a missing number goes left.
@@ -83,7 +83,7 @@ class Trees(Scorer):
         columns = inputs_of(sequences, *none, categories, places, widths).shape[1]
         if len(seen) < 2 or not sequences.features:
             return None
-        # Rare classes stay whole; of others some are taken, and their scores raised by as much (King and Zeng, 2001).
+        # Rare classes stay whole; of others some are taken, and their logits raised by as much (King and Zeng, 2001).
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
         chosen = np.concatenate([generator.permutation(np.flatnonzero(labels == code))[:each] for code in seen])
         raised = np.log(np.maximum(counts[seen] / each, 1))
@@ -119,11 +119,11 @@ class Trees(Scorer):
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
 
-    def scores(self, sequences: Sequences) -> Array:
-        return self.scores_after(None, sequences)
+    def logits(self, sequences: Sequences) -> Array:
+        return self.logits_after(None, sequences)
 
-    def scores_after(self, before: Array | None, sequences: Sequences) -> Array:
-        """The scores of sequences that go on; None for nothing before."""
+    def logits_after(self, before: Array | None, sequences: Sequences) -> Array:
+        """The logits of sequences that go on; None for nothing before."""
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
         count = sequences.features - len(self.categories)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
@@ -142,7 +142,7 @@ class Trees(Scorer):
         return reach_of(self.widths)
 
     def _sums(self, inputs: Array) -> Array:
-        """`(rows, scores)` what all trees add up to. All go down their trees together, a node at a time."""
+        """`(rows, logits)` what all trees add up to. All go down their trees together, a node at a time."""
         kinds = np.unpackbits(self.left, axis=1).astype(bool)
         nodes = np.tile(self.roots, len(inputs))  # of each row and tree
         starts, flat = np.repeat(np.arange(len(inputs)) * inputs.shape[1], len(self.roots)), inputs.ravel()

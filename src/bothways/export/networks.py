@@ -169,23 +169,23 @@ def _marginals(graph: Graph, z: Value, transitions: Floats, data: Inputs) -> Val
     """The probabilities of labels in a CRF: `bothways.runtime.crf.marginals`."""
     follows = np.exp(transitions - transitions.max())
     highest = graph("ReduceMax", z, [2], keepdims=1)
-    scores = graph("Transpose", graph("Exp", z - highest), perm=[1, 0, 2])
-    ones = graph("Gather", scores, np.int64(0), axis=0) * 0 + 1
+    potentials = graph("Transpose", graph("Exp", z - highest), perm=[1, 0, 2])
+    ones = graph("Gather", potentials, np.int64(0), axis=0) * 0 + 1
     first = graph("Equal", data.steps, np.int64(0))
     counts = graph("Transpose", data.inside, perm=[1, 0, 2])
 
     def forward(body: Graph, row: Value, parts: Any) -> tuple[Value, Value]:
-        scores, first = parts
-        row = _shares(body, body.where(first, row, body("MatMul", row, follows)) * scores)
+        potentials, first = parts
+        row = _shares(body, body.where(first, row, body("MatMul", row, follows)) * potentials)
         return row, row
 
     def backward(body: Graph, row: Value, parts: Any) -> tuple[Value, Value]:
-        scores, counts = parts
-        before = _shares(body, body("MatMul", row * scores, follows.T.copy()))
+        potentials, counts = parts
+        before = _shares(body, body("MatMul", row * potentials, follows.T.copy()))
         return body.where(counts, before, 1.0), row
 
-    p = graph.scan(forward, ones, [scores, first])[1]
-    p = p * graph.scan(backward, ones, [scores, counts], reverse=True)[1]
+    p = graph.scan(forward, ones, [potentials, first])[1]
+    p = p * graph.scan(backward, ones, [potentials, counts], reverse=True)[1]
     return _shares(graph, graph("Transpose", graph("Max", p, TINY), perm=[1, 0, 2]))
 
 

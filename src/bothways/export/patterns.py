@@ -66,7 +66,7 @@ def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Val
 
 
 def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
-    """`(batch, classes)` as `Forest.scores` gives them. All go down their trees together, and stay at a leaf."""
+    """`(batch, classes)` as `Forest.logits` gives them. All go down their trees together, and stay at a leaf."""
     features, leaf, own = _dyadic(graph, forest.features, data), forest.inputs < 0, np.arange(len(forest.inputs))
     asks = np.where(leaf, 0, forest.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in forest.children.T)

@@ -22,10 +22,10 @@ from bothways.sequences import Numbers
 def probabilities(graph: Graph, model: Neighbors | OneStep | Trees, data: Inputs, per: str) -> Value:
     """`(batch, time, classes)`, or `(batch, classes)` where a sequence has one label."""
     if isinstance(model, Neighbors):
-        scores = _neighbors(graph, model, data)
+        logits = _neighbors(graph, model, data)
     else:
-        scores = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data)
-    return graph.cast(graph("Softmax", scores, axis=-1), np.float32)
+        logits = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data)
+    return graph.cast(graph("Softmax", logits, axis=-1), np.float32)
 
 
 def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:

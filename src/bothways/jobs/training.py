@@ -157,7 +157,7 @@ def train(
                     shape,
                     given,
                     groups=groups_of(split.table, columns, parts.train),
-                    simple=[each for each in simple if isinstance(each, baselines.SCORING)],
+                    simple=[each for each in simple if isinstance(each, baselines.CLASSIFIERS)],
                     budget=seconds,
                     members=members,
                     seed=seed,

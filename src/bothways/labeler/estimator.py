@@ -261,7 +261,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     valid,
                     DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions),
                     self._given(settings),
-                    simple=[each for each in simple if isinstance(each, baselines.SCORING)],
+                    simple=[each for each in simple if isinstance(each, baselines.CLASSIFIERS)],
                     budget=budget,
                     members=search.members,
                     seed=settings.seed,

@@ -18,27 +18,27 @@ from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
 LEVELS, FEW = (1.0, 0.3, 0.1), 500  # what levels may weigh beside random convolutions; so many sequences show it
-LARGEST = 1e9  # weights are no larger, so that scores are finite
-NEVER = -1e4  # the score of a class that training never saw
+LARGEST = 1e9  # weights are no larger, so that logits are finite
+NEVER = -1e4  # the logit of a class that training never saw
 BLOCK = 1024  # sequences whose features are made together
 
 
-class Scorer:
-    """A `bothways.baselines.Scoring` that predicts the class of the highest score, kept as arrays of attributes."""
+class LogitClassifier:
+    """A `bothways.baselines.Classifier` that predicts the class of the highest logit, kept as arrays of attributes."""
 
     kept: ClassVar[tuple[str, ...]]
 
-    def scores(self, sequences: Sequences) -> Array:
+    def logits(self, sequences: Sequences) -> Array:
         """`(labels, classes)`; a softmax of them gives probabilities."""
         raise NotImplementedError
 
-    def scores_after(self, before: Array, sequences: Sequences) -> Array:
+    def logits_after(self, before: Array, sequences: Sequences) -> Array:
         """The same of sequences that go on, given what came before; see `bothways.means.means_of`."""
-        return self.scores(sequences)
+        return self.logits(sequences)
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
-        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
+        return np.asarray(self.logits(sequences).argmax(axis=1), np.int64)
 
     def arrays(self) -> dict[str, Array]:
         return {name: getattr(self, name) for name in self.kept}
@@ -51,7 +51,7 @@ def some_labels(sequences: Sequences, chosen: Any, most: int, generator: np.rand
 
 
 @dataclass(frozen=True, eq=False)
-class Patterns(Scorer):
+class Patterns(LogitClassifier):
     """Features of whole sequences and a linear classifier.
 
     Attributes:
@@ -84,7 +84,7 @@ class Patterns(Scorer):
         kernel[:, seen], bias[seen] = weights, offsets
         return cls(features, kernel, bias)
 
-    def scores(self, sequences: Sequences) -> Array:
+    def logits(self, sequences: Sequences) -> Array:
         numbers = np.arange(len(sequences))
         blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
         found = [self.features.features(block) @ self.kernel + self.bias for block in blocks]
@@ -110,7 +110,7 @@ class ConvolutionPatterns(Patterns):
     """Random convolutions of the numeric columns, and a ridge regression of each class.
 
     Its penalty is the best of leaving one sequence out at a time; what is predicted for those left out also says how
-    much levels weigh beside convolutions, and by how much scores are multiplied, so that they are as sure as they are
+    much levels weigh beside convolutions, and by how much logits are multiplied, so that they are as sure as they are
     right.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bothways.runtime.decisions import balancing, decided
-from bothways.runtime.forward import check_codes, checked_sequences, padded, probabilities, scores, scores_of_padded
+from bothways.runtime.forward import check_codes, checked_sequences, logits, logits_of_padded, padded, probabilities
 from bothways.runtime.members import BaselineMember, Member
 from bothways.runtime.model import Label, Model, quantize, tempered
 
@@ -16,10 +16,10 @@ __all__ = [
     "check_codes",
     "checked_sequences",
     "decided",
+    "logits",
+    "logits_of_padded",
     "padded",
     "probabilities",
     "quantize",
-    "scores",
-    "scores_of_padded",
     "tempered",
 ]

@@ -39,13 +39,13 @@ class Padded(NamedTuple):
     places: Numbers
 
 
-def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
-    """The scores (logits) of every step, `(steps, outputs)`; or of every sequence, where it has one label.
+def logits(network: Network, weights: Weights, sequences: Sequences) -> Floats:
+    """The logits of every step, `(steps, outputs)`; or of every sequence, where it has one label.
 
     Sequences, as `checked_sequences` gives them, of similar length go through the network together; each is read from
-    its first step to its last. A sequence without steps has the scores of a row of zeros before the head.
+    its first step to its last. A sequence without steps has the logits of a row of zeros before the head.
     """
-    return scores_of([Stack(network, weights)], sequences)[0]
+    return logits_of([Stack(network, weights)], sequences)[0]
 
 
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
@@ -72,14 +72,14 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
         yield Padded(x, counts, group, places)
 
 
-def scores_of(stacks: Sequence[Stack], sequences: Sequences) -> list[Floats]:
-    """What `scores` gives of several networks of one `Member.entrance`, whose steps are prepared once."""
+def logits_of(stacks: Sequence[Stack], sequences: Sequences) -> list[Floats]:
+    """What `logits` gives of several networks of one `Member.entrance`, whose steps are prepared once."""
     first = stacks[0]
     count = sequences.steps if first.network.per == "step" else len(sequences)
-    return scores_of_padded(stacks, padded(first.network, first.weights, sequences), count)
+    return logits_of_padded(stacks, padded(first.network, first.weights, sequences), count)
 
 
-def scores_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: int) -> list[Floats]:
+def logits_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: int) -> list[Floats]:
     """The same of sequences that `padded` has prepared, which have so many labels."""
     per_step, late = stacks[0].network.per == "step", stacks[0].network.lookahead
     results = [np.empty((count, stack.network.outputs), np.float32) for stack in stacks]
@@ -100,7 +100,7 @@ def scores_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: i
 
 
 def probabilities(z: Floats) -> Floats:
-    """Scores to probabilities: a sigmoid where there is one score (two classes), else a softmax."""
+    """Logits to probabilities: a sigmoid where there is one logit (two classes), else a softmax."""
     if z.shape[-1] == 1:  # by columns: NumPy takes ten times as long to reduce an axis of two
         z = z[..., 0]
         highest = np.maximum(z, 0)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bothways.baselines import Scoring
+from bothways.baselines import Classifier
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.codes import quantized
-from bothways.runtime.forward import probabilities, scores_of
+from bothways.runtime.forward import logits_of, probabilities
 from bothways.runtime.stack import Stack
 from bothways.sequences import Array, Floats, Sequences
 
@@ -50,7 +50,7 @@ class Member:
 
     @cached_property
     def entrance(self) -> tuple[Any, ...]:
-        """What networks have in common that `scores_of` can take together: steps enter them in the same way."""
+        """What networks have in common that `logits_of` can take together: steps enter them in the same way."""
         arrays = (array.tobytes() for name, array in sorted(self.weights.items()) if name.startswith("input/"))
         network = self.network
         return network.direction, network.levels, network.changes, network.encoding, network.lookahead, *arrays
@@ -69,7 +69,7 @@ class BaselineMember:
         share: as in `Member`.
     """
 
-    baseline: Scoring
+    baseline: Classifier
     share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -82,8 +82,8 @@ class BaselineMember:
     def probabilities(self, sequences: Sequences, before: Array | None = None) -> Floats:
         """The probability of each class for all labels; `before` says what came before sequences that go on."""
         baseline = self.baseline
-        scores = baseline.scores(sequences) if before is None else baseline.scores_after(before, sequences)
-        return checked_probabilities(scores).astype(np.float32, copy=False)
+        logits = baseline.logits(sequences) if before is None else baseline.logits_after(before, sequences)
+        return checked_probabilities(logits).astype(np.float32, copy=False)
 
 
 def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences) -> list[Floats]:
@@ -96,7 +96,7 @@ def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences)
             found[i] = member.probabilities(sequences)
     with np.errstate(over="ignore", invalid="ignore"):
         for stacks in alike.values():
-            of_stacks = scores_of(list(stacks.values()), sequences)
+            of_stacks = logits_of(list(stacks.values()), sequences)
             found |= {i: checked_probabilities(z) for i, z in zip(stacks, of_stacks, strict=True)}
     return [found[i] for i in range(len(members))]
 
@@ -107,10 +107,10 @@ def checked_probabilities(z: Floats) -> Floats:
     Example:
         >>> checked_probabilities(np.array([[np.inf]]))
         Traceback (most recent call last):
-        bothways.errors.InputError: The scores overflow: weights of the model, or values of the ...
+        bothways.errors.InputError: The outputs overflow: weights of the model, or values of the ...
     """
     if not np.isfinite(z).all():
-        raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
+        raise InputError("The outputs overflow: weights of the model, or values of the sequences, are too large.")
     return probabilities(z)
 
 

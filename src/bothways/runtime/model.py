@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bothways.baselines import SCORING, Baseline
+from bothways.baselines import CLASSIFIERS, Baseline
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.runtime.codes import dequantized, quantized
@@ -297,9 +297,9 @@ class Model:
         """
         decisions, found = self.facts.get("decisions", {}), dict[str, Numbers]()
         for each in self.baselines:
-            if isinstance(each, SCORING) and each.name in decisions:
+            if isinstance(each, CLASSIFIERS) and each.name in decisions:
                 alike = replace(self, **decisions[each.name])
-                p = tempered(probabilities(each.scores(sequences)), alike.temperature)
+                p = tempered(probabilities(each.logits(sequences)), alike.temperature)
                 found[each.name] = alike.decide(p, sequences.lengths)
             else:
                 found[each.name] = each.predict(sequences)

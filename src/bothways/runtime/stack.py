@@ -1,4 +1,4 @@
-"""The layers of a labeling network on the engine and NumPy: from standardised numbers to scores."""
+"""The layers of a labeling network on the engine and NumPy: from standardised numbers to logits."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ class Stack:
         return Stack, (self.network, self.weights, self._precision)
 
     def __call__(self, x: Floats, counts: Bools, numbers: Floats | None = None) -> Floats:
-        """The scores of padded sequences; of a CRF the logarithms of probabilities, which are scores as well.
+        """The logits of padded sequences; of a CRF the logarithms of probabilities, which are logits as well.
 
         `x` is `(sequences, time, inputs)`, numbers standardised. `counts` is `(sequences, time)`, True where a step
         counts; such steps come first, at least one a sequence. `numbers` is what the method gives of x, where it is
-        known. The scores are `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of
+        known. The logits are `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of
         sequences. A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network
         of several layers that of the outputs of two of them.
         """
-        z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._scores(x, counts, numbers)
+        z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._logits(x, counts, numbers)
         if self.network.lookahead:
             z = z[:, self.network.lookahead :]
         return z if self.network.head == "softmax" else marginals(z, self.weights["head/transitions"], counts)
 
-    def _scores(self, x: Floats, counts: Bools, numbers: Floats | None) -> Floats:
+    def _logits(self, x: Floats, counts: Bools, numbers: Floats | None) -> Floats:
         """The same before the CRF."""
         network = self.network
         mask = None if counts.all() else counts
@@ -71,13 +71,13 @@ class Stack:
     def window(
         self, x: Floats, counts: Bools, size: int, states: Sequence[States | None]
     ) -> tuple[Floats, list[States | None]]:
-        """The scores of some steps of sequences that go on, read backward from steps after them.
+        """The logits of some steps of sequences that go on, read backward from steps after them.
 
         `x` is `(sequences, time, inputs)`: as many steps as the convolution pads before a sequence, then those to
         score, then those after them; `counts` is `(sequences, time)`, True where there is a step. `size`, how many
         steps to score, is a multiple of the stride of the convolution, unless none come after them. `states` are for
         each layer that in which its forward direction comes to them, None in a layer without one; for a CRF one more,
-        its `messages` of the step before them. Beside the scores, `(sequences, size, outputs)`, come the states after
+        its `messages` of the step before them. Beside the logits, `(sequences, size, outputs)`, come the states after
         these steps.
         """
         crf = self.network.head == "crf"
@@ -163,7 +163,7 @@ class Stack:
         return np.maximum(z, 0, out=z)
 
     def _spread(self, z: Floats, time: int) -> Floats:
-        """Each step gets the scores of the output of the convolution that stands for it."""
+        """Each step gets the logits of the output of the convolution that stands for it."""
         stride = self.network.conv_stride
         return z if stride == 1 else np.repeat(z, stride, axis=1)[:, :time]
 

@@ -1,4 +1,4 @@
-"""The networks of a stream: from the steps that each key holds to scores, for many keys at once."""
+"""The networks of a stream: from the steps that each key holds to logits, for many keys at once."""
 
 from __future__ import annotations
 
@@ -146,11 +146,11 @@ class MemberStream:
         for each in {0, late}:
             some = lead == each
             if some.any():
-                z[np.repeat(some, windows.size)] = self._scores(windows, x, first, np.flatnonzero(some), each)
+                z[np.repeat(some, windows.size)] = self._logits(windows, x, first, np.flatnonzero(some), each)
         return checked_probabilities(z)
 
-    def _scores(self, windows: Windows, values: Floats, begin: Numbers, some: Numbers, lead: int) -> Floats:
-        """The scores of the steps to label of some keys, which begin `lead` steps after the first one not yet read."""
+    def _logits(self, windows: Windows, values: Floats, begin: Numbers, some: Numbers, lead: int) -> Floats:
+        """The logits of the steps to label of some keys, which begin `lead` steps after the first one not yet read."""
         before = self.network.convolution.padding[0] if self.network.convolution else 0
         known, first = windows.lengths[some, None], begin[some, None]
         lengths = known + self.network.lookahead if windows.ends else known

@@ -12,7 +12,7 @@ import numpy as np
 
 from bothways import baselines
 from bothways.metrics import rarest, title
-from bothways.runtime import probabilities, scores
+from bothways.runtime import logits, probabilities
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Value
@@ -138,7 +138,7 @@ def attempt(data: SearchData, trial: Trial, seconds: float, before: Any = None) 
         if i and trained.interrupted:
             break
         done.append(trained)
-        held_out.append(probabilities(scores(network, trained.weights, hold)))
+        held_out.append(probabilities(logits(network, trained.weights, hold)))
     if not done:
         return None
     if len(done) < len(data.folds):  # which alone say nothing, or the wrong thing
@@ -154,13 +154,13 @@ def attempt(data: SearchData, trial: Trial, seconds: float, before: Any = None) 
     return Tried(trial, best, p, value, loss, epochs, unfinished, whole.epochs, took, processor)
 
 
-def of_piece(data: SearchData, kind: type[baselines.Scoring], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
+def of_piece(data: SearchData, kind: type[baselines.Classifier], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
     """The place, and the probabilities of what its second number holds out, by a simple model that does not know it."""
     (_, fold), classes = place, data.shape.classes
     learn, hold = data.folds[fold]
     own = baselines.fit_one(kind, learn, classes, data.shape.categories, fold)
     if own is not None:
-        return place, probabilities(own.scores(hold))
+        return place, probabilities(own.logits(hold))
     counts = learn.class_counts(classes)  # all that is known where nothing can be learned
     return place, np.tile(counts / counts.sum(), (len(hold.known_labels), 1))
 

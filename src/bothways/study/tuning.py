@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 
 from bothways import interrupts
-from bothways.baselines import Scoring
+from bothways.baselines import Classifier
 from bothways.errors import BothwaysError, counted, option
 from bothways.metrics import check_tags, monitored
 from bothways.network import Network
@@ -64,7 +64,7 @@ class Tuned:
         interrupted: whether Ctrl-C ended it before its time.
     """
 
-    chosen: list[tuple[Tried | Scoring, float]]
+    chosen: list[tuple[Tried | Classifier, float]]
     shape: DataShape
     settings: Settings
     temperature: float
@@ -142,7 +142,7 @@ def tune(
     shape: DataShape,
     given: Mapping[str, Value],
     *,
-    simple: Sequence[Scoring] = (),
+    simple: Sequence[Classifier] = (),
     groups: Numbers | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -258,11 +258,11 @@ def _restored(stored: Checkpoint) -> list[Tried]:
     return found
 
 
-def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[tuple[Scoring, Any]], most: int) -> Tuned:
+def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[tuple[Classifier, Any]], most: int) -> Tuned:
     """The average that does best, with temperature, threshold and balance; simple models with their probabilities."""
     tried, held_out = ranked(done), data.held_out
     networks = tried[:CANDIDATES]
-    candidates: list[Tried | Scoring] = [*networks, *(each for each, _ in simple)]
+    candidates: list[Tried | Classifier] = [*networks, *(each for each, _ in simple)]
     of_networks, of_simple = [each.p for each in networks], [p for _, p in simple]
     chosen = held_out.average(of_networks, of_simple, most)
     if min(chosen) >= len(networks) and len(set(chosen)) == most:
@@ -291,14 +291,14 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[tuple[Sc
 
 
 def _with_probabilities(
-    data: SearchData, simple: Sequence[Scoring], count: int, stopped: Callable[[], bool]
-) -> list[tuple[Scoring, Any]]:
+    data: SearchData, simple: Sequence[Classifier], count: int, stopped: Callable[[], bool]
+) -> list[tuple[Classifier, Any]]:
     """Simple models, and their probabilities of all that is held out; none of them if somebody stops it."""
     found: dict[tuple[int, int], Any] = {}
     for number, each in enumerate(simple):
         if stopped():  # all this may take long, and whoever stopped it waits
             return []
-        found[number, 0] = probabilities(each.scores(data.folds[0][1]))
+        found[number, 0] = probabilities(each.logits(data.folds[0][1]))
     places = list(itertools.product(range(len(simple)), range(1, len(data.folds))))
     tasks = (joblib.delayed(of_piece)(data, type(simple[number]), (number, i)) for number, i in places if not stopped())
     found |= dict(until_stopped("Fitting simple models", tasks, count, stopped)) if places else {}

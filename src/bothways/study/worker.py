@@ -155,16 +155,16 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
 
 
 def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[Counts, float]:
-    from bothways.runtime import decided, probabilities, scores
+    from bothways.runtime import decided, logits, probabilities
 
     test, valid = split.test, split.valid
     started = time.perf_counter()
-    p = probabilities(scores(network, weights, test))
+    p = probabilities(logits(network, weights, test))
     seconds = time.perf_counter() - started
     thresholds: dict[float, float] = {}
     if spec.false_alarm_rates:
         on = valid if valid is not None and (valid.known_labels == spec.positive).any() else test
-        chosen_on = p if on is test else probabilities(scores(network, weights, on))
+        chosen_on = p if on is test else probabilities(logits(network, weights, on))
         thresholds = thresholds_for(on, chosen_on, spec.false_alarm_rates, spec.positive)
     scheme = test.scheme and test.scheme.first(network.classes)
     predicted = decided(p, scheme=scheme, lengths=test.lengths)

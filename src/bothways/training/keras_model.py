@@ -32,7 +32,7 @@ CELL_LAYERS: dict[str, Callable[..., Any]] = {
 
 
 def keras_model(network: Network, masked: bool, draws: bool = False, seed: int = 0) -> Any:
-    """Build the Keras model of a network, up to its scores (logits); numbers come in standardised.
+    """Build the Keras model of a network, up to its logits; numbers come in standardised.
 
     Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras. Masked
     steps change nothing, whatever they hold.
@@ -55,12 +55,12 @@ def keras_model(network: Network, masked: bool, draws: bool = False, seed: int =
     if network.dropout:
         rows = SequenceDropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
-    scores = head(rows)
+    logits = head(rows)
     if network.head == "crf":
-        scores = Transitions(network.classes, name="transitions")(scores)
+        logits = Transitions(network.classes, name="transitions")(logits)
     if network.conv_stride > 1 and not whole:
-        scores = Spread(network.conv_stride, name="spread")(scores, x)
-    return keras.Model(x if mask is None else [x, mask], scores)
+        logits = Spread(network.conv_stride, name="spread")(logits, x)
+    return keras.Model(x if mask is None else [x, mask], logits)
 
 
 def _recurrent(layer: Recurrent, x: Any, mask: Any, sequences: bool) -> Any:
@@ -103,7 +103,7 @@ class CrfLoss(keras.losses.Loss):
         self._transitions = transitions
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The loss of labels `(batch, time, 1)`, below 0 where there is none, scores, and weights `(batch, time)`."""
+        """The loss of labels `(batch, time, 1)`, below 0 where there is none, logits, and weights `(batch, time)`."""
         labels, weights = ops.cast(y_true[..., 0], "int32"), ops.cast(sample_weight, "float32")
         known, steps = weights > 0, (weights > 0) | (labels < 0)
         own = ops.arange(y_pred.shape[-1], dtype="int32") == labels[..., None]
@@ -118,21 +118,21 @@ class CrfLoss(keras.losses.Loss):
         """The logarithm of the sum over all possible labels of sequences, for each of them."""
         z = ops.where(possible, z, NEVER)
         highest = ops.stop_gradient(ops.max(z, axis=-1))
-        scores = ops.exp(z - highest[..., None])
+        potentials = ops.exp(z - highest[..., None])
         shift = ops.stop_gradient(ops.max(self._transitions))
         follows = ops.exp(self._transitions - shift)
 
         def step(carry: Any, now: Any) -> Any:
             row, total, begun = carry
-            scores, highest, counts = now
-            after = ops.where(begun[:, None], ops.matmul(row, follows), 1.0) * scores
+            potentials, highest, counts = now
+            after = ops.where(begun[:, None], ops.matmul(row, follows), 1.0) * potentials
             size = ops.maximum(ops.sum(after, axis=-1), LEAST)
             total = total + ops.where(counts, ops.log(size) + highest + ops.where(begun, shift, 0.0), 0.0)
             row = ops.where(counts[:, None], after / size[:, None], row)
             return (row, total, begun | counts), None
 
         first = (ops.zeros_like(z[:, 0]), ops.zeros_like(z[:, 0, 0]), ops.zeros_like(steps[:, 0]))
-        in_time = (ops.transpose(scores, (1, 0, 2)), ops.transpose(highest), ops.transpose(steps))
+        in_time = (ops.transpose(potentials, (1, 0, 2)), ops.transpose(highest), ops.transpose(steps))
         (_, total, _), _ = ops.scan(step, first, in_time)
         return total
 

@@ -152,7 +152,7 @@ class InputEncoder(keras.layers.Layer):
 
 
 class Spread(keras.layers.Layer):
-    """Gives each step the scores of the output of the convolution that stands for it."""
+    """Gives each step the logits of the output of the convolution that stands for it."""
 
     def __init__(self, stride: int, name: str) -> None:
         super().__init__(name=name, dtype="float32")
@@ -162,17 +162,17 @@ class Spread(keras.layers.Layer):
     def compute_mask(self, *arguments: Any) -> None:
         """What it gives has no mask; the weights of labels say what counts."""
 
-    def call(self, scores: Any, x: Any) -> Any:
+    def call(self, logits: Any, x: Any) -> Any:
         """From `(batch, outputs in time, width)` to `(batch, time, width)`, with as many steps as `x` has."""
-        return ops.repeat(scores, self._stride, axis=1)[:, : ops.shape(x)[1]]
+        return ops.repeat(logits, self._stride, axis=1)[:, : ops.shape(x)[1]]
 
-    def compute_output_spec(self, scores: Any, x: Any) -> Any:
+    def compute_output_spec(self, logits: Any, x: Any) -> Any:
         """The shape of what it gives."""
-        return keras.KerasTensor((*x.shape[:2], scores.shape[-1]), dtype="float32")
+        return keras.KerasTensor((*x.shape[:2], logits.shape[-1]), dtype="float32")
 
 
 class Transitions(keras.layers.Layer):
-    """Keeps what is added to the scores of a label for the one before it; scores go through it as they are."""
+    """Keeps what is added to the logits of a label for the one before it; logits go through it as they are."""
 
     def __init__(self, classes: int, name: str) -> None:
         super().__init__(name=name, dtype="float32")
@@ -180,6 +180,6 @@ class Transitions(keras.layers.Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, scores: Any) -> Any:
-        """The same scores."""
-        return scores
+    def call(self, logits: Any) -> Any:
+        """The same logits."""
+        return logits

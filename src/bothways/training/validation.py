@@ -7,7 +7,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.metrics import check_tags, count, labeled, ranking, score
 from bothways.network import Network
-from bothways.runtime import padded, probabilities, scores_of_padded
+from bothways.runtime import logits_of_padded, padded, probabilities
 from bothways.runtime.decisions import decided
 from bothways.runtime.stack import Stack
 from bothways.sequences import Floats, Sequences
@@ -37,7 +37,7 @@ class Validation:
 
     def __call__(self, weights: dict[str, Floats]) -> tuple[float, float]:
         """The score that decides and the mean cross-entropy of a network with these weights."""
-        p = probabilities(scores_of_padded([Stack(self._network, weights)], self._groups, self._count)[0])
+        p = probabilities(logits_of_padded([Stack(self._network, weights)], self._groups, self._count)[0])
         # What a model predicts are well-formed tags.
         predicted = decided(p, scheme=self._scheme, lengths=self._sequences.lengths) if self._scheme else None
         counts = count(self._sequences, p, len(self._classes), whole=True, predicted=predicted)
