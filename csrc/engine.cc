@@ -4,18 +4,14 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <vector>
 
 #include "blocks.h"
 #include "kernels.h"
 #include "machine.h"
 #include "packs.h"
+#include "scratch.h"
 #include "threads.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
 
 namespace bothways {
 namespace {
@@ -69,55 +65,6 @@ uint32_t tag_of(const CellTable& table) {
 }
 
 // ------------------------------------------------------------------ scratch memory
-
-// Keeps its memory from call to call, so that calls do not pay for fresh pages; but no more than kKept of it, and
-// threads of the pool none while there is nothing to do.
-class Arena {
- public:
-  ~Arena() { release(); }
-
-  float* floats(int64_t count) {
-    if (count > size_) {
-      release();
-      const int64_t size = (count + kFloats - 1) / kFloats * kFloats;
-      memory_ = static_cast<float*>(::operator new(size * sizeof(float), kPage));
-      size_ = size;
-    }
-#ifdef __SANITIZE_ADDRESS__
-    __asan_unpoison_memory_region(memory_, size_ * sizeof(float));  // what this call did not ask for is not its own
-    __asan_poison_memory_region(memory_ + count, (size_ - count) * sizeof(float));
-#endif
-    return memory_;
-  }
-
-  void give_back() {
-    if (size_ > kKept) release();
-  }
-
-  void release() {
-    ::operator delete(memory_, kPage);
-    memory_ = nullptr;
-    size_ = 0;
-  }
-
- private:
-  static constexpr std::align_val_t kPage{4096};
-  static constexpr int64_t kFloats = 1024;   // of a page
-  static constexpr int64_t kKept = 1 << 23;  // 32 MB
-  float* memory_ = nullptr;
-  int64_t size_ = 0;
-};
-
-// Memory of an arena until the end of a piece of work.
-class Loan {
- public:
-  explicit Loan(Arena& arena) : arena_(arena) {}
-  ~Loan() { arena_.give_back(); }
-  float* floats(int64_t count) { return arena_.floats(count); }
-
- private:
-  Arena& arena_;
-};
 
 // A size after which another array starts a cache line.
 int64_t aligned(int64_t floats) { return (floats + 15) / 16 * 16; }
@@ -176,6 +123,46 @@ bool worth_keeping(const Input& input, const Direction& direction, const Schedul
   return direction.digest || wants_digest(whole.total, floats, input.precision);
 }
 
+// A direction in a forward pass.
+struct Pass {
+  Direction direction;       // with its packed weights, as soon as there are any
+  DirectionOutputs results;  // the residuals behind their tag
+  const CellKernels* cells = nullptr;
+  int64_t pack_floats = 0;  // 0: the caller has packed the weights
+  float* to = nullptr;      // where this call packs them, or null
+  PackKey key;              // of `kept`
+  Pack kept;                // packed weights that outlive the call, or null
+};
+
+Pass pass_of(const Input& input, const Direction& direction, const DirectionOutputs& results) {
+  Pass pass;
+  pass.direction = direction;
+  pass.results = results;
+  pass.cells = &kernels_for(input, direction);
+  if (results.residuals) {
+    ask_for_huge_pages(results.residuals, residual_floats(input, direction));
+    const uint32_t tag = tag_of(table_for(input, direction));
+    std::memcpy(results.residuals, &tag, sizeof(tag));
+    pass.results.residuals += kTagFloats;
+  }
+  if (!direction.packed) pass.pack_floats = aligned(pass.cells->packed_floats(input, direction));
+  return pass;
+}
+
+// Weights that an earlier call packed, or memory that later calls will find.
+void find_packs(const Input& input, Pass* passes, int count, bool parallel) {
+  run_shares(parallel, count, 1, [&](int i, int64_t) {
+    Pass& pass = passes[i];
+    if (pass.pack_floats) pass.key = key_of(tag_of(table_for(input, pass.direction)), input, pass.direction);
+  });
+  for (Pass* pass = passes; pass != passes + count; ++pass) {
+    if (!pass->pack_floats) continue;
+    pass->kept = find_pack(pass->key);
+    if (!pass->kept) pass->to = (pass->kept = new_pack(pass->pack_floats)).get();
+    pass->direction.packed = pass->kept.get();
+  }
+}
+
 // Goes through the time loops of `count` directions, with a team for each: loop(direction, member).
 void run_teams(int count, int64_t team, const std::function<void(int, const Member&)>& loop) {
   Barrier barriers[kMaxDirections];
@@ -231,87 +218,64 @@ bool readable(const Input& input, const Direction& direction, const float* resid
 
 void forward(const Call& call, float* outputs, const DirectionOutputs* results) {
   const Input& input = call.input;
-  const Direction* directions = call.directions;
   const WholeSchedule whole(input);
-  const int64_t stride = total_units(directions, call.count);
-  const bool parallel = work_of(input, directions[0], whole.schedule) >= kWorthAThread;
+  const bool parallel = work_of(input, call.directions[0], whole.schedule) >= kWorthAThread;
   const Cut cut = cut_of(call, whole.schedule, kForwardUnits);
   const Blocks blocks(whole.schedule, cut.blocks);
-  Direction packed[kMaxDirections];
-  DirectionOutputs left[kMaxDirections];
-  const CellKernels* cells[kMaxDirections];
-  int64_t pack_floats[kMaxDirections] = {}, team_floats[kMaxDirections] = {}, to_pack = 0, room = 0;
+  Pass passes[kMaxDirections];
   const auto job_for = [&](int i, const Schedule& block) {
-    float* columns = outputs ? outputs + total_units(directions, i) : nullptr;
-    return ForwardJob{&input, &whole.schedule, &block, &packed[i], columns, stride, &left[i], nullptr, {}};
+    const Pass& pass = passes[i];
+    float* columns = outputs ? outputs + total_units(call.directions, i) : nullptr;
+    const int64_t stride = total_units(call.directions, call.count);
+    return ForwardJob{&input, &whole.schedule, &block, &pass.direction, columns, stride, &pass.results, nullptr, {}};
   };
+  int64_t to_pack = 0;
   for (int i = 0; i < call.count; ++i) {
-    packed[i] = directions[i];
-    cells[i] = &kernels_for(input, directions[i]);
-    left[i] = results[i];
-    if (results[i].residuals) {
-      ask_for_huge_pages(results[i].residuals, residual_floats(input, directions[i]));
-      const uint32_t tag = tag_of(table_for(input, directions[i]));
-      std::memcpy(results[i].residuals, &tag, sizeof(tag));
-      left[i].residuals += kTagFloats;
-    }
-    if (!directions[i].packed) pack_floats[i] = aligned(cells[i]->packed_floats(input, directions[i]));
-    to_pack += pack_floats[i];
+    passes[i] = pass_of(input, call.directions[i], results[i]);
+    to_pack += passes[i].pack_floats;
   }
+  const bool keeps = worth_keeping(input, call.directions[0], whole.schedule, results, to_pack);
+  if (keeps) find_packs(input, passes, call.count, parallel);
   // One set of packed weights for all that work on a direction; where each direction has but one thread, that packs.
-  Pack packs[kMaxDirections];
-  PackKey keys[kMaxDirections];
-  float* to[kMaxDirections] = {};
-  const bool keeps = worth_keeping(input, directions[0], whole.schedule, results, to_pack),
-             together = keeps || cut.parts() > 1;
-  if (keeps) {
-    run_shares(parallel, call.count, 1, [&](int i, int64_t) {
-      if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, directions[i])), input, directions[i]);
-    });
-  }
+  const bool together = keeps || cut.parts() > 1;
+  int64_t room = 0, own_floats[kMaxDirections], team_floats[kMaxDirections];
   for (int i = 0; i < call.count; ++i) {
-    if (keeps && pack_floats[i]) {
-      packs[i] = find_pack(keys[i]);
-      if (!packs[i]) to[i] = (packs[i] = new_pack(pack_floats[i])).get();
-      packed[i].packed = packs[i].get();
-    } else if (together) {
-      room += pack_floats[i];
-    }
-    if (cut.team > 1) team_floats[i] = aligned(cells[i]->forward_scratch(job_for(i, whole.schedule)));
-    room += team_floats[i];
+    own_floats[i] = together && !passes[i].direction.packed ? passes[i].pack_floats : 0;
+    team_floats[i] = cut.team > 1 ? aligned(passes[i].cells->forward_scratch(job_for(i, whole.schedule))) : 0;
+    room += own_floats[i] + team_floats[i];
   }
   Loan shared(shared_arena);
   float* memory = room ? shared.floats(room) : nullptr;
   float* team_scratch[kMaxDirections];
+  bool packs = false;
   for (int i = 0; i < call.count; ++i) {
-    if (together && !packed[i].packed) {
-      packed[i].packed = to[i] = memory;
-      memory += pack_floats[i];
-    }
-    team_scratch[i] = memory;
-    memory += team_floats[i];
+    Pass& pass = passes[i];
+    if (own_floats[i]) pass.direction.packed = pass.to = memory;
+    team_scratch[i] = memory + own_floats[i];
+    memory = team_scratch[i] + team_floats[i];
+    packs = packs || pass.to;
   }
-  if (to[0] || to[call.count - 1]) {
+  if (packs) {
     run_shares(parallel, call.count, cut.parts(), [&](int i, int64_t part) {
-      if (to[i]) cells[i]->pack(input, directions[i], {part, cut.parts()}, to[i]);
+      if (passes[i].to) passes[i].cells->pack(input, call.directions[i], {part, cut.parts()}, passes[i].to);
     });
   }
-  for (int i = 0; i < call.count; ++i) {
-    if (packs[i] && to[i]) keep_pack(keys[i], packs[i], pack_floats[i]);
+  for (const Pass& pass : passes) {
+    if (pass.kept && pass.to) keep_pack(pass.key, pass.kept, pass.pack_floats);
   }
   if (cut.team > 1) {
     return run_teams(call.count, cut.team, [&](int i, const Member& member) {
       ForwardJob job = job_for(i, whole.schedule);
       job.scratch = team_scratch[i];
       job.member = member;
-      cells[i]->forward(job);
+      passes[i].cells->forward(job);
     });
   }
   run_shares(parallel, call.count, blocks.size(), [&](int i, int64_t part) {
     ForwardJob job = job_for(i, blocks[part]);
     Loan own(scan_arena);
-    job.scratch = own.floats(cells[i]->forward_scratch(job));
-    cells[i]->forward(job);
+    job.scratch = own.floats(passes[i].cells->forward_scratch(job));
+    passes[i].cells->forward(job);
   });
 }
 
