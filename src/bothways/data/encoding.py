@@ -177,7 +177,8 @@ class Encoding:
         if self.order:
             places = table.column(str(order)).gather(rows)
             gaps = [gaps_of(places, sequences.offsets)[:, None]] if self.gaps else []
-            values[:, self.of_order] = np.hstack([*gaps, clock_of(timestamps(places), self.clock)])
+            clock = [clock_of(timestamps(places), self.clock)] if self.clock else []
+            values[:, self.of_order] = np.hstack([*gaps, *clock])
         self._complete(values, tally)
         return values
 

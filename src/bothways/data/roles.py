@@ -117,11 +117,15 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     if columns.order is not None:
         _check_order(table, columns.order)
         dtype = table.schema[columns.order]
-        if encoding is not None and encoding.order and (encoding.order == "times") != dtype.is_temporal():
-            raise DataError(
-                f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
-                f"{encoding.order}."
-            )
+        if encoding is not None and encoding.order:
+            known, fits = encoding.order, (encoding.order == "times") == dtype.is_temporal()
+            if encoding.clock:
+                known, fits = "dates", dtype in (pl.Date, pl.Datetime)
+            if not fits:
+                raise DataError(
+                    f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
+                    f"{known}."
+                )
 
 
 def _guessed(
