@@ -900,6 +900,14 @@ def test_headers_of_files_that_were_put_together(tmp_path: Path) -> None:
     assert table.notices == (f"{path}: 1 line repeats the header and is left out.",)
 
 
+@pytest.mark.parametrize("header", [",x,y", "x,x,y", "n,x,"])
+def test_headers_that_come_again_with_names_that_are_empty_or_come_twice(header: str, tmp_path: Path) -> None:
+    path = csv(tmp_path, f"{header}\n0,a,p\n1,b,q\n{header}\n2,a,p\n,b,q\n")
+    table = read_table(path)
+    assert [row[1:] for row in table.frame().rows()] == [("a", "p"), ("b", "q"), ("a", "p"), ("b", "q")]
+    assert f"{path}: 1 line repeats the header and is left out." in table.notices
+
+
 def test_folders_that_are_parts(tmp_path: Path) -> None:
     for part, number in (("train", 0), ("train", 1), ("test", 2)):
         folder = tmp_path / "runs" / part
