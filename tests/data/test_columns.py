@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from bothways.data import Columns, Draw, Encoding, Guess, Table, choose_columns, match_columns
-from bothways.data.encoding import Category, Number, Tally
+from bothways.data.encoding import Category, Number, Tally, gaps_of
 from bothways.errors import DataError, ModelFileError
 from bothways.sequences import Sequences
 
@@ -267,3 +267,9 @@ def test_whole_numbers_have_one_code_with_and_without_a_point(known: Any, values
     encoding = Encoding((), (Category("kind", known),))
     found = encoding.encode(Table("some.csv", pl.DataFrame({"kind": values})), None, steps, Tally())
     assert found[:, 0].tolist() == codes
+
+
+@pytest.mark.parametrize("kind", [pl.Int8, pl.UInt8, pl.Int64])
+def test_gaps_between_numbers_of_few_bits(kind: Any) -> None:
+    places = pl.Series([100, 127] if kind == pl.UInt8 else [-100, 100], dtype=kind)
+    assert gaps_of(places, np.array([0, 2]))[1] == np.log1p(places[1] - places[0]).astype(np.float32)
