@@ -72,6 +72,14 @@ def test_text_is_read_as_in_files(tmp_path: Path) -> None:
         assert missing.push("a", 0, rows[0] | {"load": word}) == empty.push("a", 0, rows[0] | {"load": None}) != []
 
 
+def test_true_and_false_may_be_those_of_numpy() -> None:
+    model = table_model("")
+    row = {"bytes": 1, "on": np.True_, "load": 0.5, "proto": "tcp", "flag": np.True_}
+    own, other = model.stream(lookahead=0), model.stream(lookahead=0)
+    assert own.push("a", 0, row) == other.push("a", 0, row | {"on": True, "flag": True}) != []
+    assert own.notices == other.notices == []
+
+
 def test_decimal_commas_are_read_where_the_table_of_the_model_had_them() -> None:
     model = table_model("")
     assert model.columns is not None

@@ -153,7 +153,7 @@ def _text(value: Any) -> str | None:
         return value.strip() or None
     if is_missing(value):
         return None
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         return str(value).lower()
     return _float_text(value) if isinstance(value, (float, np.floating)) else str(value)
 
