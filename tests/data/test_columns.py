@@ -12,6 +12,7 @@ import pytest
 
 from bothways.data import Columns, Draw, Encoding, Guess, Table, choose_columns, match_columns
 from bothways.data.encoding import Category, Number, Tally, gaps_of
+from bothways.data.tables import with_joined
 from bothways.errors import DataError, ModelFileError
 from bothways.sequences import Sequences
 
@@ -267,6 +268,16 @@ def test_whole_numbers_have_one_code_with_and_without_a_point(known: Any, values
     encoding = Encoding((), (Category("kind", known),))
     found = encoding.encode(Table("some.csv", pl.DataFrame({"kind": values})), None, steps, Tally())
     assert found[:, 0].tolist() == codes
+
+
+@pytest.mark.parametrize("role", ["sequence", "split", "group"])
+@pytest.mark.parametrize("values", [[[1], [1], [2]], pl.Series([object()] * 3, dtype=pl.Object)])
+def test_lists_and_objects_tell_no_rows_apart(role: str, values: Any) -> None:
+    some = table(own=values)
+    with pytest.raises(DataError, match=r"'own' is of type (Object|List\(Int64\)), which tells no rows apart"):
+        choose_columns(some, **{role: "own"})
+    with pytest.raises(DataError, match="which tells no rows apart"):
+        with_joined(some, "own,at")
 
 
 @pytest.mark.parametrize("kind", [pl.Int8, pl.UInt8, pl.Int64])

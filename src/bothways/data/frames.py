@@ -28,6 +28,8 @@ from bothways.settings import Reading
 WITH_COMMA = r"[+-]?(?:(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 """A number with a decimal comma, its thousands perhaps set apart by points."""
 
+SPELLED = ("UUID", "Period", "Interval")  # types of Python and pandas whose values are read as the text that they print
+
 PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 
@@ -187,7 +189,7 @@ def _series(name: str, own: str, column: Any) -> pl.Series:
     values = column.to_numpy()
     try:
         if values.dtype == object:
-            series = pl.Series(own, [None if is_missing(value) else value for value in values], strict=True)
+            series = pl.Series(own, [None if is_missing(value) else _spelled(value) for value in values], strict=True)
         else:
             if values.dtype.kind in "mM":  # Polars has no times in whole seconds
                 values = values.astype(str(values.dtype).replace("[s]", "[ms]"))
@@ -196,9 +198,14 @@ def _series(name: str, own: str, column: Any) -> pl.Series:
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         kinds = ", ".join(sorted({type(value).__name__ for value in values if not is_missing(value)}))
         raise DataError(
-            f"{name}: the column {own!r} holds values of the types {kinds}; they must be all of one kind. "
-            "Convert them, or leave the column out."
+            f"{name}: the column {own!r} holds values of type {kinds}; they must be numbers, text or times, and all of "
+            "one kind. Convert them, or leave the column out."
         ) from None
+
+
+def _spelled(value: Any) -> Any:
+    """A value that Polars has; ids, months and ranges as text."""
+    return str(value) if type(value).__name__ in SPELLED else value
 
 
 def is_missing(value: Any) -> bool:

@@ -56,6 +56,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
     named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
     table.require(*named.values(), *drop, *features, *categorical, *numeric)
+    table.require_keys(*(named[role] for role in ("sequence", "split", "group") if role in named))
     _check_one_role_each(table, named, drop=drop, features=features)
     _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
     if "order" in named:

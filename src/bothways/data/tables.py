@@ -148,6 +148,16 @@ class Table:
                     f"{self.source}: there is no column {name!r}. {suggestion(name, self.schema, self.files)}"
                 )
 
+    def require_keys(self, *names: str) -> None:
+        """Refuse columns whose values can be neither compared nor written as text: lists, and objects of Python."""
+        for name in names:
+            dtype = self.schema[name]
+            if dtype.is_nested() or dtype == pl.Object:
+                raise DataError(
+                    f"{self.source}: the column {name!r} is of type {dtype}, which tells no rows apart. Write it as "
+                    "text or numbers."
+                )
+
     def only(self, role: str, candidates: Sequence[str], more: str = "") -> str:
         """The one column that may have a role; refuses several."""
         if len(candidates) > 1:
@@ -289,6 +299,7 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
             values = values.with_columns(pl.lit(table.source if files is None else files).alias(FILE))
             table = replace(table, values=values)
         table.require(*parts)
+        table.require_keys(*parts)
         texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
         values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
