@@ -213,6 +213,24 @@ def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "out.parquet")["x"].to_list() == [1.5, None]
 
 
+@pytest.mark.parametrize("scattered", [False, True])
+def test_blanks_and_decimals_of_parquet_are_read_as_they_were_learned(tmp_path: Path, scattered: bool) -> None:
+    path, share = tmp_path / "some.parquet", pl.col("x") % 2
+    frame = flows([5] * 8).with_columns(share.cast(pl.Decimal(9, 2)), kind=pl.Series(["tcp", " tcp", "", "udp "] * 10))
+    frame = frame.sample(fraction=1.0, shuffle=True, seed=0) if scattered else frame
+    write_table(frame, path)
+    split = read_and_split(path, categorical="x", sequence="flow", order="at", split="none")
+    columns = split.encoded()[0]
+    assert {each.name: {*each.values} for each in columns.fitted.categories} == {
+        "x": {"0", "0.5", "1", "1.5"},
+        "kind": {"tcp", None, "udp"},
+    }
+    *_, chunk = stream_sequences(path, columns)
+    assert np.array_equal(chunk.sequences.values, read_sequences(split.table, columns)[0].values)
+    label_all(path, tmp_path / "out.parquet", columns)
+    assert pl.read_parquet(tmp_path / "out.parquet").drop("predicted", "probability").equals(frame)
+
+
 def test_whole_numbers_first_and_others_later(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     late = flows([100] * 1000).with_columns(x=pl.int_range(pl.len()).cast(pl.String)).to_dicts()

@@ -342,7 +342,7 @@ def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> 
         for place, (name, dtype) in enumerate(schema.items())
         if may_be_dates(name, dtype) or dtype == pl.Decimal
     }
-    if not (names := [name for name in places if name not in reader.text]):
+    if not (names := [name for name in places if name not in reader.text or schema[name] == pl.Decimal]):
         return []
     first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()
     read = reader.read(first)
@@ -378,6 +378,18 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
         elif dtype == pl.Time and name in numbers and name not in order:
             found.append(pl.nth(place).cast(pl.Int64) / 1e9)
     return found
+
+
+def without_blanks(schema: pl.Schema) -> list[pl.Expr]:
+    """The columns of text without blanks around it, as `stripped`.
+
+    Example:
+        >>> frame = pl.DataFrame({"word": [" so", "  ", "", None], "x": [1, 2, 3, 4]})
+        >>> frame.with_columns(without_blanks(frame.schema))["word"].to_list()
+        ['so', None, None, None]
+    """
+    places = (place for place, dtype in enumerate(schema.values()) if dtype == pl.String)
+    return [pl.nth(place).str.strip_chars().replace("", None) for place in places]
 
 
 def stripped(fields: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
+from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds, without_blanks
 from bothways.data.hints import TEXT, suggestion, unused
 from bothways.data.moments import moments
 from bothways.data.names import FILE, joined_columns, names_sequences
@@ -250,10 +250,10 @@ def read_files(
     fields = reader()
     if isinstance(values, pl.LazyFrame):
         texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
-        read = [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
-        if not read and fields.decided == table.reading:
+        bare, read = without_blanks(table.schema), [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
+        if not (bare or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
-        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(read)
+        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(bare).with_columns(read)
     else:
         typed = fields.read(values)
     notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
