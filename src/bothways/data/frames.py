@@ -16,7 +16,7 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
-from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds
+from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds, without_blanks
 from bothways.data.names import joined_columns
 from bothways.data.numbers import without_decimals
 from bothways.data.sequences import encoded
@@ -45,7 +45,7 @@ def frame_table(
 ) -> Table:
     """A data frame of Polars, pandas, PyArrow or the like as a table, which messages call `name`.
 
-    What is missing in pandas's ways is missing in it, and its categories are text. Ids in the column `sequence` that
+    What is missing in pandas's ways is missing in it, its categories are text, and text has no blanks around it. Ids in the column `sequence` that
     stand on the first row of each sequence are filled downward. Columns that are `needed` must be there. Those of
     `fields` are numbers or times; where they are text, they are read as in files, and so is `order`. `learned` says how
     the table of a model was read. `sequence` and `order` may be several columns with commas, see `with_joined`.
@@ -62,7 +62,8 @@ def frame_table(
             raise DataError(f"{name}: there are two columns {twice!r}. Rename one.")
         columns = zip(names, frame.columns, strict=True)
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
-    table = Table(name, pl.DataFrame(map(without_decimals, frame)))
+    bare = frame.with_columns(without_blanks(frame.schema))
+    table = Table(name, pl.DataFrame(map(without_decimals, bare)))
     parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
     keys = joined_columns(order, table.names) or ([] if order is None else [order])
     fields = list(map(table.called, (*fields, *keys)))
