@@ -841,8 +841,12 @@ def test_blank_rows_that_part_no_blocks(tmp_path: Path, text: str) -> None:
 
 def test_blocks_of_other_sequences_are_no_feature(tmp_path: Path) -> None:
     machines = "".join(f"m{k // 40},{k * 7 % 11},{'ab'[k % 2]}\n" + "\n" * (k % 8 == 7) for k in range(120))
-    columns = choose_columns(read_table(csv(tmp_path, "machine,x,label\n" + machines)))
+    path = csv(tmp_path, "machine,x,label\n" + machines)
+    columns = choose_columns(read_table(path))
     assert (columns.sequence, columns.features) == ("machine", ("x",))
+    columns = read_and_split(path, sequence="machine,block").columns
+    (chunk,) = stream_sequences(path, columns, say=str)
+    assert (chunk.frame.columns, len(chunk.sequences)) == (["block", "machine", "x", "label"], 15)
 
 
 @pytest.mark.parametrize("rows", [2, 1000])

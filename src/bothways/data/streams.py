@@ -68,7 +68,8 @@ def stream_sequences(
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
     """
-    files, told = with_blocks(find_files(source), columns.sequence == BLOCK), set[str]()
+    parted = BLOCK in {*columns.features, *(columns.sequence or "").split(",")}
+    files, told = with_blocks(find_files(source), parted), set[str]()
 
     def tell(text: str) -> None:
         if text not in told:
