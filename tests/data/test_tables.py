@@ -879,6 +879,10 @@ def test_names_that_are_patterns_in_files_with_gaps(tmp_path: Path) -> None:
     assert (table.column("^x$").to_list(), table.column("*").to_list()) == ([1.5, None], [None, 2.0])
 
 
+def test_a_first_column_that_is_called_as_a_pattern_is(tmp_path: Path) -> None:
+    assert read_table(csv(tmp_path, "^x$,y\n1,a\n2,b\n")).frame().rows() == [(1, "a"), (2, "b")]
+
+
 def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
     """They are numbers below 1 there, which a library shows as times of the day before 1900."""
     xlsxwriter = pytest.importorskip("xlsxwriter")

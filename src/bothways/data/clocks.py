@@ -290,7 +290,7 @@ def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
     """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
     rows = np.arange(count)
     if sequence is None:
-        return rows, np.ones(count - 1, bool)
+        return rows, np.ones(max(count - 1, 0), bool)
     if not one_run_each(sequence):
         rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
         sequence = sequence.gather(rows)
