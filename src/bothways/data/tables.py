@@ -306,6 +306,7 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
     if parts := joined_columns(order, table.names):
         joined[str(order)] = parts
         table.require(*parts)
+        table.require_keys(*parts)
         values = values.with_columns(moments(parts, list(map(table.column, parts)), typed).alias(str(order)))
     return table if values is table.values else replace(table, values=values, joined=joined)
 
