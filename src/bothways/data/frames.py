@@ -45,10 +45,11 @@ def frame_table(
 ) -> Table:
     """A data frame of Polars, pandas, PyArrow or the like as a table, which messages call `name`.
 
-    What is missing in pandas's ways is missing in it, its categories are text, and text has no blanks around it. Ids in the column `sequence` that
-    stand on the first row of each sequence are filled downward. Columns that are `needed` must be there. Those of
-    `fields` are numbers or times; where they are text, they are read as in files, and so is `order`. `learned` says how
-    the table of a model was read. `sequence` and `order` may be several columns with commas, see `with_joined`.
+    What is missing in pandas's ways is missing in it, its categories are text, and text has no blanks around it. Ids in
+    the column `sequence` that stand on the first row of each sequence are filled downward. Columns that are `needed`
+    must be there. Those of `fields` are numbers or times; where they are text, they are read as in files, and so is
+    `order`. `learned` says how the table of a model was read. `sequence` and `order` may be several columns with
+    commas, see `with_joined`.
     """
     levels = set(getattr(getattr(frame, "index", None), "names", ()))
     if isinstance(frame, pl.LazyFrame):
