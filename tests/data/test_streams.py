@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -214,16 +215,19 @@ def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scattered", [False, True])
-def test_blanks_and_decimals_of_parquet_are_read_as_they_were_learned(tmp_path: Path, scattered: bool) -> None:
+def test_categories_of_parquet_are_read_as_they_were_learned(tmp_path: Path, scattered: bool) -> None:
     path, share = tmp_path / "some.parquet", pl.col("x") % 2
     frame = flows([5] * 8).with_columns(share.cast(pl.Decimal(9, 2)), kind=pl.Series(["tcp", " tcp", "", "udp "] * 10))
+    frame = frame.with_columns(code=pl.Series([7.0, float("nan")] * 20), wait=pl.Series([timedelta(seconds=5)] * 40))
     frame = frame.sample(fraction=1.0, shuffle=True, seed=0) if scattered else frame
     write_table(frame, path)
-    split = read_and_split(path, categorical="x", sequence="flow", order="at", split="none")
+    split = read_and_split(path, categorical=["x", "code", "wait"], sequence="flow", order="at", split="none")
     columns = split.encoded()[0]
     assert {each.name: {*each.values} for each in columns.fitted.categories} == {
         "x": {"0", "0.5", "1", "1.5"},
         "kind": {"tcp", None, "udp"},
+        "code": {"7", None},
+        "wait": {"5"},
     }
     *_, chunk = stream_sequences(path, columns)
     assert np.array_equal(chunk.sequences.values, read_sequences(split.table, columns)[0].values)

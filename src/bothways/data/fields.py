@@ -107,6 +107,7 @@ class FieldReader:
         if self.fields == "text":
             return frame
         self._names = frame.columns
+        frame = frame.with_columns(seconds(frame.schema, self.order, self.numbers))
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
         for column in frame:
@@ -135,7 +136,7 @@ class FieldReader:
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
-        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order, self.numbers))
+        return pl.DataFrame(done)
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
@@ -321,11 +322,17 @@ def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them."""
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
+
+    Example:
+        >>> as_text(pl.Series([7.0, 0.5, float("nan"), None])).to_list()
+        ['7', '0.5', None, None]
+    """
     text = column.cast(pl.String)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         text = whole.cast(pl.String).zip_with(whole.cast(pl.Float64) == column.cast(pl.Float64), text)
+        text = text.set(~column.is_finite(), None)
     return text
 
 

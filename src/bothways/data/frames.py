@@ -163,8 +163,9 @@ def _text(value: Any) -> str | None:
 
 
 @lru_cache(1000)  # categories have few values
-def _float_text(value: float) -> str:
-    return str(as_text(pl.Series([value]))[0])
+def _float_text(value: float) -> str | None:
+    text: str | None = as_text(pl.Series([value]))[0]
+    return text
 
 
 def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], lengths: Numbers) -> Sequences:
