@@ -267,6 +267,14 @@ def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
         read_and_split(tmp_path / "some.csv", order="Date,run")
 
 
+def test_numbers_of_few_bits_called_years() -> None:
+    frame = pl.DataFrame(
+        {"month": [row % 12 + 1 for row in range(60)], "x": np.arange(60) * 7 % 11, "label": [0, 1] * 30}
+    )
+    table = Table("some.csv", frame.with_columns(year=pl.Series([23, 24] * 30, dtype=pl.Int8)))
+    assert choose_columns(table).order is None
+
+
 def test_a_date_and_a_duration_tell_no_time_together() -> None:
     hours = [datetime.timedelta(hours=1)] * 120
     frame = pl.DataFrame({"date": [at.date() for at in HOURS], "time": hours, "label": [0, 1] * 60})

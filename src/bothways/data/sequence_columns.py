@@ -10,7 +10,7 @@ import polars as pl
 
 from bothways.data.clocks import (
     HEAD,
-    RANGES,
+    are_within,
     clock_columns,
     days_only,
     grouped_rows,
@@ -244,7 +244,7 @@ def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
 
     Not if each is one run of rows, or if they come in the same order each day and neither rise nor fall.
     """
-    coarse = days_only(clock) or (clock.dtype.is_integer() and bool(clock.is_between(*RANGES["year"]).all()))
+    coarse = days_only(clock) or (clock.dtype.is_integer() and are_within(clock, "year"))
     if not column.dtype.is_integer() or not coarse or one_run_each(column):
         return False
     count = column.n_unique()
