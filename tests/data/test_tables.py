@@ -20,6 +20,7 @@ from bothways.data import (
     Table,
     choose_columns,
     csv_files,
+    jsonl_files,
     match_columns,
     opening,
     read_and_split,
@@ -126,6 +127,12 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.parquet", b"garbage" * 1000, "no Parquet file"),
         ("some.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "no Parquet file"),
         ("some.jsonl", b"", "this file is empty"),
+        (
+            "some.jsonl",
+            b'{"x": 1, "y": 5}\n{"x": true, "y": "a"}\n',
+            "'x' has values of several kinds: numbers and true/false",
+        ),
+        ("some.json", b'[{"x": 1}, {"x": [1]}]', "'x' has values of several kinds: lists and numbers"),
         ("some.jsonl", b'{"a": 1}\n[1, 2]\n', "no file of JSON objects"),
         ("some.jsonl", b'{"a": 1}\n{"a": \n', "no file of JSON objects"),
         ("some.jsonl", b"garbage\n", "no file of JSON objects"),
@@ -867,10 +874,12 @@ def test_one_wrong_number_is_no_time() -> None:
         match_columns(Table("new.csv", pl.DataFrame({"x": ["abc"]})), Columns("label", ("x",)), label=False)
 
 
-def test_a_line_that_is_no_object_is_shown(tmp_path: Path) -> None:
+def test_a_line_that_is_no_object_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "some.jsonl").write_text('{"x": 1}\nbroken{\n')
-    with pytest.raises(DataError, match=r"no file of JSON objects.* \(line 2 is 'broken{'\)\."):
-        read_table(tmp_path / "some.jsonl")
+    monkeypatch.setattr(jsonl_files, "BYTES", 1)
+    for read in (read_table, lambda path: list(jsonl_files.batches(path, 10, print))):
+        with pytest.raises(DataError, match=r"no file of JSON objects.* \(line 2 is 'broken{'\)\."):
+            read(tmp_path / "some.jsonl")
 
 
 def test_names_that_are_patterns_in_files_with_gaps(tmp_path: Path) -> None:
