@@ -235,6 +235,18 @@ def test_categories_of_parquet_are_read_as_they_were_learned(tmp_path: Path, sca
     assert pl.read_parquet(tmp_path / "out.parquet").drop("predicted", "probability").equals(frame)
 
 
+@pytest.mark.parametrize("files", [1, 2])
+def test_categories_with_a_type_of_their_own_are_text(tmp_path: Path, files: int) -> None:
+    frame = flows([5] * 8).with_columns(kind=pl.Series(["1.5", " 1.5", "", "2.5"] * 10).cast(pl.Categorical))
+    for at in range(files):
+        write_table(frame[at * 20 : 20 + at * 20 if files > 1 else None], tmp_path / f"{at}.parquet")
+    split = read_and_split(tmp_path, sequence="flow", order="at", categorical="kind")
+    columns = split.encoded()[0]
+    assert {*columns.fitted.categories[0].values} == {"1.5", None, "2.5"}
+    found = np.concatenate([chunk.sequences.values for chunk in stream_sequences(tmp_path, columns)])
+    assert np.array_equal(found, read_sequences(split.table, columns)[0].values)
+
+
 def test_whole_numbers_first_and_others_later(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     late = flows([100] * 1000).with_columns(x=pl.int_range(pl.len()).cast(pl.String)).to_dicts()

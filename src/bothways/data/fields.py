@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from bothways.data import times
+from bothways.data.hints import TEXT
 from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
 from bothways.data.names import digits_of_date, names_sequences
 from bothways.data.numbers import (
@@ -112,6 +113,9 @@ class FieldReader:
         doubtful, words = {}, self._words
         for column in frame:
             name, column = column.name, self._spelled(column.name, without_decimals(column.alias("")))
+            if column.dtype in (pl.Categorical, pl.Enum):
+                done[name] = stripped(column.cast(pl.String))
+                continue
             if column.dtype != pl.String:
                 done[name] = as_text(column) if name in self.text else column
                 continue
@@ -388,15 +392,15 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
 
 
 def without_blanks(schema: pl.Schema) -> list[pl.Expr]:
-    """The columns of text without blanks around it, as `stripped`.
+    """The columns of text and categories as text without blanks around it, as `stripped`.
 
     Example:
         >>> frame = pl.DataFrame({"word": [" so", "  ", "", None], "x": [1, 2, 3, 4]})
         >>> frame.with_columns(without_blanks(frame.schema))["word"].to_list()
         ['so', None, None, None]
     """
-    places = (place for place, dtype in enumerate(schema.values()) if dtype == pl.String)
-    return [pl.nth(place).str.strip_chars().replace("", None) for place in places]
+    places = (place for place, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT))
+    return [pl.nth(place).cast(pl.String).str.strip_chars().replace("", None) for place in places]
 
 
 def stripped(fields: pl.Series) -> pl.Series:

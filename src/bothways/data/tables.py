@@ -234,7 +234,7 @@ def read_files(
         if isinstance(frame, pl.DataFrame):
             frame, last = numbered_on(frame, files.format.words, last)
         frames.append((str(path), frame))
-    values, counts = _joined(frames, drop)
+    values, counts, categories = _joined(frames, drop)
     table = Table(files.name, values, counts, notices=tuple(notices))
     if not table.names or len(table) == 0:
         raise DataError(f"{table.source}: this table has no rows.")
@@ -245,7 +245,7 @@ def read_files(
     if kind == "strings" and {*table.schema.values()} <= {pl.String(), pl.Null()}:
         kind = "untyped"
     word = None if lazy else word_column(table.names, files.format.words)
-    text = {*text, *([word] if word else [])}
+    text = {*text, *categories, *([word] if word else [])}
     reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
     fields = reader()
     if isinstance(values, pl.LazyFrame):
@@ -356,11 +356,11 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
 
 def _joined(
     frames: list[tuple[str, pl.DataFrame | pl.LazyFrame]], drop: Collection[str]
-) -> tuple[pl.DataFrame | pl.LazyFrame, tuple[tuple[str, int], ...]]:
-    """The rows of all files one after the other, and how many each has if there are several."""
+) -> tuple[pl.DataFrame | pl.LazyFrame, tuple[tuple[str, int], ...], set[str]]:
+    """The rows of all files one after the other; if there are several, how many each has, and which are categories."""
     first, frame = frames[0]
     if len(frames) == 1:
-        return frame, ()
+        return frame, (), set()
     some = {column for _, each in frames for column in each.collect_schema()}.intersection(drop)
     empty = [[pl.lit(None).alias(column) for column in some.difference(each.collect_schema())] for _, each in frames]
     frames = [(name, each.with_columns(lacks)) for (name, each), lacks in zip(frames, empty, strict=True)]
@@ -372,7 +372,8 @@ def _joined(
     pieces = [alike(name, each.lazy(), first, schema) for name, each in frames]
     whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
     counts = tuple((name, int(each.select(pl.len()).lazy().collect().item())) for name, each in frames)
-    return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts
+    categories = {name for own in schemas for name, dtype in own.items() if dtype in (pl.Categorical, pl.Enum)}
+    return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts, categories
 
 
 def _group(dtype: pl.DataType) -> str:
