@@ -15,7 +15,8 @@ import pytest
 
 import bothways
 from bothways import jobs
-from bothways.data.frames import frame_table
+from bothways.data.encoding import Encoding, Number
+from bothways.data.frames import frame_table, rows_table
 from bothways.errors import DataError, InputError
 from bothways.labeler import SequenceLabeler
 from tolerances import ENGINE, EXPORTED, error
@@ -438,6 +439,13 @@ def test_text_that_looks_like_times_is_left_out_and_told() -> None:
         fitted = quick(epochs=1).fit(X, frame["label"])
     assert fitted.columns_.features == ("size", "protocol")
     assert quick(epochs=1, categorical="seen").fit(X, frame["label"]).columns_.categories == ("protocol", "seen")
+
+
+def test_a_column_without_a_name_keeps_it() -> None:
+    rows = {"": [3, 1], "x": [1.5, 2.0]}
+    assert frame_table("X", pl.DataFrame(rows), None).names == ["", "x"]
+    encoding = Encoding((Number("x"), Number("")))
+    assert rows_table("events", pl.DataFrame(rows).to_dicts(), encoding).frame().columns == ["x", ""]
 
 
 def test_ids_months_and_ranges_are_read_as_text() -> None:

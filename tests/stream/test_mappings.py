@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,12 @@ def test_blanks_around_text_are_left_out_of_data_frames_too() -> None:
     found = [each.probabilities for each in stream.flush()]
     expected = labeler.predict_proba(pl.DataFrame({"flow": [0] * 4, "proto": kinds[:4], "x": [1] * 4}))
     assert np.array_equal(np.array(found, np.float32), expected)
+
+
+def test_differences_of_times_are_seconds() -> None:
+    row = {"bytes": timedelta(seconds=7), "on": 1, "load": 0.5, "proto": timedelta(seconds=80), "flag": "true"}
+    own, other = table_model("").stream(lookahead=0), table_model("").stream(lookahead=0)
+    assert own.push("a", 0, row) == other.push("a", 0, row | {"bytes": 7, "proto": 80}) != []
 
 
 def test_true_and_false_may_be_those_of_numpy() -> None:

@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
@@ -64,7 +65,7 @@ def frame_table(
         columns = zip(names, frame.columns, strict=True)
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
     bare = frame.with_columns(without_blanks(frame.schema))
-    table = Table(name, pl.DataFrame(map(without_decimals, bare)))
+    table = Table(name, _frame(map(without_decimals, bare)))
     parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
     keys = joined_columns(order, table.names) or ([] if order is None else [order])
     fields = list(map(table.called, (*fields, *keys)))
@@ -88,7 +89,8 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
 
     Text is read as in the files that were `learned` from: blanks around it are left out, and what is blank, or a word
     for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Among numbers "2.5" is
-    one; "2,5" where the decimal sign was a comma. Each row must have all these columns, and one value in each.
+    one; "2,5" where the decimal sign was a comma; differences of times are seconds. Each row must have all these
+    columns, and one value in each.
 
     Example:
         >>> from bothways.data.encoding import Category, Number
@@ -120,6 +122,8 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
                 return float(text.replace(".", "").replace(",", ".") if comma else text)
         elif is_missing(value):
             return None
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
         if not isinstance(value, (Real, Decimal, np.bool_)):
             raise DataError(
                 f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."
@@ -144,7 +148,7 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
         for column in (each.name for each in encoding.numbers)
     ]
     series += map(texts, encoding.texts)
-    return Table(name, pl.DataFrame(series), reading=learned)
+    return Table(name, _frame(series), reading=learned)
 
 
 def _texts(column: str, values: Iterable[Any], missing: Collection[str]) -> pl.Series:
@@ -157,6 +161,8 @@ def _text(value: Any) -> str | None:
         return value.strip() or None
     if is_missing(value):
         return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     if isinstance(value, (bool, np.bool_)):
         return str(value).lower()
     return _float_text(value) if isinstance(value, (float, np.floating)) else str(value)
@@ -178,8 +184,12 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
         _texts(each, array.tolist(), missing) if each in texts else pl.Series(each, array)
         for each, array in arrays.items()
     ]
-    table = Table(name, pl.DataFrame(series), reading=columns.reading)
+    table = Table(name, _frame(series), reading=columns.reading)
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
+
+
+def _frame(columns: Iterable[pl.Series]) -> pl.DataFrame:
+    return pl.DataFrame({column.name: column for column in columns})  # a list of them would lose the name ""
 
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
