@@ -852,7 +852,7 @@ def test_blocks_of_other_sequences_are_no_feature(tmp_path: Path) -> None:
     columns = choose_columns(read_table(path))
     assert (columns.sequence, columns.features) == ("machine", ("x",))
     columns = read_and_split(path, sequence="machine,block").columns
-    (chunk,) = stream_sequences(path, columns, say=str)
+    (chunk,) = stream_sequences(path, columns)
     assert (chunk.frame.columns, len(chunk.sequences)) == (["block", "machine", "x", "label"], 15)
 
 
