@@ -334,6 +334,13 @@ def test_a_table_that_changed(tmp_path: Path, ending: str, change: Callable[[pl.
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl.gz"])
+def test_lists_are_no_categories(tmp_path: Path, ending: str) -> None:
+    write_table(flows([3, 3]).with_columns(kind=pl.concat_list("kind")), tmp_path / f"some{ending}")
+    with pytest.raises(DataError, match=r"'kind' is of type List\(String\); the model was trained on categories"):
+        label_all(tmp_path / f"some{ending}", tmp_path / "out.csv")
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("when", [0, 3])
 def test_what_goes_wrong_midway_leaves_what_was(tmp_path: Path, ending: str, when: int) -> None:

@@ -117,7 +117,7 @@ class FieldReader:
                 done[name] = stripped(column.cast(pl.String))
                 continue
             if column.dtype != pl.String:
-                done[name] = as_text(column) if name in self.text else column
+                done[name] = as_text(column) if name in self.text and not column.dtype.is_nested() else column
                 continue
             fields = stripped(column)
             if name not in self.text:
