@@ -7,6 +7,7 @@ import re
 import warnings
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,8 @@ import pytest
 
 import bothways
 from bothways import jobs
+from bothways.data.encoding import Encoding, Number
+from bothways.data.frames import frame_table, rows_table
 from bothways.errors import DataError, InputError
 from bothways.labeler import SequenceLabeler
 from tolerances import ENGINE, EXPORTED, error
@@ -292,6 +295,7 @@ def test_the_names_of_a_frame_are_forgotten_with_it() -> None:
         ({"drop": ["size", "protocol"]}, lambda X: X, "X: no column is left to learn"),
         ({"order": "protocol"}, lambda X: X, "X: the order column 'protocol' must be a number or a time"),
         ({}, lambda X: X.head(0), "X: this data frame has no rows"),
+        ({}, lambda X: X.with_columns(flow=pl.concat_list("flow")), "'flow' is of type List.*, which tells no rows"),
     ],
 )
 def test_frames_that_cannot_be_used(settings: dict[str, Any], change: Any, message: str) -> None:
@@ -435,6 +439,26 @@ def test_text_that_looks_like_times_is_left_out_and_told() -> None:
         fitted = quick(epochs=1).fit(X, frame["label"])
     assert fitted.columns_.features == ("size", "protocol")
     assert quick(epochs=1, categorical="seen").fit(X, frame["label"]).columns_.categories == ("protocol", "seen")
+
+
+def test_a_column_without_a_name_keeps_it() -> None:
+    rows = {"": [3, 1], "x": [1.5, 2.0]}
+    assert frame_table("X", pl.DataFrame(rows), None).names == ["", "x"]
+    encoding = Encoding((Number("x"), Number("")))
+    assert rows_table("events", pl.DataFrame(rows).to_dicts(), encoding).frame().columns == ["x", ""]
+
+
+def test_ids_months_and_ranges_are_read_as_text() -> None:
+    pandas = pytest.importorskip("pandas")
+    ids = [UUID(int=1), None, UUID(int=2), None]
+    months = [pandas.Period("2024-01", "M") + at for at in range(4)]
+    frame = pandas.DataFrame({"id": ids, "at": months, "x": pandas.cut([1, 5, 9, 1], [0, 4, 9])})
+    table = frame_table("X", frame, "id", order="at")
+    assert table.column("id").to_list() == [str(UUID(int=1))] * 2 + [str(UUID(int=2))] * 2
+    assert table.column("at").dt.month().to_list() == [1, 2, 3, 4]
+    assert table.column("x").to_list() == ["(0, 4]", "(4, 9]", "(4, 9]", "(0, 4]"]
+    with pytest.raises(DataError, match="'x' holds values of type int, str; they must be numbers, text or times"):
+        frame_table("X", pandas.DataFrame({"x": pandas.Series([1, "a"], dtype=object)}), None)
 
 
 def test_names_in_the_index_of_pandas_are_told() -> None:

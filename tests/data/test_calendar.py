@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import read_and_split
+from bothways.data import match_columns, read_and_split
 from bothways.data.calendar import CLOCK, clock_of, timestamps
 from bothways.data.encoding import Encoding
 from bothways.data.tables import Table
+from bothways.errors import DataError
 
 HOURS = np.arange(24 * 7 * 6)  # from a Monday on, for six weeks
 START = datetime(2024, 1, 1)
@@ -61,3 +63,16 @@ def test_times_with_zones_are_in_utc() -> None:
     places = pl.Series([datetime(2024, 5, 1, 2, 30, tzinfo=there), datetime(2024, 5, 1, 5, 0, tzinfo=there)])
     assert clock_of(timestamps(places), CLOCK).tolist() == [[21.5, 1], [0, 2]]
     assert clock_of(timestamps(pl.Series([datetime(1969, 12, 28, 23)])), CLOCK).tolist() == [[23, 6]]
+
+
+@pytest.mark.parametrize("kind", [pl.Time, pl.Duration("us")])
+def test_times_of_day_and_durations_have_gaps_and_no_clock(kind: Any) -> None:
+    places = pl.Series("at", [0, 1, 9, 10] * 10).sort() * 60_000_000
+    at = places.cast(kind) if kind != pl.Time else (places * 1000).cast(pl.Time)
+    frame = pl.DataFrame({"at": at, "x": NOISE[:40], "label": [0, 1] * 20})
+    columns, parts, _ = read_and_split(Table("some.csv", frame), order="at").encoded()
+    assert columns.fitted.names == ("x", "gap")
+    assert parts.train.values[10, 1] == np.log1p(np.float32(60))
+    dates = replace(columns, encoding=replace(columns.fitted, clock=CLOCK))
+    with pytest.raises(DataError, match=r"'at' is of type .*; the model was trained on dates"):
+        match_columns(Table("some.csv", frame), dates, label=False)

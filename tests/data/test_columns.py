@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from bothways.data import Columns, Draw, Encoding, Guess, Table, choose_columns, match_columns
-from bothways.data.encoding import Category, Number, Tally
+from bothways.data.encoding import Category, Number, Tally, gaps_of
+from bothways.data.tables import with_joined
 from bothways.errors import DataError, ModelFileError
 from bothways.sequences import Sequences
 
@@ -267,3 +268,19 @@ def test_whole_numbers_have_one_code_with_and_without_a_point(known: Any, values
     encoding = Encoding((), (Category("kind", known),))
     found = encoding.encode(Table("some.csv", pl.DataFrame({"kind": values})), None, steps, Tally())
     assert found[:, 0].tolist() == codes
+
+
+@pytest.mark.parametrize("role", ["sequence", "split", "group"])
+@pytest.mark.parametrize("values", [[[1], [1], [2]], pl.Series([object()] * 3, dtype=pl.Object)])
+def test_lists_and_objects_tell_no_rows_apart(role: str, values: Any) -> None:
+    some = table(own=values)
+    with pytest.raises(DataError, match=r"'own' is of type (Object|List\(Int64\)), which tells no rows apart"):
+        choose_columns(some, **{role: "own"})
+    with pytest.raises(DataError, match="which tells no rows apart"):
+        with_joined(some, "own,at")
+
+
+@pytest.mark.parametrize("kind", [pl.Int8, pl.UInt8, pl.Int64])
+def test_gaps_between_numbers_of_few_bits(kind: Any) -> None:
+    places = pl.Series([100, 127] if kind == pl.UInt8 else [-100, 100], dtype=kind)
+    assert gaps_of(places, np.array([0, 2]))[1] == np.log1p(places[1] - places[0]).astype(np.float32)

@@ -971,3 +971,15 @@ def test_minutes_and_seconds_of_several_hours_sort_nothing() -> None:
     frame = pl.DataFrame({"machine": machines, "time": seconds, "label": [0, 1] * 270})
     columns = choose_columns(Table("some.csv", frame))
     assert (columns.sequence, columns.order, columns.features) == ("machine", None, ("time",))
+
+
+@pytest.mark.parametrize("name", ["", "^run$", "*"])
+def test_a_sequence_may_be_called_as_a_pattern_is(name: str) -> None:
+    runs = pl.DataFrame({name: [row // 20 for row in range(60)], "machine": [row // 5 % 4 for row in range(60)]})
+    table = Table("some.csv", runs.with_columns(x=pl.int_range(60) % 7, label=pl.int_range(60) % 2))
+    assert why(choose_columns(table, sequence=name), "machine")[1].startswith("cuts sequences")
+
+
+def test_a_table_of_one_row_whose_clock_is_empty() -> None:
+    frame = pl.DataFrame({"t": [None], "x": [1.5], "label": ["a"]}, schema_overrides={"t": pl.Float64})
+    assert "x" in choose_columns(Table("some.csv", frame)).features

@@ -16,6 +16,7 @@ from bothways.data import Columns, choose_columns, read_and_split, read_table, s
 from bothways.data.columns import TOLD
 from bothways.data.encoding import Encoding, Number
 from bothways.data.fields import FieldReader, LaterRowsDifferError
+from bothways.data.frames import frame_table
 from bothways.data.moments import template
 from bothways.data.tables import Table
 from bothways.errors import DataError
@@ -264,6 +265,21 @@ def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "some.csv")
     with pytest.raises(DataError, match=r"'Date,run' must be a number or a time.* such as '2023-11-28 0'"):
         read_and_split(tmp_path / "some.csv", order="Date,run")
+
+
+def test_numbers_of_few_bits_called_years() -> None:
+    frame = pl.DataFrame(
+        {"month": [row % 12 + 1 for row in range(60)], "x": np.arange(60) * 7 % 11, "label": [0, 1] * 30}
+    )
+    table = Table("some.csv", frame.with_columns(year=pl.Series([23, 24] * 30, dtype=pl.Int8)))
+    assert choose_columns(table).order is None
+
+
+def test_a_date_and_a_duration_tell_no_time_together() -> None:
+    hours = [datetime.timedelta(hours=1)] * 120
+    frame = pl.DataFrame({"date": [at.date() for at in HOURS], "time": hours, "label": [0, 1] * 60})
+    with pytest.raises(DataError, match=r"'date,time' must be a number or a time.* such as '2023-11-28 PT1H'"):
+        read_and_split(frame_table("X", frame, None, order="date,time"), order="date,time")
 
 
 @pytest.mark.parametrize(

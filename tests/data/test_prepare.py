@@ -607,3 +607,12 @@ def test_the_time_grows_with_the_columns_and_no_faster(tmp_path: Path) -> None:
         assert parts.train.features == count
     assert took[2000] < 2.2 * took[1000], took
     assert took[10_000] < 2.2 * 5 * took[2000], took
+
+
+@pytest.mark.parametrize("group", [None, "date"])
+def test_days_may_be_sequences(group: str | None) -> None:
+    days = [datetime.date(2024, 5, 1 + row // 24) for row in range(240)]
+    frame = pl.DataFrame({"date": days, "load": [row * 7 % 5 for row in range(240)], "label": [0, 0, 1] * 80})
+    split = read_and_split(Table("some.csv", frame), sequence="date", group=group)
+    assert (split.columns.sequence, split.columns.features) == ("date", ("load",))
+    assert not any("several" in notice for notice in split.notices)

@@ -168,6 +168,14 @@ def test_groups_are_drawn_whole() -> None:
         prepared(Table("some.csv", few), replace(DRAWN, group="host"), seed=0)
 
 
+def test_sequences_of_no_group_are_one_group() -> None:
+    frame = table().values.with_columns(host=pl.col("flow").replace_strict({0: 1, 1: 1, 2: 2}, default=None))
+    frame = frame.with_columns(part=pl.lit("train"))
+    _, parts, notices = prepared(Table("some.csv", frame), replace(COLUMNS, group="host"), seed=0)
+    assert parts.valid is not None
+    assert "There is no valid part: 1 of the 3 train groups are drawn for it." in notices
+
+
 def test_what_is_learnt_of_columns_is_learnt_from_the_train_part() -> None:
     part = part_column("train", "valid", "test")
     x = pl.Series([1.0, None, 3.0, 5.0, 100.0, None, 100.0, 100.0, 7.0, 7.0, 7.0, 7.0])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,39 @@ def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "out.parquet")["x"].to_list() == [1.5, None]
 
 
+@pytest.mark.parametrize("scattered", [False, True])
+def test_categories_of_parquet_are_read_as_they_were_learned(tmp_path: Path, scattered: bool) -> None:
+    path, share = tmp_path / "some.parquet", pl.col("x") % 2
+    frame = flows([5] * 8).with_columns(share.cast(pl.Decimal(9, 2)), kind=pl.Series(["tcp", " tcp", "", "udp "] * 10))
+    frame = frame.with_columns(code=pl.Series([7.0, float("nan")] * 20), wait=pl.Series([timedelta(seconds=5)] * 40))
+    frame = frame.sample(fraction=1.0, shuffle=True, seed=0) if scattered else frame
+    write_table(frame, path)
+    split = read_and_split(path, categorical=["x", "code", "wait"], sequence="flow", order="at", split="none")
+    columns = split.encoded()[0]
+    assert {each.name: {*each.values} for each in columns.fitted.categories} == {
+        "x": {"0", "0.5", "1", "1.5"},
+        "kind": {"tcp", None, "udp"},
+        "code": {"7", None},
+        "wait": {"5"},
+    }
+    *_, chunk = stream_sequences(path, columns)
+    assert np.array_equal(chunk.sequences.values, read_sequences(split.table, columns)[0].values)
+    label_all(path, tmp_path / "out.parquet", columns)
+    assert pl.read_parquet(tmp_path / "out.parquet").drop("predicted", "probability").equals(frame)
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_categories_with_a_type_of_their_own_are_text(tmp_path: Path, files: int) -> None:
+    frame = flows([5] * 8).with_columns(kind=pl.Series(["1.5", " 1.5", "", "2.5"] * 10).cast(pl.Categorical))
+    for at in range(files):
+        write_table(frame[at * 20 : 20 + at * 20 if files > 1 else None], tmp_path / f"{at}.parquet")
+    split = read_and_split(tmp_path, sequence="flow", order="at", categorical="kind")
+    columns = split.encoded()[0]
+    assert {*columns.fitted.categories[0].values} == {"1.5", None, "2.5"}
+    found = np.concatenate([chunk.sequences.values for chunk in stream_sequences(tmp_path, columns)])
+    assert np.array_equal(found, read_sequences(split.table, columns)[0].values)
+
+
 def test_whole_numbers_first_and_others_later(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     late = flows([100] * 1000).with_columns(x=pl.int_range(pl.len()).cast(pl.String)).to_dicts()
@@ -298,6 +332,13 @@ def test_a_table_that_changed(tmp_path: Path, ending: str, change: Callable[[pl.
     with pytest.raises(DataError, match=r"Did you mean 'X'|trained on numbers, but 'x' is text"):
         label_all(tmp_path / f"some{ending}", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl.gz"])
+def test_lists_are_no_categories(tmp_path: Path, ending: str) -> None:
+    write_table(flows([3, 3]).with_columns(kind=pl.concat_list("kind")), tmp_path / f"some{ending}")
+    with pytest.raises(DataError, match=r"'kind' is of type List\(String\); the model was trained on categories"):
+        label_all(tmp_path / f"some{ending}", tmp_path / "out.csv")
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -20,6 +20,7 @@ from bothways.data import (
     Table,
     choose_columns,
     csv_files,
+    jsonl_files,
     match_columns,
     opening,
     read_and_split,
@@ -126,6 +127,12 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.parquet", b"garbage" * 1000, "no Parquet file"),
         ("some.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "no Parquet file"),
         ("some.jsonl", b"", "this file is empty"),
+        (
+            "some.jsonl",
+            b'{"x": 1, "y": 5}\n{"x": true, "y": "a"}\n',
+            "'x' has values of several kinds: numbers and true/false",
+        ),
+        ("some.json", b'[{"x": 1}, {"x": [1]}]', "'x' has values of several kinds: lists and numbers"),
         ("some.jsonl", b'{"a": 1}\n[1, 2]\n', "no file of JSON objects"),
         ("some.jsonl", b'{"a": 1}\n{"a": \n', "no file of JSON objects"),
         ("some.jsonl", b"garbage\n", "no file of JSON objects"),
@@ -841,8 +848,12 @@ def test_blank_rows_that_part_no_blocks(tmp_path: Path, text: str) -> None:
 
 def test_blocks_of_other_sequences_are_no_feature(tmp_path: Path) -> None:
     machines = "".join(f"m{k // 40},{k * 7 % 11},{'ab'[k % 2]}\n" + "\n" * (k % 8 == 7) for k in range(120))
-    columns = choose_columns(read_table(csv(tmp_path, "machine,x,label\n" + machines)))
+    path = csv(tmp_path, "machine,x,label\n" + machines)
+    columns = choose_columns(read_table(path))
     assert (columns.sequence, columns.features) == ("machine", ("x",))
+    columns = read_and_split(path, sequence="machine,block").columns
+    (chunk,) = stream_sequences(path, columns)
+    assert (chunk.frame.columns, len(chunk.sequences)) == (["block", "machine", "x", "label"], 15)
 
 
 @pytest.mark.parametrize("rows", [2, 1000])
@@ -863,16 +874,22 @@ def test_one_wrong_number_is_no_time() -> None:
         match_columns(Table("new.csv", pl.DataFrame({"x": ["abc"]})), Columns("label", ("x",)), label=False)
 
 
-def test_a_line_that_is_no_object_is_shown(tmp_path: Path) -> None:
+def test_a_line_that_is_no_object_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "some.jsonl").write_text('{"x": 1}\nbroken{\n')
-    with pytest.raises(DataError, match=r"no file of JSON objects.* \(line 2 is 'broken{'\)\."):
-        read_table(tmp_path / "some.jsonl")
+    monkeypatch.setattr(jsonl_files, "BYTES", 1)
+    for read in (read_table, lambda path: list(jsonl_files.batches(path, 10, print))):
+        with pytest.raises(DataError, match=r"no file of JSON objects.* \(line 2 is 'broken{'\)\."):
+            read(tmp_path / "some.jsonl")
 
 
 def test_names_that_are_patterns_in_files_with_gaps(tmp_path: Path) -> None:
     pl.DataFrame({"^x$": [1.5, float("inf")], "*": [float("nan"), 2.0]}).write_parquet(tmp_path / "some.parquet")
     table = read_table(tmp_path / "some.parquet")
     assert (table.column("^x$").to_list(), table.column("*").to_list()) == ([1.5, None], [None, 2.0])
+
+
+def test_a_first_column_that_is_called_as_a_pattern_is(tmp_path: Path) -> None:
+    assert read_table(csv(tmp_path, "^x$,y\n1,a\n2,b\n")).frame().rows() == [(1, "a"), (2, "b")]
 
 
 def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
@@ -898,6 +915,14 @@ def test_headers_of_files_that_were_put_together(tmp_path: Path) -> None:
     table = read_table(path)
     assert table.frame().rows() == [("1", "2"), ("3", "4"), ("x", "z")]
     assert table.notices == (f"{path}: 1 line repeats the header and is left out.",)
+
+
+@pytest.mark.parametrize("header", [",x,y", "x,x,y", "n,x,"])
+def test_headers_that_come_again_with_names_that_are_empty_or_come_twice(header: str, tmp_path: Path) -> None:
+    path = csv(tmp_path, f"{header}\n0,a,p\n1,b,q\n{header}\n2,a,p\n,b,q\n")
+    table = read_table(path)
+    assert [row[1:] for row in table.frame().rows()] == [("a", "p"), ("b", "q"), ("a", "p"), ("b", "q")]
+    assert f"{path}: 1 line repeats the header and is left out." in table.notices
 
 
 def test_folders_that_are_parts(tmp_path: Path) -> None:

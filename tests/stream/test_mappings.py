@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from bothways import jobs, store
 from bothways.data.calendar import CLOCK
 from bothways.errors import DataError
+from bothways.labeler import SequenceLabeler
 from bothways.runtime import Model
 from bothways.settings import Reading
 from stream_cases import table_model, table_rows
@@ -70,6 +72,32 @@ def test_text_is_read_as_in_files(tmp_path: Path) -> None:
     for word in (" ", "NA", " -inf", "n/a"):
         missing, empty = model.stream(lookahead=0), model.stream(lookahead=0)
         assert missing.push("a", 0, rows[0] | {"load": word}) == empty.push("a", 0, rows[0] | {"load": None}) != []
+
+
+def test_blanks_around_text_are_left_out_of_data_frames_too() -> None:
+    kinds = ["tcp", "tcp ", "", None] * 10
+    frame = pl.DataFrame({"flow": [row // 4 for row in range(40)], "proto": kinds, "x": range(40)})
+    labeler = SequenceLabeler(sequence="flow", order="none", units=2, epochs=1).fit(frame, [0, 1] * 20)
+    assert labeler.columns_.fitted.categories[0].values == ("tcp", None)
+    stream = labeler.model_.stream(lookahead=4)
+    stream.push_many(["a"] * 4, range(4), [{"proto": kind, "x": 1} for kind in kinds[:4]])
+    found = [each.probabilities for each in stream.flush()]
+    expected = labeler.predict_proba(pl.DataFrame({"flow": [0] * 4, "proto": kinds[:4], "x": [1] * 4}))
+    assert np.array_equal(np.array(found, np.float32), expected)
+
+
+def test_differences_of_times_are_seconds() -> None:
+    row = {"bytes": timedelta(seconds=7), "on": 1, "load": 0.5, "proto": timedelta(seconds=80), "flag": "true"}
+    own, other = table_model("").stream(lookahead=0), table_model("").stream(lookahead=0)
+    assert own.push("a", 0, row) == other.push("a", 0, row | {"bytes": 7, "proto": 80}) != []
+
+
+def test_true_and_false_may_be_those_of_numpy() -> None:
+    model = table_model("")
+    row = {"bytes": 1, "on": np.True_, "load": 0.5, "proto": "tcp", "flag": np.True_}
+    own, other = model.stream(lookahead=0), model.stream(lookahead=0)
+    assert own.push("a", 0, row) == other.push("a", 0, row | {"on": True, "flag": True}) != []
+    assert own.notices == other.notices == []
 
 
 def test_decimal_commas_are_read_where_the_table_of_the_model_had_them() -> None:

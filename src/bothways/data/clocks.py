@@ -290,7 +290,7 @@ def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
     """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
     rows = np.arange(count)
     if sequence is None:
-        return rows, np.ones(count - 1, bool)
+        return rows, np.ones(max(count - 1, 0), bool)
     if not one_run_each(sequence):
         rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
         sequence = sequence.gather(rows)
@@ -385,8 +385,13 @@ def _is_part(table: Table, name: str) -> bool:
         return True
     if not (part and dtype.is_integer()) or table.column(name).null_count():
         return False
+    return are_within(table.column(name), part)
+
+
+def are_within(numbers: pl.Series, part: str) -> bool:
+    """Whether whole numbers may be a part of a time."""
     least, most = RANGES[part]
-    return bool(table.column(name).is_between(least, most).all())
+    return bool(least <= numbers.min() and numbers.max() <= most)  # type: ignore[operator]
 
 
 def _all_times(column: pl.Series) -> bool:

@@ -93,7 +93,7 @@ def _opened(
     path: Path, say: Say, parted: bool | None
 ) -> Iterator[tuple[Path, dict[str, Any], Callable[[pl.DataFrame], pl.DataFrame]]]:
     """The file as UTF-8, how Polars reads its fields, and what names these and leaves blank rows out."""
-    with _table(path, say) as (file, how, names):
+    with _table(path, say) as (file, how, names, header):
         blanks, repeated = BlankRows(path, parts_blocks(file, how, names, parted)), 0
 
         def filled(fields: pl.DataFrame) -> pl.DataFrame:
@@ -104,12 +104,12 @@ def _opened(
                     raise DataError(f"{path}: {short_header(len(names) - 1)}")
                 fields = fields[:, :-1]
             nonlocal repeated
-            if fields.width > 1 and (fields.to_series(0) == names[0]).any():  # files that were put together
-                header = fields.select(
-                    pl.all_horizontal(pl.nth(at) == name for at, name in enumerate(names[: fields.width]))
-                )
-                fields = fields.filter(~header.to_series().fill_null(False))
-                repeated += int(header.to_series().sum())
+            first = fields.to_series(0).alias("")
+            if fields.width > 1 and first.eq_missing(header[0]).any():  # files that were put together
+                same = [pl.nth(at).eq_missing(header[at]) for at in range(fields.width)]
+                again = fields.select(pl.all_horizontal(same)).to_series()
+                fields = fields.filter(~again)
+                repeated += int(again.sum())
             fields.columns = names[: fields.width]  # in which Polars leaves doubled quotes
             return blanks.left_out(fields)
 
@@ -121,8 +121,8 @@ def _opened(
 
 
 @contextmanager
-def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str]]]:
-    """The file as UTF-8 without remarks, how Polars reads its fields, and the names of the columns."""
+def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str], list[str | None]]]:
+    """The file as UTF-8 without remarks, how Polars reads its fields, the names of the columns, and the header."""
     with utf8(path, say) as text, TemporaryDirectory(prefix="bothways-") as folder:
         form = _sniffed(text)
         say_title(path, form.title, "line", say)
@@ -130,12 +130,17 @@ def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[st
         how: dict[str, Any] = {"separator": form.separator, "quote_char": '"' if form.quoted else None}
         how |= {"skip_lines": form.above, "infer_schema": False, "glob": False}
         with _explained(path, file, form, gone):
-            more, names = _dialect(path, file, how, say)
-            yield file, how | more, names
+            more, names, header = _dialect(path, file, how, say)
+            yield file, how | more, names, header
 
 
-def _dialect(path: Path, file: Path, how: Mapping[str, Any], say: Say) -> tuple[dict[str, Any], list[str]]:
-    """How else Polars reads the fields, and the names of the columns; `NOTHING` behind the last separator of rows."""
+def _dialect(
+    path: Path, file: Path, how: Mapping[str, Any], say: Say
+) -> tuple[dict[str, Any], list[str], list[str | None]]:
+    """How else Polars reads the fields, the names of the columns, and the header as it stands, a field for each.
+
+    `NOTHING` is the name behind the last separator of rows.
+    """
     separator, quoted, above = how["separator"], how["quote_char"] is not None, how["skip_lines"]
     first = pl.read_csv(file, has_header=False, n_rows=1, truncate_ragged_lines=True, **how)
     names = [name or "" for name in first.row(0)] if first.height else []
@@ -152,11 +157,12 @@ def _dialect(path: Path, file: Path, how: Mapping[str, Any], say: Say) -> tuple[
             "each column."
         )
     before, after = unnamed(path, len(bare), list(filter(any, below)), separator, say)
+    header = [*(name or None for name in bare), *(None for _ in (*before, *after))]
     bare, names = [*before, *bare, *after], [*before, *told_apart(path, names, say), *after]
     units = units_below(path, bare, below, say)
     if before or after:
-        return {"has_header": False, "skip_lines": above + lines + units}, names
-    return {"skip_rows_after_header": units}, names
+        return {"has_header": False, "skip_lines": above + lines + units}, names, header
+    return {"skip_rows_after_header": units}, names, header
 
 
 class _Form(NamedTuple):
@@ -373,7 +379,7 @@ def _first_fault(file: Path, form: _Form, longer: bool) -> tuple[int, str]:
 def shows_blocks(path: Path) -> bool:
     """Whether blank rows part blocks of rows; not in a file that cannot be read."""
     try:
-        with _table(path, lambda _: None) as (file, how, names):
+        with _table(path, lambda _: None) as (file, how, names, _):
             return parts_blocks(file, how, names, None)
     except (DataError, OSError):
         return False

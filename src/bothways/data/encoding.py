@@ -177,7 +177,8 @@ class Encoding:
         if self.order:
             places = table.column(str(order)).gather(rows)
             gaps = [gaps_of(places, sequences.offsets)[:, None]] if self.gaps else []
-            values[:, self.of_order] = np.hstack([*gaps, clock_of(timestamps(places), self.clock)])
+            clock = [clock_of(timestamps(places), self.clock)] if self.clock else []
+            values[:, self.of_order] = np.hstack([*gaps, *clock])
         self._complete(values, tally)
         return values
 
@@ -322,6 +323,8 @@ def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
         >>> gaps_of(pl.Series([5.0, 6.0, 9.0, 0.0]), np.array([0, 3, 4])).round(3)
         array([0.   , 0.693, 1.386, 0.   ], dtype=float32)
     """
+    if places.dtype.is_signed_integer():  # the difference of two of 8 bits may take more
+        places = places.cast(pl.Int64)
     gaps = places.diff()
     if gaps.dtype == pl.Duration:
         gaps = gaps.dt.total_nanoseconds() / 1e9

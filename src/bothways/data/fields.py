@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from bothways.data import times
+from bothways.data.hints import TEXT
 from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
 from bothways.data.names import digits_of_date, names_sequences
 from bothways.data.numbers import (
@@ -107,12 +108,16 @@ class FieldReader:
         if self.fields == "text":
             return frame
         self._names = frame.columns
+        frame = frame.with_columns(seconds(frame.schema, self.order, self.numbers))
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
         for column in frame:
             name, column = column.name, self._spelled(column.name, without_decimals(column.alias("")))
+            if column.dtype in (pl.Categorical, pl.Enum):
+                done[name] = stripped(column.cast(pl.String))
+                continue
             if column.dtype != pl.String:
-                done[name] = as_text(column) if name in self.text else column
+                done[name] = as_text(column) if name in self.text and not column.dtype.is_nested() else column
                 continue
             fields = stripped(column)
             if name not in self.text:
@@ -135,7 +140,7 @@ class FieldReader:
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
-        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order, self.numbers))
+        return pl.DataFrame(done)
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
@@ -321,11 +326,17 @@ def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them."""
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
+
+    Example:
+        >>> as_text(pl.Series([7.0, 0.5, float("nan"), None])).to_list()
+        ['7', '0.5', None, None]
+    """
     text = column.cast(pl.String)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         text = whole.cast(pl.String).zip_with(whole.cast(pl.Float64) == column.cast(pl.Float64), text)
+        text = text.set(~column.is_finite(), None)
     return text
 
 
@@ -342,7 +353,7 @@ def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> 
         for place, (name, dtype) in enumerate(schema.items())
         if may_be_dates(name, dtype) or dtype == pl.Decimal
     }
-    if not (names := [name for name in places if name not in reader.text]):
+    if not (names := [name for name in places if name not in reader.text or schema[name] == pl.Decimal]):
         return []
     first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()
     read = reader.read(first)
@@ -378,6 +389,18 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
         elif dtype == pl.Time and name in numbers and name not in order:
             found.append(pl.nth(place).cast(pl.Int64) / 1e9)
     return found
+
+
+def without_blanks(schema: pl.Schema) -> list[pl.Expr]:
+    """The columns of text and categories as text without blanks around it, as `stripped`.
+
+    Example:
+        >>> frame = pl.DataFrame({"word": [" so", "  ", "", None], "x": [1, 2, 3, 4]})
+        >>> frame.with_columns(without_blanks(frame.schema))["word"].to_list()
+        ['so', None, None, None]
+    """
+    places = (place for place, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT))
+    return [pl.nth(place).cast(pl.String).str.strip_chars().replace("", None) for place in places]
 
 
 def stripped(fields: pl.Series) -> pl.Series:

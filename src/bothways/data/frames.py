@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
@@ -16,7 +17,7 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
-from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds
+from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds, without_blanks
 from bothways.data.names import joined_columns
 from bothways.data.numbers import without_decimals
 from bothways.data.sequences import encoded
@@ -27,6 +28,8 @@ from bothways.settings import Reading
 
 WITH_COMMA = r"[+-]?(?:(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 """A number with a decimal comma, its thousands perhaps set apart by points."""
+
+SPELLED = ("UUID", "Period", "Interval")  # types of Python and pandas whose values are read as the text that they print
 
 PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
@@ -43,10 +46,11 @@ def frame_table(
 ) -> Table:
     """A data frame of Polars, pandas, PyArrow or the like as a table, which messages call `name`.
 
-    What is missing in pandas's ways is missing in it, and its categories are text. Ids in the column `sequence` that
-    stand on the first row of each sequence are filled downward. Columns that are `needed` must be there. Those of
-    `fields` are numbers or times; where they are text, they are read as in files, and so is `order`. `learned` says how
-    the table of a model was read. `sequence` and `order` may be several columns with commas, see `with_joined`.
+    What is missing in pandas's ways is missing in it, its categories are text, and text has no blanks around it. Ids in
+    the column `sequence` that stand on the first row of each sequence are filled downward. Columns that are `needed`
+    must be there. Those of `fields` are numbers or times; where they are text, they are read as in files, and so is
+    `order`. `learned` says how the table of a model was read. `sequence` and `order` may be several columns with
+    commas, see `with_joined`.
     """
     levels = set(getattr(getattr(frame, "index", None), "names", ()))
     if isinstance(frame, pl.LazyFrame):
@@ -60,7 +64,8 @@ def frame_table(
             raise DataError(f"{name}: there are two columns {twice!r}. Rename one.")
         columns = zip(names, frame.columns, strict=True)
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
-    table = Table(name, pl.DataFrame(map(without_decimals, frame)))
+    bare = frame.with_columns(without_blanks(frame.schema))
+    table = Table(name, _frame(map(without_decimals, bare)))
     parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
     keys = joined_columns(order, table.names) or ([] if order is None else [order])
     fields = list(map(table.called, (*fields, *keys)))
@@ -84,7 +89,8 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
 
     Text is read as in the files that were `learned` from: blanks around it are left out, and what is blank, or a word
     for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Among numbers "2.5" is
-    one; "2,5" where the decimal sign was a comma. Each row must have all these columns, and one value in each.
+    one; "2,5" where the decimal sign was a comma; differences of times are seconds. Each row must have all these
+    columns, and one value in each.
 
     Example:
         >>> from bothways.data.encoding import Category, Number
@@ -116,6 +122,8 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
                 return float(text.replace(".", "").replace(",", ".") if comma else text)
         elif is_missing(value):
             return None
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
         if not isinstance(value, (Real, Decimal, np.bool_)):
             raise DataError(
                 f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."
@@ -140,7 +148,7 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
         for column in (each.name for each in encoding.numbers)
     ]
     series += map(texts, encoding.texts)
-    return Table(name, pl.DataFrame(series), reading=learned)
+    return Table(name, _frame(series), reading=learned)
 
 
 def _texts(column: str, values: Iterable[Any], missing: Collection[str]) -> pl.Series:
@@ -153,14 +161,17 @@ def _text(value: Any) -> str | None:
         return value.strip() or None
     if is_missing(value):
         return None
-    if isinstance(value, bool):
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, (bool, np.bool_)):
         return str(value).lower()
     return _float_text(value) if isinstance(value, (float, np.floating)) else str(value)
 
 
 @lru_cache(1000)  # categories have few values
-def _float_text(value: float) -> str:
-    return str(as_text(pl.Series([value]))[0])
+def _float_text(value: float) -> str | None:
+    text: str | None = as_text(pl.Series([value]))[0]
+    return text
 
 
 def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], lengths: Numbers) -> Sequences:
@@ -173,8 +184,12 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
         _texts(each, array.tolist(), missing) if each in texts else pl.Series(each, array)
         for each, array in arrays.items()
     ]
-    table = Table(name, pl.DataFrame(series), reading=columns.reading)
+    table = Table(name, _frame(series), reading=columns.reading)
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
+
+
+def _frame(columns: Iterable[pl.Series]) -> pl.DataFrame:
+    return pl.DataFrame({column.name: column for column in columns})  # a list of them would lose the name ""
 
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
@@ -187,7 +202,7 @@ def _series(name: str, own: str, column: Any) -> pl.Series:
     values = column.to_numpy()
     try:
         if values.dtype == object:
-            series = pl.Series(own, [None if is_missing(value) else value for value in values], strict=True)
+            series = pl.Series(own, [None if is_missing(value) else _spelled(value) for value in values], strict=True)
         else:
             if values.dtype.kind in "mM":  # Polars has no times in whole seconds
                 values = values.astype(str(values.dtype).replace("[s]", "[ms]"))
@@ -196,9 +211,14 @@ def _series(name: str, own: str, column: Any) -> pl.Series:
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         kinds = ", ".join(sorted({type(value).__name__ for value in values if not is_missing(value)}))
         raise DataError(
-            f"{name}: the column {own!r} holds values of the types {kinds}; they must be all of one kind. "
-            "Convert them, or leave the column out."
+            f"{name}: the column {own!r} holds values of type {kinds}; they must be numbers, text or times, and all of "
+            "one kind. Convert them, or leave the column out."
         ) from None
+
+
+def _spelled(value: Any) -> Any:
+    """A value that Polars has; ids, months and ranges as text."""
+    return str(value) if type(value).__name__ in SPELLED else value
 
 
 def is_missing(value: Any) -> bool:

@@ -6,6 +6,7 @@ import codecs
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate, islice
@@ -22,6 +23,8 @@ from bothways.errors import DataError
 BYTES = 2**24  # how many bytes of lines are read at a time
 ENTRIES = 1000  # so many objects are written again at a time
 DEEPEST = 32  # values that are nested deeper are refused: Polars takes time that grows with the cube of the depth
+
+KINDS = {bool: "true/false", int: "numbers", float: "numbers", str: "text", list: "lists", dict: "objects"}
 
 NOT_FINITE = (
     rb'("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b'  # which json.dumps writes, though JSON has no such number; or text
@@ -53,21 +56,21 @@ def read(path: Path, say: Say) -> pl.DataFrame:
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The rows in order, about `rows` at a time, with the types of the first ones; else LaterRowsDifferError."""
     schema: pl.Schema | None = None
-    count = 0
+    count, start = 0, 1
     with utf8(path, say) as text, text.open("rb") as file:
         while lines := file.readlines(BYTES):
-            frame = _parse(path, b"".join(lines))
+            frame = _parse(path, b"".join(lines), None, start)
             if schema is None:
                 schema = frame.schema
             elif frame.schema != schema:
                 if not set(frame.columns) <= set(schema):
                     raise LaterRowsDifferError
                 try:
-                    frame = _parse(path, b"".join(lines), schema)
+                    frame = _parse(path, b"".join(lines), schema, start)
                 except DataError:
                     raise LaterRowsDifferError from None
             yield from by_word(f"{path}: {_what(path)}", frame, count).iter_slices(rows)
-            count += frame.height
+            count, start = count + frame.height, start + len(lines)
 
 
 def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pieces:
@@ -91,32 +94,42 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
     frame.write_ndjson(file)
 
 
-def _parse(path: Path, lines: bytes, schema: pl.Schema | None = None) -> pl.DataFrame:
+def _parse(path: Path, lines: bytes, schema: pl.Schema | None = None, start: int = 1) -> pl.DataFrame:
     lines = lines.removeprefix(codecs.BOM_UTF8)
     if not lines.strip():
         raise DataError(f"{path}: this file is empty.")
-    _check_depth(path, lines)
+    _check_depth(path, lines, start)
     try:
         if lines.lstrip().startswith(b"["):
             return pl.read_json(io.BytesIO(lines), infer_schema_length=None)
         return pl.read_ndjson(io.BytesIO(lines), schema=schema, infer_schema_length=None)
-    except BROKEN:
+    except BROKEN as error:
         if lines != (whole := re.sub(NOT_FINITE, lambda found: found[1] or b"null", lines)):
-            return _parse(path, whole, schema)
-        where = _broken(lines)
-        raise DataError(f"{path}: this is no file of JSON objects, one a line or in one list{where}.") from None
+            return _parse(path, whole, schema, start)
+        raise DataError(f"{path}: {_fault(lines, start, str(error).splitlines()[0].rstrip('.'))}") from None
 
 
-def _broken(lines: bytes) -> str:
-    """Which line is no object, and what stands there; "" if all are one."""
-    for number, line in enumerate(lines.splitlines() if not lines.lstrip().startswith(b"[") else (), start=1):
+def _fault(lines: bytes, start: int, reason: str) -> str:
+    """What keeps lines from being a table, or the `reason` of Polars; `start` is the number of the first one."""
+    listed, kinds = lines.lstrip().startswith(b"["), defaultdict[str, set[str]](set)
+    for number, line in enumerate([lines] if listed else lines.splitlines(), start):
+        if not line.strip():
+            continue
         try:
-            found = json.loads(line) if line.strip() else {}
+            found = json.loads(line)
         except ValueError:
             found = None
-        if not isinstance(found, dict):
-            return f" (line {number} is {line[:40].decode('utf-8', 'replace')!r})"
-    return ""
+        objects = found if listed and isinstance(found, list) else [found]
+        if not all(isinstance(each, dict) for each in objects):
+            where = "" if listed else f" (line {number} is {line[:40].decode('utf-8', 'replace')!r})"
+            return f"this is no file of JSON objects, one a line or in one list{where}."
+        for key, value in ((key, value) for each in objects for key, value in each.items() if value is not None):
+            kinds[key].add(KINDS[type(value)])
+    mixed = {key: sorted(some) for key, some in kinds.items() if len(some) > 1}
+    if not mixed:
+        return f"these objects make no table ({reason})."
+    key = min(mixed, key=lambda key: "text" in mixed[key])  # among text, numbers are text
+    return f"the key {key!r} has values of several kinds: {' and '.join(mixed[key])}. Write them in one way."
 
 
 def _what(path: Path) -> str:
@@ -161,10 +174,10 @@ def _labeled(entries: Sequence[tuple[str, int, bool]], per: str, predicted: pl.D
     return "".join(written)
 
 
-def _check_depth(path: Path, lines: bytes) -> None:
+def _check_depth(path: Path, lines: bytes, start: int) -> None:
     if lines.count(b"{") + lines.count(b"[") <= lines.count(b"\n") + DEEPEST:
         return
-    for number, line in enumerate(lines.splitlines(), start=1):
+    for number, line in enumerate(lines.splitlines(), start):
         if line.count(b"{") + line.count(b"[") > DEEPEST:
             depth = 0
             for bracket in re.findall(rb"[][{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line)):

@@ -47,11 +47,7 @@ def moment_text(names: Sequence[str], fields: Iterable[Any]) -> str:
 def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = True) -> pl.Series:
     """The times that columns tell together; the text itself where one is none, or if columns are not `typed` yet."""
     *before, after = template(names)
-    days = [isinstance(column.dtype, (pl.Date, pl.Datetime)) for column in columns]
-    texts = [
-        column.dt.strftime("%Y-%m-%d") if day else column.cast(pl.String)
-        for day, column in zip(days, columns, strict=True)
-    ]
+    texts = list(map(_text, columns))
     for name, text in zip(names[1:], texts[1:], strict=True):
         letters = text.str.len_chars()
         if not typed and names_time_of_day(name) and letters.min() in (1, 2, 3) and letters.max() in (1, 2, 3, 4):
@@ -60,6 +56,12 @@ def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = Tr
     whole = [(start + text).alias(str(place)) for place, (start, text) in enumerate(zip(before, texts, strict=True))]
     joined = pl.DataFrame(whole).select(pl.concat_str(pl.all()) + after).to_series()
     return times_of(joined) if typed else joined
+
+
+def _text(column: pl.Series) -> pl.Series:
+    if isinstance(column.dtype, (pl.Date, pl.Datetime)):
+        return column.dt.strftime("%Y-%m-%d")
+    return column.dt.to_string() if column.dtype == pl.Duration else column.cast(pl.String)
 
 
 def _spelled(names: Sequence[str], texts: Sequence[pl.Series]) -> list[pl.Series]:

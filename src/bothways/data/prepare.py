@@ -221,7 +221,8 @@ def _glued_notices(table: Table, columns: Columns, sequence: str) -> Iterator[st
         )
     if found or columns.order not in (None, *ROW_NUMBERS):
         return
-    for clock in clock_columns(table, [guess.name for guess in columns.guesses if guess.role != "label"]):
+    others = [guess.name for guess in columns.guesses if guess.name not in (columns.label, sequence)]
+    for clock in clock_columns(table, others):
         if clock != columns.order and (names := told_apart_by(table, columns, clock)):
             is_the_same, both = ("is", "both") if len(names) == 1 else ("are", "all")
             yield (

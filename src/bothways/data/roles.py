@@ -56,6 +56,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
     named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
     table.require(*named.values(), *drop, *features, *categorical, *numeric)
+    table.require_keys(*(named[role] for role in ("sequence", "split", "group") if role in named))
     _check_one_role_each(table, named, drop=drop, features=features)
     _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
     if "order" in named:
@@ -117,11 +118,15 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     if columns.order is not None:
         _check_order(table, columns.order)
         dtype = table.schema[columns.order]
-        if encoding is not None and encoding.order and (encoding.order == "times") != dtype.is_temporal():
-            raise DataError(
-                f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
-                f"{encoding.order}."
-            )
+        if encoding is not None and encoding.order:
+            known, fits = encoding.order, (encoding.order == "times") == dtype.is_temporal()
+            if encoding.clock:
+                known, fits = "dates", dtype in (pl.Date, pl.Datetime)
+            if not fits:
+                raise DataError(
+                    f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
+                    f"{known}."
+                )
 
 
 def _guessed(

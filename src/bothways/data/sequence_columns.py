@@ -10,7 +10,7 @@ import polars as pl
 
 from bothways.data.clocks import (
     HEAD,
-    RANGES,
+    are_within,
     clock_columns,
     days_only,
     grouped_rows,
@@ -244,7 +244,7 @@ def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
 
     Not if each is one run of rows, or if they come in the same order each day and neither rise nor fall.
     """
-    coarse = days_only(clock) or (clock.dtype.is_integer() and bool(clock.is_between(*RANGES["year"]).all()))
+    coarse = days_only(clock) or (clock.dtype.is_integer() and are_within(clock, "year"))
     if not column.dtype.is_integer() or not coarse or one_run_each(column):
         return False
     count = column.n_unique()
@@ -269,10 +269,10 @@ def _joins(table: Table, finer: str, coarser: str) -> bool:
 
 def _cuts(table: Table, sequence: str, name: str) -> bool:
     """Whether most sequences are several runs of rows with a value each, of two rows and more on average."""
-    frame = table.columns([sequence, name]).with_row_index("").sort(sequence, "", maintain_order=True)
-    pairs = frame.select(pl.struct(pl.nth(1, 2)))
-    runs = int((pairs[1:].to_series().ne_missing(pairs[:-1].to_series())).sum()) + 1
-    return 1.5 * frame[sequence].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
+    frame = pl.DataFrame({"sequence": table.column(sequence), "name": table.column(name)})
+    pairs = frame.sort("sequence", maintain_order=True).to_struct()
+    runs = int(pairs[1:].ne_missing(pairs[:-1]).sum()) + 1
+    return 1.5 * frame["sequence"].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
 
 
 def _unsure(name: str, column: pl.Series) -> Guess:

@@ -177,15 +177,12 @@ def _keys(table: Table, columns: Columns) -> _Keys:
     for name in (columns.sequence, columns.order):
         if name is None:
             continue
+        table.require_keys(name)
         column = table.column(name)
         if count := column.null_count():
             row = int(column.is_null().arg_max() or 0)
             cure = " Fill such fields, or remove these rows." if name == columns.order else FILL
             raise DataError(f"{table.place(row)}, column {name!r} is empty. {counted(count, 'such row')}.{cure}")
-        if column.dtype.is_nested() or column.dtype == pl.Object:
-            raise DataError(
-                f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."
-            )
     places = None if columns.order is None else table.column(columns.order)
     return _Keys(table.names_of_sequences(columns.sequence), places, len(table), columns.per)
 

@@ -285,7 +285,7 @@ def _with_valid(
     """Draw a valid part from the train part; of one or two long sequences with labels of steps, cut it off the end."""
     part = sequences.keep(numbers == 0)
     groups = groups_of(table, columns, part)
-    count = len(part) if groups is None else int(groups.max()) + 1
+    count = len(part) if groups is None else len(np.unique(groups))
     shares = (1 - SHARES[1], SHARES[1])
     if count < 3:
         if groups is None and part.per == "step" and part.lengths.max() >= LONG:

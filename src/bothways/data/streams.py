@@ -68,7 +68,8 @@ def stream_sequences(
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
     """
-    files, told = with_blocks(find_files(source), columns.sequence == BLOCK), set[str]()
+    parted = BLOCK in {*columns.features, *(columns.sequence or "").split(",")}
+    files, told = with_blocks(find_files(source), parted), set[str]()
 
     def tell(text: str) -> None:
         if text not in told:
@@ -208,7 +209,8 @@ class _Reader:
         raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys, numbers)
         whole, schema = table.frame(), raw.collect_schema()
         values = whole.drop(set(whole.columns).difference(schema))
-        read = [place for place, (name, dtype) in enumerate(schema.items()) if values.schema[name] != dtype]
+        types = enumerate(zip(schema.values(), values.schema.values(), strict=True))
+        read = [place for place, (dtype, own) in types if own != dtype or dtype == pl.String]
         frame = raw if isinstance(raw, pl.DataFrame) else values.with_columns(raw.select(pl.nth(read)).collect())
         table = replace(table, values=as_trained(whole, table.word, columns)[0])
         match_columns(table, columns, label=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
+from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds, without_blanks
 from bothways.data.hints import TEXT, suggestion, unused
 from bothways.data.moments import moments
 from bothways.data.names import FILE, joined_columns, names_sequences
@@ -148,6 +148,16 @@ class Table:
                     f"{self.source}: there is no column {name!r}. {suggestion(name, self.schema, self.files)}"
                 )
 
+    def require_keys(self, *names: str) -> None:
+        """Refuse columns whose values can be neither compared nor written as text: lists, and objects of Python."""
+        for name in names:
+            dtype = self.schema[name]
+            if dtype.is_nested() or dtype == pl.Object:
+                raise DataError(
+                    f"{self.source}: the column {name!r} is of type {dtype}, which tells no rows apart. Write it as "
+                    "text or numbers."
+                )
+
     def only(self, role: str, candidates: Sequence[str], more: str = "") -> str:
         """The one column that may have a role; refuses several."""
         if len(candidates) > 1:
@@ -224,7 +234,7 @@ def read_files(
         if isinstance(frame, pl.DataFrame):
             frame, last = numbered_on(frame, files.format.words, last)
         frames.append((str(path), frame))
-    values, counts = _joined(frames, drop)
+    values, counts, categories = _joined(frames, drop)
     table = Table(files.name, values, counts, notices=tuple(notices))
     if not table.names or len(table) == 0:
         raise DataError(f"{table.source}: this table has no rows.")
@@ -235,15 +245,15 @@ def read_files(
     if kind == "strings" and {*table.schema.values()} <= {pl.String(), pl.Null()}:
         kind = "untyped"
     word = None if lazy else word_column(table.names, files.format.words)
-    text = {*text, *([word] if word else [])}
+    text = {*text, *categories, *([word] if word else [])}
     reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
     fields = reader()
     if isinstance(values, pl.LazyFrame):
         texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
-        read = [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
-        if not read and fields.decided == table.reading:
+        bare, read = without_blanks(table.schema), [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
+        if not (bare or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
-        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(read)
+        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(bare).with_columns(read)
     else:
         typed = fields.read(values)
     notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
@@ -289,12 +299,14 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
             values = values.with_columns(pl.lit(table.source if files is None else files).alias(FILE))
             table = replace(table, values=values)
         table.require(*parts)
+        table.require_keys(*parts)
         texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
         values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
     if parts := joined_columns(order, table.names):
         joined[str(order)] = parts
         table.require(*parts)
+        table.require_keys(*parts)
         values = values.with_columns(moments(parts, list(map(table.column, parts)), typed).alias(str(order)))
     return table if values is table.values else replace(table, values=values, joined=joined)
 
@@ -344,11 +356,11 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
 
 def _joined(
     frames: list[tuple[str, pl.DataFrame | pl.LazyFrame]], drop: Collection[str]
-) -> tuple[pl.DataFrame | pl.LazyFrame, tuple[tuple[str, int], ...]]:
-    """The rows of all files one after the other, and how many each has if there are several."""
+) -> tuple[pl.DataFrame | pl.LazyFrame, tuple[tuple[str, int], ...], set[str]]:
+    """The rows of all files one after the other; if there are several, how many each has, and which are categories."""
     first, frame = frames[0]
     if len(frames) == 1:
-        return frame, ()
+        return frame, (), set()
     some = {column for _, each in frames for column in each.collect_schema()}.intersection(drop)
     empty = [[pl.lit(None).alias(column) for column in some.difference(each.collect_schema())] for _, each in frames]
     frames = [(name, each.with_columns(lacks)) for (name, each), lacks in zip(frames, empty, strict=True)]
@@ -360,7 +372,8 @@ def _joined(
     pieces = [alike(name, each.lazy(), first, schema) for name, each in frames]
     whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
     counts = tuple((name, int(each.select(pl.len()).lazy().collect().item())) for name, each in frames)
-    return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts
+    categories = {name for own in schemas for name, dtype in own.items() if dtype in (pl.Categorical, pl.Enum)}
+    return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts, categories
 
 
 def _group(dtype: pl.DataType) -> str:
