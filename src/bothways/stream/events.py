@@ -29,9 +29,9 @@ class Time(datetime):
     text: str
 
     @classmethod
-    def of(cls, text: str) -> Time:
-        """The time that a text in the form of ISO 8601 says; raises ValueError if it says none."""
-        time = cls.fromisoformat(text.strip())
+    def of(cls, text: str, iso: str | None = None) -> Time:
+        """The time that a text says, or `iso` in its place; raises ValueError if that is none of ISO 8601."""
+        time = cls.fromisoformat(iso or text.strip())
         time.text = text
         return time
 
