@@ -91,6 +91,20 @@ def test_a_sequence_that_begins_again(server: Running) -> None:
     assert outputs["steps"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_sequence_may_begin_and_end_without_steps(server: Running) -> None:
+    none = [
+        {"name": "sequences", "shape": [1, 1, 3], "datatype": "FP64", "data": [0, 0, 0]},
+        {"name": "lengths", "shape": [1], "datatype": "INT64", "data": [0]},
+    ]
+    for parameters in ({"sequence_start": True}, {}, {"sequence_end": True}):
+        body = {"inputs": none, "parameters": {"sequence_id": "none", **parameters}}
+        status, answer, _ = server.call("/v2/models/flows/infer", body)
+        assert status == 200, answer
+        if not parameters:
+            assert part(server, X[None, :2], sequence_id="none")[0] == 200
+    assert answer["outputs"][2]["data"] == [0, 1]
+
+
 def test_times_between_steps(server: Running) -> None:
     times = np.cumsum(np.arange(1.0, 21.0)) * 0.25
     start = datetime(1970, 1, 1)

@@ -156,7 +156,7 @@ class _Open:
     source: Watched
     room: Room
     size: int  # how much of the room it takes
-    last: Any = None  # the place of its last step
+    last: list[Any] = field(default_factory=list)  # the place of its last step, if there is one
     steps: int = 0  # how many have come
     labeled: int = 0  # how many of them have labels
     heard: float = field(default_factory=time.monotonic)
@@ -202,7 +202,7 @@ class OpenSequences:
             if not starts and known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
             begun = served if starts or known is None else known.served
-            first, last = (0, []) if starts or known is None else (known.steps, [known.last])
+            first, last = (0, []) if starts or known is None else (known.steps, known.last)
             count = steps.total
             places, values = begun.events(steps, first)
             if any(place <= before for before, place in pairwise([*last, *places])):
@@ -222,7 +222,7 @@ class OpenSequences:
                     known.close(name)
                     del self._open[key]
                 raise
-            known.steps, known.last, known.heard = known.steps + count, places[-1], time.monotonic()
+            known.steps, known.last, known.heard = known.steps + count, places[-1:] or last, time.monotonic()
             if parameters.get("sequence_end") is True:
                 ready += known.stream.close(name)
                 del self._open[key]
