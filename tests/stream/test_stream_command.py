@@ -367,6 +367,19 @@ def test_an_output_that_is_full_is_named(folder: Path) -> None:
         jobs.stream(folder / "some.bothways", folder / "events.jsonl", "/dev/full")
 
 
+@pytest.mark.parametrize(
+    ("events", "checkpoint", "said"),
+    [
+        ("/proc/self/mem", None, r"/proc/self/mem: cannot be read \(Input"),
+        ("events.jsonl", ".", r"cannot be opened \(Is a directory"),
+    ],
+)
+def test_what_cannot_be_read_is_named(folder: Path, events: str, checkpoint: str | None, said: str) -> None:
+    names = [folder / name for name in ("some.bothways", events, "labels.jsonl")]
+    with pytest.raises(DataError, match=said):
+        jobs.stream(*names, checkpoint=checkpoint and folder / checkpoint)
+
+
 def test_a_signal_without_a_checkpoint_ends_all_sequences_and_says_what_was_met(folder: Path) -> None:
     names = [str(folder / name) for name in ("some.bothways", "labels.jsonl")]
     command = [sys.executable, "-m", "bothways", "stream", names[0], "-", "-o", names[1], "--skip-bad"]

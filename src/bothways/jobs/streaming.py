@@ -87,7 +87,7 @@ def stream(
         read, waits = _source(events, stack)
         if checkpoint is not None:
             stack.enter_context(locked(checkpoint))
-            saved = checkpoint.read_bytes() if checkpoint.exists() else None
+            saved = stack.enter_context(_opened(checkpoint, "rb")).read() if checkpoint.exists() else None
         if saved is not None and not Path(output).exists():
             raise InputError(
                 f"{checkpoint}: this checkpoint goes on with {output}, which is not there. Put it back, or remove the "
@@ -328,7 +328,14 @@ def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes
         if str(events).endswith(".gz"):
             return partial(_unpacked, str(events), stack.enter_context(gzip.GzipFile(fileobj=file))), None
         descriptor = file.fileno()
-    return partial(os.read, descriptor), descriptor
+    return partial(_read, "standard input" if str(events) == STANDARD else str(events), descriptor), descriptor
+
+
+def _read(name: str, descriptor: int, size: int) -> bytes:
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
 
 
 def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
