@@ -139,6 +139,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
         ('{"key": "a", "step": 1, "values": [1, [2], 0]}', "Line 2: .* not all of one length"),
         ('{"key": "a", "step": 1, "values": ["x", 2, 0]}', r"Line 2: .* these are \['x', '2', '0'\]"),
         ('{"key": "a", "step": 1, "values": {"x": 1}}', "Line 2: .* these are {'x': 1}"),
+        ('{"key": "a", "step": 1, "values": [{"x": 1}, 2, 0]}', "Line 2: .* what is no number: .* 'dict'"),
         ('{"key": "a", "step": 1, "values": 5}', "Line 2: .* these are 5"),
         ('{"key": "a", "step": 1, "values": [1, 2, %s]}' % ("9" * 400), "Line 2: .* number that is out of range"),
         ('{"key": "a", "step": %s, "values": [1, 2, 0]}' % ("9" * 400), "Line 2: A step is a number that is out of"),
