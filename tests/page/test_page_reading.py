@@ -240,6 +240,16 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""
 
 
+def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
+    """A number is the same id as its text; there are none of so many digits that two would be one."""
+    page = opened(numbers_of("x"))
+    rows = [f'{{"x": {at % 5}, "flow": {name}}}\n' for at, name in enumerate(["1", '"1"', '"b"'] * 4)]
+    table = written(tmp_path / "t.jsonl", "".join(rows))
+    alike(page, table, tmp_path, lambda path: pl.read_ndjson(path, schema_overrides={"flow": pl.String}))
+    rows = [f'{{"flow": {9007199254740992 + at % 2}, "x": {at % 5}}}\n' for at in range(8)]
+    assert f'numbers in "flow" have too many digits. {INSTEAD}' in said(page, written(table, "".join(rows)))
+
+
 def test_a_table_with_predictions(opened: Any, tmp_path: Path) -> None:
     page = opened(numbers_of("x"))
     for name, text in (

@@ -65,7 +65,7 @@ async function form_of(file, encoding) {
   })
   return {encoding, log, quoted: !letters || !fit}
 }
-function fields_of(record, separator, quoted = true) {
+function fields_of(record, separator, quoted) {
   if (record.endsWith("\r")) record = record.slice(0, -1)
   if (!quoted || !record.includes('"')) return record.split(separator)
   const fields = []
@@ -119,8 +119,8 @@ function title_of(lines, quoted) {
     const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
     const table = counts.slice(start).filter(n => n), share = table.filter(n => n === most).length / table.length
     if (most < 2 || share < MOST_ALIKE || share < alike || (share === alike && start >= title)) continue
-    const whole = !start || (most > 2 && 2 * Math.max(...counts.slice(0, start)) <= most && rows[start].every(name => isNaN(plain(name))))
-    if (whole) [title, alike] = [start, share]
+    const longest = Math.max(...counts.slice(0, start))
+    if (!start || most > 2 && 2 * longest <= most && rows[start].every(name => isNaN(plain(name)))) [title, alike] = [start, share]
   }
   return title
 }

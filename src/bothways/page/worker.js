@@ -40,7 +40,7 @@ async function label(data, chosen, use) {
   let done = 0
   const work = async thread => {
     for (let batch; batch = batches.pop();) {
-      const time = length(batch[batch.length - 1]), {codes, p} = await thread.ask("run", {inputs: inputs_of(data, batch, time)})
+      const time = length(batch.at(-1)), {codes, p} = await thread.ask("run", {inputs: inputs_of(data, batch, time)})
       batch.forEach((i, b) => {
         const from = step ? b * time : b, to = from + (step ? length(i) : 1), own = p.subarray(from * classes, to * classes)
         if (own.some(x => x !== x)) throw Error("The outputs overflow: values of the table are too large.")
