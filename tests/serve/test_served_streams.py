@@ -291,6 +291,13 @@ def test_open_sequences_take_no_more_memory_than_there_is() -> None:
     assert room._left == 32 << 20
 
 
+def test_blanks_around_a_key_do_not_count() -> None:
+    stream = EventStream(FLOWS, Watching().source(FLOWS), Room(1 << 20))
+    event = {"key": " a", "step": 0, "values": [1, 2, 3]}
+    assert stream.labeled(json.dumps(event)) == ""
+    assert json.loads(stream.labeled('["close", " a"]'))["key"] == "a"
+
+
 def test_long_names_of_sequences_count_as_memory() -> None:
     stream = EventStream(FLOWS, Watching().source(FLOWS), Room(1 << 20))
     event = {"key": "a" * 400_000, "step": 0, "values": [1, 2, 3]}

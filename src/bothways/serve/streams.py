@@ -109,6 +109,7 @@ class EventStream:
             case ["flush"]:
                 return self._ended(self._stream.flush())
             case ["close", key] if type(key) in (str, int, float):
+                key = key.strip() if isinstance(key, str) else key  # as that of an event
                 return self._ended(self._stream.close(key), key)
         raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
 
