@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import signal
 import subprocess
@@ -359,6 +360,13 @@ def test_a_line_without_an_end_is_refused(folder: Path, monkeypatch: pytest.Monk
     (folder / "events.jsonl").write_text("x" * (1 << 22))
     with pytest.raises(DataError, match="Line 1 has more than 2 MiB"):
         jobs.stream(folder / "some.bothways", folder / "events.jsonl", folder / "labels.jsonl")
+
+
+def test_labels_in_a_file_need_no_standard_output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a notebook takes text alone."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    jobs.stream(folder / "some.bothways", folder / "events.jsonl", folder / "labels.jsonl")
+    assert (folder / "labels.jsonl").read_text().count("\n") == 2031
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

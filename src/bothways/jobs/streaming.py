@@ -93,8 +93,9 @@ def stream(
                 f"{checkpoint}: this checkpoint goes on with {output}, which is not there. Put it back, or remove the "
                 "checkpoint to start anew."
             )
-        target = sys.stdout.buffer
-        if str(output) != STANDARD:
+        if str(output) == STANDARD:
+            target = sys.stdout.buffer
+        else:
             target = stack.enter_context(_opened(output, "wb" if saved is None else "r+b"))
         form = EventLines(loaded, key, step)
         run = _Run(form, labeler, read, waits, target, checkpoint, skip_bad)
