@@ -28,7 +28,7 @@ from bothways.stream import Labeled, Stream
 
 STANDARD = "-"  # names the standard input, or output
 LONGEST_LINE = 1 << 26  # bytes: a longer one is no event
-BLOCK = 1 << 20  # so many bytes are read at once, or less if no more are there
+BLOCK = 1 << 20  # bytes that are read at once, or fewer if no more are there
 CHECKPOINT_EVERY = 1.0  # seconds
 KEPT = ("lines", "labels", "skipped", "first_bad")  # what a checkpoint keeps of a run as it is
 

@@ -26,7 +26,7 @@ from bothways.stream.events import EPOCH
 ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
-QUICK_SECONDS = 0.002  # so long may a computation hold up other requests; what takes longer is done in another thread
+QUICK_SECONDS = 0.002  # the longest computation that may hold up other requests; longer ones get another thread
 
 
 MOST_VALUES = 1 << 25  # how many probabilities an answer may hold

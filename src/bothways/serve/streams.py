@@ -30,7 +30,7 @@ class Room:
         self._left, self._lock = most, threading.Lock()
 
     def take(self, size: int) -> None:
-        """Take some; raises InputError if there is not so much."""
+        """Take some; raises InputError if less is left."""
         with self._lock:
             if size > self._left:
                 raise InputError(

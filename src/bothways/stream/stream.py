@@ -26,7 +26,7 @@ from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_o
 LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
 
 SWEEP = 1024
-"""After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""
+"""Idle keys are closed each time after this many events, or as many as there are keys if these are more."""
 
 
 class Labeled(NamedTuple):
