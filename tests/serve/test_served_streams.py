@@ -326,6 +326,17 @@ def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.Monk
     assert sequences._room._left == 3 * size
 
 
+def test_a_sequence_does_not_go_on_with_other_inputs() -> None:
+    """As where its model was replaced by one that learned from other columns."""
+    sequences, table = OpenSequences(Watching(), Room(1 << 30), idle=60), Served("flows", Path(), "2", MODELS["table"])
+    steps = FLOWS.steps(InferenceRequest(None, {}, {"sequences": X[None, :3]}, [], False))
+    sequences.take(FLOWS, {"sequence_id": 1, "sequence_start": True}, steps)
+    columns = table.steps(InferenceRequest(None, {}, {"x": X[None, :3, 0], "y": X[None, :3, 1]}, [], False))
+    with pytest.raises(InputError, match="began with a model of other inputs"):
+        sequences.take(table, {"sequence_id": 1}, columns)
+    sequences.take(table, {"sequence_id": 1, "sequence_start": True}, columns)
+
+
 def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     store.save(MODELS["flows"], tmp_path / "flows.bothways")

@@ -203,6 +203,8 @@ class OpenSequences:
             if not starts and known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
             begun = served if starts or known is None else known.served
+            if begun.metadata["inputs"] != served.metadata["inputs"]:
+                raise InputError(f"Sequence {name!r} began with a model of other inputs, now replaced. Begin it again.")
             first, last = (0, []) if starts or known is None else (known.steps, known.last)
             count = steps.total
             places, values = begun.events(steps, first)
