@@ -96,11 +96,11 @@ const WORK = {
       sequences[i].codes = [...codes]
       sequences[i].probabilities = Array.from(codes, (_, k) => [...p.subarray(k * classes, (k + 1) * classes)])
     })
-    last = {file, data}
+    last = data
     return {sequences, cut, notices: data.notices}
   },
   async table({file, threshold}) {
-    const data = last?.data ?? await read_sequences(file, model.table), {card} = model, classes = model.classes.length
+    const data = last ?? await read_sequences(file, model.table), {card} = model, classes = model.classes.length
     const codes = new Int32Array(data.rows.length), probabilities = new Float32Array(data.rows.length)
     await label(data, all(data), (i, found, p) => {
       for (let at = data.offsets[i]; at < data.offsets[i + 1]; at++) {
