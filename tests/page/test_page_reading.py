@@ -201,8 +201,10 @@ def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
 
     alike(page, table, tmp_path, read)
     assert read(tmp_path / "page.tsv")["word"].to_list() == WORDS * 4
-    quoted = written(tmp_path / "q.tsv", 'sentence\tword\n1\t"two\nlines"\n1\t"a ""b"""\n')
-    alike(page, quoted, tmp_path, lambda path: pl.read_csv(path, separator="\t"))
+    for last in ("\n", '\n1\t"two\nlines"'):  # the end of a file may be that of a field
+        quoted = written(tmp_path / "q.tsv", 'sentence\tword\n1\t"two\nlines"\n1\t"a ""b"""' + last)
+        alike(page, quoted, tmp_path, lambda path: pl.read_csv(path, separator="\t"))
+    refused(page, written(tmp_path / "cut.csv", 'word,sentence\na,1\n"b'), "a quote is not closed", tmp_path)
 
 
 @pytest.mark.slow
@@ -223,17 +225,29 @@ def test_blank_rows_part_blocks(opened: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
-    """A header that comes again, lines that end in CR alone, and a log of Zeek."""
+    """A header that comes again, comments, lines that end in CR alone, and a log of Zeek."""
     page = opened(numbers_of("x", order="at"))
     rows = [f"{'ab'[at // 9]},{at},{at % 5 - 2}.5" for at in range(18)]
-    table = written(tmp_path / "t.csv", "\n".join(["flow,at,x", *rows[:7], "flow,at,x", *rows[7:], "flow,at,x", ""]))
-    assert "t.csv: 2 lines repeat the header and are left out." in alike(page, table, tmp_path)
+    lines = ["flow,at,x", *rows[:7], "flow,at,x", *rows[7:], "# end", ""]
+    table = written(tmp_path / "t.csv", "\n".join(lines))
+    assert "t.csv: left out: 2 lines of comments or the header again." in alike(page, table, tmp_path)
+    alike(page, written(tmp_path / "two.csv", "\n".join(["flow,at,x", "flow,at,x", *rows])), tmp_path)
     table = written(tmp_path / "cr.csv", "\r".join(["flow,at,x", *rows, ""]))
     ends = "lines end in CR alone, as on old Macs; they are written with LF again."
     assert ends in alike(page, table, tmp_path)
     log = "\n".join(["#separator \\x09", "#fields\tflow,at,x", "#types\tstring,int,double", *rows, "#close", ""])
     table = written(tmp_path / "z.tsv", log.replace(",", "\t"))
     assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""
+
+
+def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
+    """A number is the same id as its text; there are none of so many digits that two would be one."""
+    page = opened(numbers_of("x"))
+    rows = [f'{{"x": {at % 5}, "flow": {name}}}\n' for at, name in enumerate(["1", '"1"', '"b"'] * 4)]
+    table = written(tmp_path / "t.jsonl", "".join(rows))
+    alike(page, table, tmp_path, lambda path: pl.read_ndjson(path, schema_overrides={"flow": pl.String}))
+    rows = [f'{{"flow": {9007199254740992 + at % 2}, "x": {at % 5}}}\n' for at in range(8)]
+    assert f'numbers in "flow" have too many digits. {INSTEAD}' in said(page, written(table, "".join(rows)))
 
 
 def test_a_table_with_predictions(opened: Any, tmp_path: Path) -> None:

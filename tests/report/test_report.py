@@ -174,7 +174,8 @@ def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:
         facts={hostile: {hostile: hostile}},
         notes=[hostile],
         texts=None,
-        history=[{"epoch": 1, "loss": 0.5}],
+        history=[epoch(1, 0.5, 0.6, 0.4)],
+        metric=f'F1 of "{hostile}',
     )
     text, page = written(report, tmp_path)
     assert "script" not in page.tags
@@ -183,6 +184,14 @@ def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:
     assert "\x00" not in text
     assert "$\\alpha$ & <i>" in page.text
     assert "日本語" in page.text
+
+
+def test_the_legend_has_all_classes(tmp_path: Path) -> None:
+    """Whatever they are called: as what matplotlib leaves out, or as a colour."""
+    classes = ("_noise_", "#0102ff", "no")
+    text, _ = written(example(classes), tmp_path)
+    curves = text[text.index('aria-label="Precision against recall"') :].partition("</svg>")[0]
+    assert all(name in curves for name in classes)
 
 
 def timed(**more: Any) -> Report:

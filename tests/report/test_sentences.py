@@ -72,6 +72,11 @@ def test_labels_that_are_no_tags_stand_at_every_word(tmp_path: Path) -> None:
     assert ">Entities<" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_word_that_is_missing_is_a_dash(tmp_path: Path) -> None:
+    shown = written(tmp_path, [None, "שלום"], [1, 2], [1, 1], classes=("DET", "NOUN", "VERB"))
+    assert shown == [("rtl", "NOUN", "span", "-", "NOUN"), ("rtl", "VERB", "b", "שלום", "NOUN")]
+
+
 def test_words_are_escaped_and_cannot_turn_the_page(tmp_path: Path) -> None:
     words = ["<script>", "\u202eevil", "", None, "a" * 99, "NUL\0x", "👨\u200d👩"]
     shown = [word for *_, word, _ in written(tmp_path, words, [1] * 7, [0] * 7)]

@@ -16,6 +16,7 @@ from bothways import store
 from bothways.data import Columns, Encoding
 from bothways.data.encoding import Category, Number
 from bothways.runtime import Model
+from bothways.serve.models import Models
 from serving import TABLE, Running, model_of, saved
 
 Array = npt.NDArray[Any]
@@ -332,6 +333,15 @@ def test_a_file_that_is_replaced_is_taken_up_while_requests_run(tmp_path: Path, 
     path.write_bytes(b"nothing")
     assert server.call("/v2/models/flows/infer", {"inputs": [GOOD]})[0] == 200
     assert server.stop() == 0
+
+
+def test_a_file_that_comes_back_is_served_again(tmp_path: Path) -> None:
+    models = Models(saved({"flows": MODELS["flows"], "table": MODELS["table"]}, tmp_path))
+    file = tmp_path / "flows.bothways"
+    for there, name in ((False, "aside"), (True, "flows.bothways")):
+        file = file.rename(tmp_path / name)
+        models.refresh()
+        assert ("flows" in models.served) == there
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,20 @@ def test_a_sequence_that_begins_again(server: Running) -> None:
     assert outputs["steps"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_sequence_may_begin_and_end_without_steps(server: Running) -> None:
+    none = [
+        {"name": "sequences", "shape": [1, 1, 3], "datatype": "FP64", "data": [0, 0, 0]},
+        {"name": "lengths", "shape": [1], "datatype": "INT64", "data": [0]},
+    ]
+    for parameters in ({"sequence_start": True}, {}, {"sequence_end": True}):
+        body = {"inputs": none, "parameters": {"sequence_id": "none", **parameters}}
+        status, answer, _ = server.call("/v2/models/flows/infer", body)
+        assert status == 200, answer
+        if not parameters:
+            assert part(server, X[None, :2], sequence_id="none")[0] == 200
+    assert answer["outputs"][2]["data"] == [0, 1]
+
+
 def test_times_between_steps(server: Running) -> None:
     times = np.cumsum(np.arange(1.0, 21.0)) * 0.25
     start = datetime(1970, 1, 1)
@@ -277,6 +291,13 @@ def test_open_sequences_take_no_more_memory_than_there_is() -> None:
     assert room._left == 32 << 20
 
 
+def test_blanks_around_a_key_do_not_count() -> None:
+    stream = EventStream(FLOWS, Watching().source(FLOWS), Room(1 << 20))
+    event = {"key": " a", "step": 0, "values": [1, 2, 3]}
+    assert stream.labeled(json.dumps(event)) == ""
+    assert json.loads(stream.labeled('["close", " a"]'))["key"] == "a"
+
+
 def test_long_names_of_sequences_count_as_memory() -> None:
     stream = EventStream(FLOWS, Watching().source(FLOWS), Room(1 << 20))
     event = {"key": "a" * 400_000, "step": 0, "values": [1, 2, 3]}
@@ -303,6 +324,17 @@ def test_sequences_of_which_nothing_comes_are_forgotten(monkeypatch: pytest.Monk
         sequences.take(FLOWS, {"sequence_id": 1}, steps)
     sequences.take(FLOWS, {"sequence_id": 2, "sequence_end": True}, steps)
     assert sequences._room._left == 3 * size
+
+
+def test_a_sequence_does_not_go_on_with_other_inputs() -> None:
+    """As where its model was replaced by one that learned from other columns."""
+    sequences, table = OpenSequences(Watching(), Room(1 << 30), idle=60), Served("flows", Path(), "2", MODELS["table"])
+    steps = FLOWS.steps(InferenceRequest(None, {}, {"sequences": X[None, :3]}, [], False))
+    sequences.take(FLOWS, {"sequence_id": 1, "sequence_start": True}, steps)
+    columns = table.steps(InferenceRequest(None, {}, {"x": X[None, :3, 0], "y": X[None, :3, 1]}, [], False))
+    with pytest.raises(InputError, match="began with a model of other inputs"):
+        sequences.take(table, {"sequence_id": 1}, columns)
+    sequences.take(table, {"sequence_id": 1, "sequence_start": True}, columns)
 
 
 def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> None:

@@ -260,6 +260,15 @@ def test_idle_keys_are_closed_at_the_same_events_however_they_come() -> None:
     assert {f"key {i}" for i in range(3)} <= {each.key for each in found[0]}
 
 
+def test_idle_keys_are_closed_where_those_of_the_stream_that_was_saved_were_not() -> None:
+    model, (sequence,) = model_of([{}]), sequences_of([1100])
+    first, second = model.stream(2), model.stream(2, idle=10)
+    first.push_many(["a"] * 1100, range(1100), sequence)
+    second.load(first.save())
+    assert second.push_many(["b"] * 3, [2000, 2001, 2002], sequence[:3]) == first.close("a")
+    assert (second.events, "a" in second, "b" in second) == (1103, False, True)
+
+
 def test_times_as_steps() -> None:
     model, (sequence,) = model_of([{}]), sequences_of([1500])
     start = datetime(2024, 5, 1, tzinfo=UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import signal
 import subprocess
@@ -139,6 +140,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
         ('{"key": "a", "step": 1, "values": [1, [2], 0]}', "Line 2: .* not all of one length"),
         ('{"key": "a", "step": 1, "values": ["x", 2, 0]}', r"Line 2: .* these are \['x', '2', '0'\]"),
         ('{"key": "a", "step": 1, "values": {"x": 1}}', "Line 2: .* these are {'x': 1}"),
+        ('{"key": "a", "step": 1, "values": [{"x": 1}, 2, 0]}', "Line 2: .* what is no number: .* 'dict'"),
         ('{"key": "a", "step": 1, "values": 5}', "Line 2: .* these are 5"),
         ('{"key": "a", "step": 1, "values": [1, 2, %s]}' % ("9" * 400), "Line 2: .* number that is out of range"),
         ('{"key": "a", "step": %s, "values": [1, 2, 0]}' % ("9" * 400), "Line 2: A step is a number that is out of"),
@@ -284,7 +286,7 @@ def test_text_comes_out_as_it_came_in(tmp_path: Path) -> None:
 
 
 def test_times_as_the_table_had_them_and_numbers_as_text(tmp_path: Path) -> None:
-    """They come out as they came in; the labels are those of the same times as in ISO 8601."""
+    """They come out as they came in, also after a restart; the labels are those of the same times as in ISO 8601."""
     model = table_model("times", direction="forward")
     assert model.columns is not None
     columns = replace(model.columns, reading=Reading(dates="month-first"))
@@ -295,8 +297,12 @@ def test_times_as_the_table_had_them_and_numbers_as_text(tmp_path: Path) -> None
     written.append(["2024-01-02T23:59", "2024-01-03 00:00:05", "20240103T010700"])
     labels = []
     for texts in written:
-        names[1].write_text("".join(json.dumps(row | {"at": at}) + "\n" for row, at in zip(rows, texts, strict=True)))
-        jobs.stream(*names, lookahead=3)
+        lines = "".join(json.dumps(row | {"at": at}) + "\n" for row, at in zip(rows, texts, strict=True))
+        names[1].write_text(lines + "{")
+        with pytest.raises(DataError):
+            jobs.stream(*names, lookahead=3, checkpoint=tmp_path / "state")
+        names[1].write_text(lines)
+        jobs.stream(*names, lookahead=3, checkpoint=tmp_path / "state")
         found = [json.loads(line) for line in names[2].read_text().splitlines()]
         assert [each.pop("at") for each in found] == texts
         labels.append(found)
@@ -356,11 +362,31 @@ def test_a_line_without_an_end_is_refused(folder: Path, monkeypatch: pytest.Monk
         jobs.stream(folder / "some.bothways", folder / "events.jsonl", folder / "labels.jsonl")
 
 
+def test_labels_in_a_file_need_no_standard_output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a notebook takes text alone."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    jobs.stream(folder / "some.bothways", folder / "events.jsonl", folder / "labels.jsonl")
+    assert (folder / "labels.jsonl").read_text().count("\n") == 2031
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_an_output_that_is_full_is_named(folder: Path) -> None:
     (folder / "events.jsonl").write_text('{"key": "a", "step": 0, "values": [1, 2, 0]}\n')
     with pytest.raises(DataError, match=r"/dev/full: cannot be written \(No space left"):
         jobs.stream(folder / "some.bothways", folder / "events.jsonl", "/dev/full")
+
+
+@pytest.mark.parametrize(
+    ("events", "checkpoint", "said"),
+    [
+        ("/proc/self/mem", None, r"/proc/self/mem: cannot be read \(Input"),
+        ("events.jsonl", ".", r"cannot be opened \(Is a directory"),
+    ],
+)
+def test_what_cannot_be_read_is_named(folder: Path, events: str, checkpoint: str | None, said: str) -> None:
+    names = [folder / name for name in ("some.bothways", events, "labels.jsonl")]
+    with pytest.raises(DataError, match=said):
+        jobs.stream(*names, checkpoint=checkpoint and folder / checkpoint)
 
 
 def test_a_signal_without_a_checkpoint_ends_all_sequences_and_says_what_was_met(folder: Path) -> None:
@@ -401,18 +427,19 @@ def test_a_checkpoint_is_for_the_events_that_were_read(folder: Path) -> None:
     assert names[2].read_bytes() == labels_of(folder, names[1].read_bytes())
 
 
-def test_what_was_met_before_a_restart_is_said_after_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["quic", "text"])
+def test_what_was_met_before_a_restart_is_said_after_it(tmp_path: Path, value: str) -> None:
     names = [tmp_path / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
     store.save(table_model(""), names[0])
-    rows = [json.dumps(row, default=str) for row in table_rows(False)[:4]]
-    odd = json.dumps(table_rows(False)[4] | {"proto": "quic"}, default=str)
+    rows = [json.dumps(row, default=str) for row in table_rows(False)[:3]]
+    odd = json.dumps(table_rows(False)[4] | {"proto": value}, default=str)
     names[1].write_text("\n".join([odd, *rows, "no event"]))
     with pytest.raises(DataError):
         jobs.stream(*names, checkpoint=tmp_path / "state")
     names[1].write_text("\n".join([odd, *rows, ""]))
     said: list[str] = []
     jobs.stream(*names, checkpoint=tmp_path / "state", say=said.append)
-    assert any("'proto': 2 rows with values that training never saw ('quic', 'udp')" in notice for notice in said)
+    assert any(f"'proto': 1 row with values that training never saw ({value!r})" in notice for notice in said)
 
 
 def test_compressed_standard_input_is_named(folder: Path) -> None:

@@ -40,7 +40,7 @@ _ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
 
 
 def attributes(cell: str, directions: int) -> dict[str, Any]:
-    """Those of a node of so many directions, beside its size.
+    """Those of a node with this many directions, beside its size.
 
     Example:
         >>> attributes("gru/relu/sigmoid", 1)

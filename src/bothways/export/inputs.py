@@ -41,14 +41,14 @@ def at_least_one(graph: Graph, lengths: Value, dtype: Any) -> Value:
 
 
 def moved(graph: Graph, data: Inputs, values: Value, shift: int) -> Value:
-    """For each step the values of the step so many later; beyond the ends of a sequence those of its first or last."""
+    """For each step the values `shift` steps later; beyond the ends of a sequence those of its first or last step."""
     last = graph.unsqueeze(data.lengths, 1) - np.int64(1)
     places = graph("Max", graph("Min", later(graph, data, shift), last), np.int64(0))
     return graph("GatherND", values, graph.unsqueeze(places, 2), batch_dims=1)
 
 
 def later(graph: Graph, data: Inputs, shift: int) -> Value:
-    """`(1, time)` the numbers of the steps so many later, which need not be there."""
+    """`(1, time)` the numbers of the steps that are `shift` later, which need not be there."""
     return graph.unsqueeze(data.steps + np.int64(shift), 0)
 
 

@@ -166,7 +166,7 @@ def _quantiles(graph: Graph, series: Value, lengths: Value, parts: int, count: i
 
 
 def _at(graph: Graph, values: Value, places: Value, batches: int) -> Value:
-    """The values at places of the axis behind the first so many; places below 0 count as 0."""
+    """The values at places of the axis that follows `batches` axes; places below 0 count as 0."""
     places = graph.unsqueeze(graph("Max", places, np.int64(0)), 3)
     return graph("GatherND", values, places, batch_dims=batches)
 

@@ -122,11 +122,11 @@ def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
 
 
 def _shifted(graph: Graph, data: Inputs, values: Value, shift: int, other: np.generic) -> Value:
-    """For each step the values of the step so many later, and something else where there is none."""
+    """For each step the values `shift` steps later, and something else where there is no such step."""
     return graph.where(graph.unsqueeze(_there(graph, data, shift), 2), moved(graph, data, values, shift), other)
 
 
 def _there(graph: Graph, data: Inputs, shift: int) -> Value:
-    """`(batch, time)`, whether there is a step so many later."""
+    """`(batch, time)`, whether there is a step that is `shift` later."""
     at, lengths = later(graph, data, shift), graph.unsqueeze(data.lengths, 1)
     return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))

@@ -73,9 +73,7 @@ class EventLines:
                 f"Line {number:,} is no event: {self._step!r} is {shown(step)}, which is no number and no time. Times "
                 "as in ISO 8601, such as 2024-05-31T12:00:00, can be read in one way only."
             )
-        time = Time.of(found.isoformat())
-        time.text = step
-        return time
+        return Time.of(step, found.isoformat())
 
     def _named(self, event: Mapping[str, Any], number: int) -> Any:
         """The key of an event; several of its fields, if the key joins columns."""

@@ -21,7 +21,7 @@ from bothways.runtime import quantize as quantized
 from bothways.sequences import Array
 
 FLOAT32 = "float32"
-ROUNDS = 2  # each model labels the part so often, by turns; the faster round counts
+ROUNDS = 2  # how often each model labels the part, by turns; the fastest counts
 
 
 @dataclass(frozen=True)

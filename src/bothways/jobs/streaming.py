@@ -28,7 +28,7 @@ from bothways.stream import Labeled, Stream
 
 STANDARD = "-"  # names the standard input, or output
 LONGEST_LINE = 1 << 26  # bytes: a longer one is no event
-BLOCK = 1 << 20  # so many bytes are read at once, or less if no more are there
+BLOCK = 1 << 20  # bytes that are read at once, or fewer if no more are there
 CHECKPOINT_EVERY = 1.0  # seconds
 KEPT = ("lines", "labels", "skipped", "first_bad")  # what a checkpoint keeps of a run as it is
 
@@ -87,14 +87,15 @@ def stream(
         read, waits = _source(events, stack)
         if checkpoint is not None:
             stack.enter_context(locked(checkpoint))
-            saved = checkpoint.read_bytes() if checkpoint.exists() else None
+            saved = stack.enter_context(_opened(checkpoint, "rb")).read() if checkpoint.exists() else None
         if saved is not None and not Path(output).exists():
             raise InputError(
                 f"{checkpoint}: this checkpoint goes on with {output}, which is not there. Put it back, or remove the "
                 "checkpoint to start anew."
             )
-        target = sys.stdout.buffer
-        if str(output) != STANDARD:
+        if str(output) == STANDARD:
+            target = sys.stdout.buffer
+        else:
             target = stack.enter_context(_opened(output, "wb" if saved is None else "r+b"))
         form = EventLines(loaded, key, step)
         run = _Run(form, labeler, read, waits, target, checkpoint, skip_bad)
@@ -328,7 +329,14 @@ def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes
         if str(events).endswith(".gz"):
             return partial(_unpacked, str(events), stack.enter_context(gzip.GzipFile(fileobj=file))), None
         descriptor = file.fileno()
-    return partial(os.read, descriptor), descriptor
+    return partial(_read, "standard input" if str(events) == STANDARD else str(events), descriptor), descriptor
+
+
+def _read(name: str, descriptor: int, size: int) -> bytes:
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
 
 
 def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:

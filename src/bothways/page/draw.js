@@ -37,7 +37,7 @@ function draw(svg, sequence, steps, cursor) {
       if (!some.length) { open = false; continue }
       const extremes = bucket > 1 ? [Math.min(...some), Math.max(...some)] : some
       extremes.forEach(value => { points.push((open ? "L" : "M") + x(i + .5).toFixed(1) + " " + height_of(value).toFixed(1)); open = true })
-      if (bucket === 1 && (values[i + 1] ?? null) === null && points[points.length - 1][0] === "M") points.push("h2")
+      if (bucket === 1 && (values[i + 1] ?? null) === null && points.at(-1)[0] === "M") points.push("h2")
     }
     parts.push(node("path", {d: points.join(""), fill: "none", stroke, "stroke-width": 1.6, "stroke-linejoin": "round"}))
   }

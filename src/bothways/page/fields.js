@@ -152,7 +152,7 @@ function ways_of(fields, lasts) {
   const year = all(SHORT_YEAR) && converted(rest, dates("abc", true))
   return {...day && {"day-first": day}, ...month && {"month-first": month}, ...year && {"year-first": year}}
 }
-/* Dates of so many digits with signs between: bothways.data.times.spelled; the fields if they are none. */
+/* Dates of that many digits with signs between: bothways.data.times.spelled; the fields if they are none. */
 function spelled(fields, digits) {
   const signs = "$1-$2-$3", last = /^(\d\d)(\d\d)((?:19|20)\d\d)$/
   const ways = digits === 6 ? [[/^((?:19|20)\d\d)(\d\d)$/, "$1-$2", PERIODS[2]]] : [[/^((?:19|20)\d\d)(\d\d)(\d\d)$/, signs, dates("abc")],

@@ -132,7 +132,7 @@ function gather(v, places, on) {
   return value(out, s.toSpliced(axis, 1, ...places.s))
 }
 function gather_nd(v, places, axis) {  /* along the axis behind those of batches, by one place each */
-  const {d, before: batch, size, after, type} = along(v, axis), rest = v.s.slice(axis + 1)
+  const {d, before: batch, size, after, type} = along(v, axis)
   places = dense(places)
   const count = places.d.length / batch
   const out = new type(batch * count * after)
@@ -140,7 +140,7 @@ function gather_nd(v, places, axis) {  /* along the axis behind those of batches
     const from = (b * size + places.d[b * count + j]) * after
     for (let k = 0; k < after; k++) out[at++] = d[from + k]
   }
-  return value(out, [...places.s.slice(0, -1), ...rest])
+  return value(out, [...places.s.slice(0, -1), ...v.s.slice(axis + 1)])
 }
 function gather_elements(v, places, on) {
   places = dense(places)

@@ -3,7 +3,7 @@ let wasm
 const LSTM = 0, GRU = 1, RNN = 2, RELU = 3, RESET_BEFORE = 4  /* as in csrc/engine.h */
 const GATES = {LSTM: [0, 2, 3, 1], GRU: [0, 1, 2], RNN: [0]}  /* where ONNX has the gates of Keras */
 
-const TOO_LONG = "The memory of this page does not suffice for so long a sequence. Cut the table into pieces."
+const TOO_LONG = "This sequence is too long for the memory of this page. Cut the table into pieces."
 
 function room_for(floats) {
   const at = wasm.take(4 * floats) >>> 0

@@ -6,6 +6,9 @@ async function read_sequences(file, model) {
   const keys = [...(joined.length ? joined : [sequence]), ...model.told.map(part => part.name)]
   const needed = [...new Set([...keys, ...model.features].filter(name => name !== null))]
   const table = await read_table(file, needed, sequence), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
+  for (const name of joined.length ? joined : [sequence]) if (columns[name]?.some(id => typeof id === "number" && id >= 2 ** 53)) {
+    throw Error(`${file.name}: numbers in ${JSON.stringify(name)} have too many digits. ${INSTEAD}`)
+  }
   const stood = Object.assign(Object.create(null), columns), words = new Set(reading.missing)
   if (words.size) for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
@@ -58,11 +61,11 @@ async function read_sequences(file, model) {
   }
   const kind = order === null || NUMERIC.includes(read[order].way) ? "numbers" : "times"
   if (model.wanted && kind !== model.wanted) throw Error(`${file.name}: the order column ${JSON.stringify(order)} is of type ${kind}; the model was trained on ${model.wanted}.`)
-  /* As text where numbers would make one id of two: of 1.1 and 1.10, or where a number has no such digits. */
-  const all_apart = read[sequence]?.values && new Set(read[sequence].values).size === new Set(columns[sequence]).size
-  const ids = sequence === null ? null : all_apart ? read[sequence].values : columns[sequence]
+  /* As text where numbers would make one id of two: of 1.1 and 1.10, or of too many digits. */
+  const names = sequence === null ? null : columns[sequence].map(String), values = names && read[sequence]?.values
+  const ids = values && new Set(values).size === new Set(names).size ? values : names
   const grouped = group(file, table.rows, ids, by, order, notices)
-  return {...grouped, table, numbers, order: model.wanted === "times" ? since_first(by, grouped, model.clock) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
+  return {...grouped, table, numbers, order: model.wanted === "times" ? since_first(by, grouped, model.clock) : by, columns, notices, name_of: i => names ? names[grouped.rows[grouped.offsets[i]]] : ""}
 }
 /* Fields as one text; null if one of them is empty. */
 function side_by_side(fields) {

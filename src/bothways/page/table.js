@@ -1,7 +1,7 @@
 /* A table in a file -> columns, as bothways.data reads it; and the same file with labels. Only columns that the
    model needs are kept; the file is read in pieces, and once more to be written. */
 const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21, MOST_COMMENTS = 100, MOST_ALIKE = 0.8
-const BLOCK = "block", MOST_IN_ONE = 1000, LOG_HEADER = "#fields\t"
+const BLOCK = "block", MOST_IN_ONE = 1000, LOG_HEADER = /^#fields\t/
 const megabytes = bytes => Math.round(bytes / 1e6) + " MB"
 const count = (n, one) => n.toLocaleString("en") + " " + one + (n === 1 ? "" : "s")
 
@@ -28,21 +28,24 @@ const odd = line => times_in(line, '"') % 2
    Zeek there are the rows and the header. Lines end as most do in the first piece: notes in `form` whether in CR alone. */
 async function records(file, form, use) {
   let rest = "", held = null
-  for await (const text of pieces(file, form.encoding)) {
-    form.returns ??= times_in(text, "\r") > 2 * times_in(text, "\n")
-    let lines = (rest + text).split(form.returns ? "\r" : "\n")
-    const out = [], {quoted, log} = form
-    rest = lines.pop()
-    if (log) lines = lines.filter(line => line[0] !== "#" || line.startsWith(LOG_HEADER)).map(line => line[0] === "#" ? line.slice(LOG_HEADER.length) : line)
+  const {quoted, log} = form, take = lines => {
+    const out = []
+    if (log) lines = lines.filter(line => line[0] !== "#" || LOG_HEADER.test(line)).map(line => line.replace(LOG_HEADER, ""))
     for (const line of lines) {
       if (held !== null) { held += "\n" + line; if (odd(line)) { out.push(held); held = null } }
-      else if (quoted && line.includes('"') && odd(line)) held = line
+      else if (quoted && odd(line)) held = line
       else out.push(line)
     }
-    if (out.length && use(out) === false) return
+    return out.length && use(out)
   }
+  for await (const text of pieces(file, form.encoding)) {
+    form.returns ??= times_in(text, "\r") > 2 * times_in(text, "\n")
+    const lines = (rest + text).split(form.returns ? "\r" : "\n")
+    rest = lines.pop()
+    if (take(lines) === false) return
+  }
+  if (rest) take([rest])
   if (held !== null) throw Error(file.name + ": a quote is not closed.")
-  if (rest) use([rest])
 }
 /* How a file of fields is read: {encoding, log, quoted}. Quotes are characters as any other if lines with an odd number of them have as many
    tabs as most have. */
@@ -51,7 +54,7 @@ async function form_of(file, encoding) {
   await records(file, {encoding}, lines => {
     if (tabs === undefined) {
       const first = lines.filter(line => line.trim())
-      log = first.slice(0, MOST_COMMENTS).some(line => line.startsWith(LOG_HEADER))
+      log = first.slice(0, MOST_COMMENTS).some(line => LOG_HEADER.test(line))
       tabs = mode(first.slice(log ? 0 : comments_of(first)).slice(0, MOST_COMMENTS).map(line => times_in(line, "\t")))
     }
     for (const line of tabs ? lines : []) if (odd(line) && !(log && line[0] === "#")) {
@@ -62,16 +65,16 @@ async function form_of(file, encoding) {
   })
   return {encoding, log, quoted: !letters || !fit}
 }
-function fields_of(record, separator, quoted = true) {
+function fields_of(record, separator, quoted) {
   if (record.endsWith("\r")) record = record.slice(0, -1)
   if (!quoted || !record.includes('"')) return record.split(separator)
   const fields = []
   for (let at = 0; ;) {
     let end
     if (record[at] === '"') {
-      for (end = record.indexOf('"', at + 1); record[end + 1] === '"'; end = record.indexOf('"', end + 2)) ;
+      for (end = record.indexOf('"', at + 1); end > 0 && record[end + 1] === '"'; end = record.indexOf('"', end + 2)) ;
       fields.push(record.slice(at + 1, end++).replaceAll('""', '"'))
-      if (end < record.length && record[end] !== separator) throw Error(`The line ${JSON.stringify(record.slice(0, 60))} has text after a quote that was closed. ${INSTEAD}`)
+      if (!end || end < record.length && record[end] !== separator) throw Error(`The line ${JSON.stringify(record.slice(0, 60))} has a quote within a field. ${INSTEAD}`)
     } else {
       end = record.indexOf(separator, at)
       if (end < 0) end = record.length
@@ -116,8 +119,8 @@ function title_of(lines, quoted) {
     const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
     const table = counts.slice(start).filter(n => n), share = table.filter(n => n === most).length / table.length
     if (most < 2 || share < MOST_ALIKE || share < alike || (share === alike && start >= title)) continue
-    const whole = !start || (most > 2 && 2 * Math.max(...counts.slice(0, start)) <= most && rows[start].every(name => isNaN(plain(name))))
-    if (whole) [title, alike] = [start, share]
+    const longest = Math.max(...counts.slice(0, start))
+    if (!start || most > 2 && 2 * longest <= most && rows[start].every(name => isNaN(plain(name)))) [title, alike] = [start, share]
   }
   return title
 }
@@ -161,9 +164,9 @@ function what_ends(last, before) {
   if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && (sums || 2 * gone >= filled.length)) return "is a total"
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at && field(before, 0) ? "counts the rows" : ""
 }
-/* Whether all fields of a row of several columns are empty, or all repeat the header. */
+/* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
-const repeats = (fields, names) => names.length > 1 && names.every((name, at) => name && fields[at] === name)
+const is_none = (fields, names) => names.length > 1 && (fields.length > 1 ? names.every((name, at) => name && fields[at] === name) : fields[0][0] === "#")
 
 const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
 async function encoding_of(file) {
@@ -193,7 +196,7 @@ const require_columns = (file, names, needed) => {
 }
 const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
 async function read_csv(file, needed, encoding, sequence) {
-  let head = [], comments, separator, units, parted, names, places, rows = 0, blank = 0, repeated = 0, blocks = 0, inside = false, before = [], last = []
+  let head = [], comments, separator, units, parted, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
   const notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
   const begin = () => {
     head = head.slice(head.findIndex(line => line.trim()))
@@ -210,8 +213,10 @@ async function read_csv(file, needed, encoding, sequence) {
     units = are_units(below.filter((row, i) => !i || row.some(field => field)))
     const more = (name, i) => below[0][i]?.trim() && (!name || bare.indexOf(name) !== bare.lastIndexOf(name))
     if (units && bare.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
-    if (units) notices.push(`${file.name}: the row of units below the names is left out.`)
-    if (units) head.shift()
+    if (units) {
+      notices.push(`${file.name}: the row of units below the names is left out.`)
+      head.shift()
+    }
     parted = sequence === BLOCK && names.length > 1 && !names.includes(BLOCK)
     require_columns(file, parted ? [...names, BLOCK] : names, needed)
     places = needed.map(name => [columns[name], names.indexOf(name)])
@@ -223,7 +228,7 @@ async function read_csv(file, needed, encoding, sequence) {
     for (const line of lines) {
       const fields = fields_of(line, separator, quoted)
       if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
-      if (repeats(fields, names)) { repeated++; continue }
+      if (is_none(fields, names)) { none++; continue }
       if (is_blank(fields, names)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
@@ -247,7 +252,7 @@ async function read_csv(file, needed, encoding, sequence) {
   }
   if (!rows) throw Error(`${file.name}: this table has no rows. ${INSTEAD}`)
   if (form.returns) notices.push(`${file.name}: lines end in CR alone, as on old Macs; they are written with LF again.`)
-  if (repeated) notices.push(`${file.name}: ${repeated === 1 ? "1 line repeats the header and is" : count(repeated, "line") + " repeat the header and are"} left out.`)
+  if (none) notices.push(`${file.name}: left out: ${count(none, "line")} of comments or the header again.`)
   if (parted && (blocks = columns[BLOCK].at(-1)) < 2) {
     if (rows > MOST_IN_ONE) require_columns(file, names, needed)
     notices.push(`${file.name}: no blank rows part blocks here; all rows are one, by the column '${BLOCK}'.`)
@@ -304,8 +309,8 @@ async function labeled(file, table, reading, classes, codes, probabilities) {
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
       } else {
         const fields = fields_of(line, separator, form.quoted)
-        if (is_blank(fields, table.names) || repeats(fields, table.names) || row === table.rows) continue
         if (units) { units = false; continue }
+        if (is_blank(fields, table.names) || is_none(fields, table.names) || row === table.rows) continue
         out.push((parted ? table.columns[BLOCK][row] + separator : "") + line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++

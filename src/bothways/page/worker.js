@@ -40,7 +40,7 @@ async function label(data, chosen, use) {
   let done = 0
   const work = async thread => {
     for (let batch; batch = batches.pop();) {
-      const time = length(batch[batch.length - 1]), {codes, p} = await thread.ask("run", {inputs: inputs_of(data, batch, time)})
+      const time = length(batch.at(-1)), {codes, p} = await thread.ask("run", {inputs: inputs_of(data, batch, time)})
       batch.forEach((i, b) => {
         const from = step ? b * time : b, to = from + (step ? length(i) : 1), own = p.subarray(from * classes, to * classes)
         if (own.some(x => x !== x)) throw Error("The outputs overflow: values of the table are too large.")
@@ -96,11 +96,11 @@ const WORK = {
       sequences[i].codes = [...codes]
       sequences[i].probabilities = Array.from(codes, (_, k) => [...p.subarray(k * classes, (k + 1) * classes)])
     })
-    last = {file, data}
+    last = data
     return {sequences, cut, notices: data.notices}
   },
   async table({file, threshold}) {
-    const data = last?.data ?? await read_sequences(file, model.table), {card} = model, classes = model.classes.length
+    const data = last ?? await read_sequences(file, model.table), {card} = model, classes = model.classes.length
     const codes = new Int32Array(data.rows.length), probabilities = new Float32Array(data.rows.length)
     await label(data, all(data), (i, found, p) => {
       for (let at = data.offsets[i]; at < data.offsets[i + 1]; at++) {

@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
@@ -89,11 +90,14 @@ def drawn(
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"font: (?:\w+ )*([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    text = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", text)
-    # A hundredth of a pixel is enough.
-    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
-    text = re.sub(r"#0[12]0[12][0-9a-f]{2}", lambda code: f"var(--{COLOURS[code.group()]})", text)
+
+    def in_page(tag: re.Match[str]) -> str:
+        found = re.sub(r"font: (?:\w+ )*([\d.]+)px [^;\"]*", r"font-size: \1px", tag.group())
+        found = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", found)
+        found = re.sub(r"(\d\.\d\d)\d+", r"\1", found)  # a hundredth of a pixel is enough
+        return re.sub(r"#0[12]0[12][0-9a-f]{2}", lambda code: f"var(--{COLOURS[code.group()]})", found)
+
+    text = re.sub(r"<[^>]*>", in_page, text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size is not None
     head = f'<svg viewBox="0 0 {size[1]} {size[2]}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img"'
@@ -114,7 +118,8 @@ def threshold_curves(curves: Mapping[str, Curve], share: float, alarms: Alarms |
         for i, (name, line) in enumerate(curves.items()):
             some = np.isfinite(line.thresholds) | roc  # without alarms there is no precision
             colour = ACCENT if len(curves) == 1 else CLASSES[i % CLASS_COLOURS]
-            axes.plot(getattr(line, x)[some], getattr(line, y)[some], color=colour, label=name)
+            # Of names that begin with "_" matplotlib makes no entry.
+            axes.plot(getattr(line, x)[some], getattr(line, y)[some], color=colour, label=f" {name}")
         if roc or len(curves) == 1:
             guess = [0, 1] if roc else [share, share]
             axes.plot([0, 1], guess, color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
@@ -209,7 +214,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
                 axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
             axes.legend()
 
-    return drawn(720, 230, draw, "training", f"Loss and {short(metric)} by epoch")
+    return drawn(720, 230, draw, "training", f"Loss and {escape(short(metric))} by epoch")
 
 
 def steps(

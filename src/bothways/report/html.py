@@ -12,8 +12,9 @@ JOINERS = "\u200c\u200d"  # they do not print, and shape the letters and emoji b
 
 
 def short(value: Any, most: int = 40) -> str:
-    """A value as text of one line without control characters, cut where it is long."""
-    text = "".join(c if c.isprintable() or c in JOINERS else " " for c in str(value)).strip()
+    """A value as text of one line without control characters, cut where it is long; a dash for a missing one."""
+    value = "-" if value is None else str(value)
+    text = "".join(c if c.isprintable() or c in JOINERS else " " for c in value).strip()
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 

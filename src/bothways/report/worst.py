@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.report import figures
-from bothways.report.html import number, row, section, table, text, wide
+from bothways.report.html import number, row, section, short, table, text, wide
 from bothways.report.page import Report
 from bothways.sequences import Array, Bools, Doubles, Numbers
 
@@ -144,7 +144,7 @@ def _inside(report: Report, sequence: int, means: Doubles, inputs: list[int]) ->
         return ", ".join(f"{report.inputs[k]} {means[sequence, k]:.4g}" for k in inputs)
     start = int(report.sequences.offsets[sequence])
     words = report.texts[start : start + min(WORDS, int(report.sequences.lengths[sequence]))]
-    return " ".join(str(word) for word in words)
+    return " ".join(map(short, words))
 
 
 def _coloured(seen: Sequence[Numbers], count: int) -> list[int]:
@@ -214,5 +214,5 @@ def _label(of: Spans, step: int, colours: Sequence[str], side: str) -> str:
 
 def _direction(words: Sequence[object]) -> str:
     """Which way a sentence reads: that of its first letter that has one."""
-    kinds = (unicodedata.bidirectional(letter) for word in words for letter in str(word))
+    kinds = (unicodedata.bidirectional(letter) for word in words for letter in short(word))
     return "rtl" if next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L" else "ltr"

@@ -49,7 +49,7 @@ MOST_HEADS, LONGEST_HEAD = 1024, 2048  # how many heads of requests are kept, of
 LOCAL = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 
 LAST_SECONDS = 0.5
-"""A connection that waits for a request is closed after so long when the server ends: the request may be on its way."""
+"""When the server ends, a connection may wait this long for a request, which may be on its way."""
 
 BUSY = "There is too much to do. Try again in a second."
 

@@ -17,7 +17,7 @@ from bothways.serve.messages import CLOSE, RETRY, Answer, HttpRequest, RefusedEr
 from bothways.serve.sessions import SOCKETS, talk
 from bothways.serve.sockets import WebSocket
 
-LINGERING_SECONDS = 2.0  # so long a connection that the server ends goes on reading, lest its last answer be lost
+LINGERING_SECONDS = 2.0  # for which a connection that the server ends goes on reading, lest its last answer be lost
 
 HEADS = {
     status.value: b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n" % (status, status.phrase.encode())

@@ -20,7 +20,7 @@ from bothways.serve.watching import Watching
 
 T = TypeVar("T")
 
-STEPS_TOGETHER = 4  # requests share a run until they have so many times the steps that a model does quickly
+STEPS_TOGETHER = 4  # requests share a run up to this multiple of the steps that a model does quickly
 
 TURNS = 3  # of the loop, each with a look at all connections, in which requests may join a run
 
@@ -43,7 +43,7 @@ class _Batch:
 
 class Inference:
     """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked,
-    and sequences that are open take so much `memory` and may be `idle` for so many seconds.
+    all open sequences together at most `memory` bytes, and each may be `idle` for that many seconds.
 
     Short requests that have arrived within a few turns of the loop share a run, which with 16 connections takes a sixth
     of the time. Nothing waits for company: a turn with nothing to do takes microseconds.
@@ -77,7 +77,7 @@ class Inference:
         return asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
     def close(self, seconds: float) -> bool:
-        """Wait for the threads, at most so long; whether all have ended."""
+        """Wait for the threads, at most that many seconds; whether all have ended."""
         closing = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
         closing.start()
         closing.join(seconds)
@@ -95,7 +95,7 @@ class Inference:
             del self._open[key]
 
     def _close(self, key: tuple[Served, bool], batch: _Batch, turns: int) -> None:
-        """Take no more into a batch, after so many turns, and run it."""
+        """After `turns` turns of the loop, take no more into a batch, and run it."""
         if self._open.get(key) is batch:
             if turns > 0:
                 asyncio.get_running_loop().call_soon(self._close, key, batch, turns - 1)

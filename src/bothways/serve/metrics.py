@@ -48,7 +48,7 @@ class Counters:
         self.seconds += took if succeeded else 0.0
 
     def ran(self, requests: int, sequences: int, steps: int, waited: float, took: float) -> None:
-        """Count a run of the model for requests that have waited so long together."""
+        """Count a run of the model; `waited` is the sum over its requests, `took` the time of the run."""
         with _counting:
             self.runs += 1
             self.sequences += sequences

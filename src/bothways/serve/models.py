@@ -26,7 +26,7 @@ from bothways.stream.events import EPOCH
 ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
-QUICK_SECONDS = 0.002  # so long may a computation hold up other requests; what takes longer is done in another thread
+QUICK_SECONDS = 0.002  # the longest computation that may hold up other requests; longer ones get another thread
 
 
 MOST_VALUES = 1 << 25  # how many probabilities an answer may hold
@@ -299,7 +299,7 @@ class Models:
             _log_refused(file, why)
 
     def refresh(self) -> None:
-        """Take up files that are new or were replaced, and give up those that are gone, unless it is the only one.
+        """Take up files that are new or were replaced; of a folder give up those that are gone.
 
         A file that cannot be read leaves things as they were, and a line in the log.
         """
@@ -316,6 +316,8 @@ class Models:
 
     def _load(self, files: list[Path]) -> Iterator[tuple[Path, Served | BothwaysError]]:
         """What is in those files that are new or were replaced, or why it cannot be read."""
+        # One that is gone may come back as it was.
+        self._stamps = {file: stamp for file, stamp in self._stamps.items() if file in files}
         for file in files:
             stamp = _stamp(file)
             if self._stamps.get(file) != stamp:

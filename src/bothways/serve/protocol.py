@@ -60,7 +60,7 @@ class InferenceRequest(NamedTuple):
     binary: bool  # whether all outputs come as bytes where none are named
 
 
-MANY_BYTES, MOST_LISTS = 1 << 16, 1 << 20  # a longer body of JSON may have so many lists and objects: each takes memory
+MANY_BYTES, MOST_LISTS = 1 << 16, 1 << 20  # the most lists and objects of a longer body of JSON: each takes memory
 
 
 def parse(body: bytes, header_length: int | None = None) -> InferenceRequest:

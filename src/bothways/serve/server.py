@@ -26,8 +26,8 @@ from bothways.serve.connection import Connection
 from bothways.serve.models import Models
 from bothways.serve.sockets import CLOSING_SECONDS
 
-REFRESH_SECONDS = 1.0  # so often files are looked at for changes
-EXPIRE_SECONDS = 0.25  # so often connections are looked at of which nothing has come in time
+REFRESH_SECONDS = 1.0  # between two looks at files for changes
+EXPIRE_SECONDS = 0.25  # between two looks for connections of which nothing has come in time
 
 log = logging.getLogger("bothways.serve")
 
@@ -114,7 +114,7 @@ def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def _emptied(app: App, seconds: float) -> None:
-    """Wait for the end of all connections, at most so long."""
+    """Wait for the end of all connections, at most that many seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while app.open:

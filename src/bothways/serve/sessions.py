@@ -25,10 +25,10 @@ SOCKETS = (STREAM, WATCH)  # where WebSockets are, which may send the key in the
 PACE = {"lookahead": 0, "chunk": 1, "reorder": 0}  # the options of a stream, and the least they may be
 MOST_STEPS = 10_000  # the most
 
-WATCH_SECONDS = 0.1  # so often a watcher is sent what has come
+WATCH_SECONDS = 0.1  # between two messages to a watcher
 
 SILENT_SECONDS = 15.0
-"""A watcher for whom nothing has come for so long is sent an empty line, lest a proxy take the connection for dead."""
+"""After this time without news a watcher is sent an empty line, lest a proxy take the connection for dead."""
 
 log = logging.getLogger("bothways.serve")
 

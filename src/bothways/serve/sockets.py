@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PORTION = 1 << 11  # bytes of frames that are parsed in a turn of the loop: there may be a frame in each two of them
 MOST_FRAMES = 1 << 14  # of a message
-UNKNOWN_BYTES = 1 << 14  # so much may come from somebody of whom no key is known
+UNKNOWN_BYTES = 1 << 14  # the most that may come before the key
 FRAME_BYTES = 100  # what a frame takes beside what it holds
-CLOSING_SECONDS = 2.0  # so long a client may take to agree to the end
+CLOSING_SECONDS = 2.0  # within which a client must agree to the end
 
 
 Talk = Callable[["App", HttpRequest, "WebSocket"], Coroutine[Any, Any, None]]
@@ -70,8 +70,8 @@ class WebSocket(asyncio.Protocol):
                 self.data_received(rest)
 
     async def receive(self, patience: float | None = None) -> str:
-        """The next message; raises GoneError if there are no more, and TimeoutError if nothing has come for so many
-        seconds, not even a ping.
+        """The next message; raises GoneError if there are no more, and TimeoutError after `patience` seconds in which
+        nothing has come, not even a ping.
         """
         self._read_on()
         self._heard = self._loop.time()

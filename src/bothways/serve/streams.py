@@ -30,7 +30,7 @@ class Room:
         self._left, self._lock = most, threading.Lock()
 
     def take(self, size: int) -> None:
-        """Take some; raises InputError if there is not so much."""
+        """Take some; raises InputError if less is left."""
         with self._lock:
             if size > self._left:
                 raise InputError(
@@ -109,6 +109,7 @@ class EventStream:
             case ["flush"]:
                 return self._ended(self._stream.flush())
             case ["close", key] if type(key) in (str, int, float):
+                key = key.strip() if isinstance(key, str) else key  # as that of an event
                 return self._ended(self._stream.close(key), key)
         raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
 
@@ -156,7 +157,7 @@ class _Open:
     source: Watched
     room: Room
     size: int  # how much of the room it takes
-    last: Any = None  # the place of its last step
+    last: list[Any] = field(default_factory=list)  # the place of its last step, if there is one
     steps: int = 0  # how many have come
     labeled: int = 0  # how many of them have labels
     heard: float = field(default_factory=time.monotonic)
@@ -202,7 +203,9 @@ class OpenSequences:
             if not starts and known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
             begun = served if starts or known is None else known.served
-            first, last = (0, []) if starts or known is None else (known.steps, [known.last])
+            if begun.metadata["inputs"] != served.metadata["inputs"]:
+                raise InputError(f"Sequence {name!r} began with a model of other inputs, now replaced. Begin it again.")
+            first, last = (0, []) if starts or known is None else (known.steps, known.last)
             count = steps.total
             places, values = begun.events(steps, first)
             if any(place <= before for before, place in pairwise([*last, *places])):
@@ -222,7 +225,7 @@ class OpenSequences:
                     known.close(name)
                     del self._open[key]
                 raise
-            known.steps, known.last, known.heard = known.steps + count, places[-1], time.monotonic()
+            known.steps, known.last, known.heard = known.steps + count, places[-1:] or last, time.monotonic()
             if parameters.get("sequence_end") is True:
                 ready += known.stream.close(name)
                 del self._open[key]

@@ -29,9 +29,9 @@ class Time(datetime):
     text: str
 
     @classmethod
-    def of(cls, text: str) -> Time:
-        """The time that a text in the form of ISO 8601 says; raises ValueError if it says none."""
-        time = cls.fromisoformat(text.strip())
+    def of(cls, text: str, iso: str | None = None) -> Time:
+        """The time that a text says, or `iso` in its place; raises ValueError if that is none of ISO 8601."""
+        time = cls.fromisoformat(iso or text.strip())
         time.text = text
         return time
 
@@ -65,16 +65,18 @@ class EventReader:
         columns = self._columns
         try:
             array = unmasked(values)
-            whole = array.dtype == object and set(map(type, array.flat)) <= {int, float}  # beyond 64 bits
-            given = [array.astype(np.float64) if whole else array]
         except ValueError:
             raise InputError("The values of these events are not all of one length.") from None
+        needed = self._network.features if columns is None else len(columns.features)
+        if len(array) and (array.dtype.kind in "US" or array.shape[1:] != (needed,)):
+            found = shown(array[:1].tolist()[0])
+            raise InputError(f"The values of an event must be a list of {needed} numbers; these are {found}.")
+        try:
+            given = [array.astype(np.float64) if array.dtype == object else array]
         except OverflowError:
             raise InputError("The values of these events hold a number that is out of range.") from None
-        needed = self._network.features if columns is None else len(columns.features)
-        if len(given[0]) and (given[0].dtype.kind in "US" or given[0].shape[1:] != (needed,)):
-            found = shown(given[0][:1].tolist()[0])
-            raise InputError(f"The values of an event must be a list of {needed} numbers; these are {found}.")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"The values of these events hold what is no number: {error}.") from None
         if columns is None:
             sequences = checked_sequences("values", given, needed)
             check_codes("values", sequences, self._network)

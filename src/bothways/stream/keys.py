@@ -80,7 +80,7 @@ class Keys:
         return slot
 
     def bytes_of(self, waiting: int) -> int:
-        """How many bytes a key takes at most, of which so many events wait to be sorted."""
+        """How many bytes a key takes at most, of which `waiting` events wait to be sorted."""
         held: int = self.steps.itemsize + self.values.shape[2] * self.values.itemsize + OBJECT_BYTES
         arrays: list[Array] = [self.before, *(array for member in self.members for array in member.states)]
         kept: int = sum(array.shape[1] * array.itemsize for array in arrays)
@@ -98,7 +98,7 @@ class Keys:
         self._free += slots
 
     def make_room(self, steps: int) -> None:
-        """Let every key hold so many steps."""
+        """Let every key hold this many steps."""
         slots, room, features = self.values.shape
         if steps > room:
             more = min(max(steps, 2 * room), self._most) - room

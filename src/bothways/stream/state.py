@@ -110,7 +110,7 @@ def coded_key(key: Hashable) -> Any:
 
 def _coded(value: Any) -> Any:
     if isinstance(value, Time):
-        return {"text": value.text}
+        return {"text": value.text, "time": value.isoformat()}
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
     if isinstance(value, np.generic):
@@ -119,8 +119,11 @@ def _coded(value: Any) -> Any:
 
 
 def _decoded(value: dict[str, Any]) -> Any:
-    if value.keys() == {"text"}:
-        return Time.of(value["text"])
-    if value.keys() == {"tuple"}:
-        return tuple(value["tuple"])
-    return datetime.fromisoformat(value["time"]) if value.keys() == {"time"} else value
+    match value:  # by types, too: columns and values that a `Tally` counts may have any name
+        case {"text": str(text)}:
+            return Time.of(text, value.get("time"))
+        case {"time": str(time)}:
+            return datetime.fromisoformat(time)
+        case {"tuple": list(parts)}:
+            return tuple(parts)
+    return value

@@ -26,7 +26,7 @@ from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_o
 LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
 
 SWEEP = 1024
-"""After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""
+"""Idle keys are closed each time after this many events, or as many as there are keys if these are more."""
 
 
 class Labeled(NamedTuple):
@@ -260,7 +260,8 @@ class Stream:
         facts, take = unpack(self._fingerprint, saved)
         if self._reader.tally is not None and "met" in facts:
             self._reader.tally.add_json(facts["met"])
-        self.events, self._order.dropped, self._newest, self._next_sweep = facts["counts"]
+        self.events, self._order.dropped, self._newest, sweep = facts["counts"]
+        self._next_sweep = max(sweep, self.events + 1)  # a stream without `idle` puts it off for ever
         for key, size in zip(facts["keys"], facts["sizes"], strict=True):
             self.restore(key, take((size,), np.uint8).tobytes())
 

@@ -132,7 +132,7 @@ class MemberStream:
 
     def probabilities(self, windows: Windows) -> Floats:
         """Label steps and step on: `(steps to label, classes)`, one key after the other."""
-        # A network that answers late has read so many steps more than are labeled, but for those of new keys.
+        # A network that answers late has read `late` steps more than are labeled, except of new keys.
         late = self.network.lookahead
         lead = np.where(windows.before[:, 0] + windows.past > 0, 0, late)
         first = windows.past + late - lead
