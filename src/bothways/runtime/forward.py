@@ -166,7 +166,7 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"{name} holds what is no number: {error}.") from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; it must be numbers.")
