@@ -228,6 +228,7 @@ GOOD = some_data([3, 4])
         (GOOD[0], [np.array([2**63, 0, 1], "u8"), [0, 0, 0, 0]], r"y\[0\] has labels of dtype uint64"),
         (GOOD[0], "abc", "y is of type str"),
         (GOOD[0], 3, "y is of type int"),
+        (GOOD[0], np.array(3), "y has labels for 1 sequence; X has 2"),
         ([np.zeros((3, 2)), np.zeros((4, 3))], GOOD[1], r"X\[1\] has 3 features; it needs 2"),
         ([np.zeros((3, 2)), np.full((4, 2), np.inf)], GOOD[1], r"X\[1\] holds inf at step 0, feature 0"),
         (np.zeros((3, 2)), GOOD[1], r"y has 2 labels; X has 3 steps"),
