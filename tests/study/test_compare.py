@@ -209,6 +209,16 @@ def test_a_run_that_fails_costs_no_other() -> None:
     assert "units" in done[0].reason
 
 
+@pytest.mark.parametrize("monitor", ["f1", "entity_f1"])
+def test_epochs_cannot_be_chosen_by_a_score_that_there_is_not(monitor: str) -> None:
+    part = Sequences(np.zeros((6, 1)), np.array([3, 3]), np.array([0, 1, 2, 0, 1, 2]))
+    task = array_task("three", ("a", "b", "c"), Split(part, part, part))
+    with pytest.raises(InputError, match=r"f1.* is for"):
+        compare(task, {"monitor": ["loss", monitor]}, seeds=1)
+    (run,) = train_runs(StudySpec(task, (), 1), Setting.of({"monitor": monitor}), [0])
+    assert run.status == "failed"
+
+
 def test_the_json_is_json(found: Comparison) -> None:
     shape = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(shape["settings"][0]) >= {"factors", "metric", "median", "low", "high", "runs", "seconds"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from bothways import interrupts
 from bothways.errors import InputError, counted, option
-from bothways.metrics import check_tags, class_to_detect, score
+from bothways.metrics import check_monitor, check_tags, class_to_detect, score
 from bothways.metrics.scores import with_rate_of
 from bothways.options import options, seconds_of, whole
 from bothways.problems import PROBLEMS
@@ -120,6 +120,9 @@ def compare(
         false_alarm_rates = with_rate_of(metric, false_alarm_rates)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     check_tags(str(metric), split.test)
+    if split.valid is not None:
+        for monitor in grid.vary.get("monitor", (grid.base.get("monitor"),)):
+            check_monitor(str(monitor), task.shape.classes, split.valid)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
     usual = "entity_f1" if split.test.scheme is not None else usual
     of = score(metric or usual, task.classes, label, rates)

@@ -21,7 +21,7 @@ import numpy as np
 from bothways import interrupts
 from bothways.baselines import Classifier
 from bothways.errors import BothwaysError, counted, option
-from bothways.metrics import check_tags, monitored
+from bothways.metrics import check_monitor, monitored
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
@@ -168,7 +168,7 @@ def tune(
 
     asked, counts = str(given.get("monitor", Settings.monitor)), train.class_counts(shape.classes)
     monitor, positive = monitored(asked, counts, train.scheme is not None)
-    check_tags(monitor, train)
+    check_monitor(monitor, shape.classes, train)
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
     plan, done = SearchPlan(shape, train, given, seed), list[Tried]()

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import numpy as np
 
-from bothways.errors import InputError
 from bothways.metrics import Counts, count, thresholds_for
 from bothways.study.factors import DataShape, Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
@@ -116,7 +115,7 @@ def _split(spec: StudySpec, seed: int) -> Split:
 
 
 def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
-    from bothways.training import train
+    from bothways.training import DivergedError, train
 
     split = _split(spec, seed)
     network = setting.network(DataShape.of(split.train, spec.task.shape.classes, split.categories))
@@ -129,8 +128,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
 
     try:
         trained = train(network, split.train, setting.settings(seed), split.valid, on_epoch)
-    except InputError as reason:
-        # What a network cannot be was refused before; what is left is a loss that is not finite.
+    except DivergedError as reason:
         seconds = time.perf_counter() - started
         return Run(setting, seed, DIVERGED, str(reason), parameters=parameters, train_seconds=seconds)
     if trained.interrupted:

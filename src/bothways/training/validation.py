@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.metrics import check_tags, count, labeled, ranking, score
+from bothways.metrics import check_monitor, count, labeled, ranking, score
 from bothways.network import Network
 from bothways.runtime import logits_of_padded, padded, probabilities
 from bothways.runtime.decisions import decided
@@ -23,9 +23,7 @@ class Validation:
     def __init__(
         self, network: Network, numbers: dict[str, Floats], sequences: Sequences, monitor: str, positive: int
     ) -> None:
-        if monitor == "f1" and network.classes != 2:
-            raise InputError(f"monitor='f1' is for two classes, and there are {network.classes}. Use 'macro_f1'.")
-        check_tags(monitor, sequences)
+        check_monitor(monitor, network.classes, sequences)
         labels, weights = sequences.known_labels, sequences.weights
         if not ((labels >= 0) & (weights is None or weights > 0)).any():
             raise InputError("The validation data have no label, or none with a weight above 0.")
