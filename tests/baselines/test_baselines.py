@@ -493,3 +493,10 @@ def test_trees_of_rare_classes() -> None:
     logits = fitted.logits(sequences)
     p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
     assert p.mean() == pytest.approx(labels.mean(), rel=0.15)
+
+
+def test_trees_of_few_labels_of_many_classes() -> None:
+    """Of what is left where a third is held out, a tenth, by which scikit-learn stops, has not a label of each."""
+    labels = np.arange(240) % 20
+    sequences = made(np.random.default_rng(0).normal(size=(240, 2)) + labels[:, None], labels, [12] * 20)
+    assert trees.Trees.fit(sequences, 20, (), 0) is not None

@@ -203,7 +203,9 @@ def _loss(model: Any, inputs: Array, targets: Numbers, weights: Doubles | None, 
     classes, counts = np.unique(targets[~held], return_counts=True)
     known = np.isin(targets, classes[counts >= RARE // 2])
     mine, theirs = known & ~held, known & held
-    if len(np.unique(targets[mine])) < 2 or not theirs.any():
+    count = len(np.unique(targets[mine]))
+    # Of what it stops by, a share of these, scikit-learn wants a label of each class.
+    if count < 2 or not theirs.any() or np.ceil(model.validation_fraction * mine.sum()) < count:
         return 0.0
     model.fit(inputs[mine], targets[mine], None if weights is None else weights[mine])
     p = model.predict_proba(inputs[theirs])[np.arange(theirs.sum()), model.classes_.searchsorted(targets[theirs])]
