@@ -583,6 +583,7 @@ def test_columns_of_categories() -> None:
 def test_one_column_of_categories_is_a_list_of_one() -> None:
     X, y = [np.round(np.abs(x)) for x in some_data([5, 9, 7] * 5)[0]], [0, 1, 2] * 5
     assert quick(categorical=0).fit(X, y).columns_ == quick(categorical=[0]).fit(X, y).columns_
+    assert quick(categorical=None).fit(X, y).columns_ == quick().fit(X, y).columns_
 
 
 @pytest.mark.parametrize("role", [{"sequence": "a"}, {"order": "a"}, {"features": ("x",)}, {"drop": ("x",)}])
