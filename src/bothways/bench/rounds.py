@@ -111,7 +111,7 @@ class Worker:
         tasks = Path(f"/proc/{self._process.pid}/task")
         try:
             states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()]
-        except FileNotFoundError:  # a thread ended meanwhile, or there is no such folder
+        except OSError:  # a thread ended meanwhile, or there is no such folder
             return self.running
         return "R" in states
 
