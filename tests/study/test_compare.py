@@ -252,6 +252,7 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"output": "runs.csv"}, r"must end in \.parquet"),
         ({"output": "nowhere/runs.parquet"}, "there is no folder"),
         ({"false_alarm_rates": [2]}, "false-alarm rate is 2"),
+        ({"false_alarm_rates": 2}, "false-alarm rate is 2"),
         ({"problem": {"colour": 1}}, "no parameter 'colour'. It has: sequences, steps, unseen, threshold"),
         ({"problem": {"steps": 0}}, "steps is 0"),
         ({"cluster": "spark://here"}, "cluster is 'spark://here'"),

@@ -17,7 +17,7 @@ from bothways.options import options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import NO_LABEL
-from bothways.settings import Reading, Roles
+from bothways.settings import Reading, Roles, as_names
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
@@ -39,7 +39,7 @@ def compare(
     reference: Mapping[str, Value] | None = None,
     metric: str | None = None,
     positive: Label | None = None,
-    false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES,
+    false_alarm_rates: float | Sequence[float] = FALSE_ALARM_RATES,
     fraction: float = 1.0,
     search: int | None = None,
     output: str | Path | None = None,
@@ -116,6 +116,7 @@ def compare(
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
+    false_alarm_rates = as_names(false_alarm_rates)
     if metric is not None:
         false_alarm_rates = with_rate_of(metric, false_alarm_rates)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
