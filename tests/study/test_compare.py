@@ -255,6 +255,10 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"false_alarm_rates": 2}, "false-alarm rate is 2"),
         ({"problem": {"colour": 1}}, "no parameter 'colour'. It has: sequences, steps, unseen, threshold"),
         ({"problem": {"steps": 0}}, "steps is 0"),
+        (
+            {"data": "intrusion-flows", "problem": {"labels": "stage"}},
+            "no parameter 'labels'. It has: sequences, steps, u",
+        ),
         ({"cluster": "spark://here"}, "cluster is 'spark://here'"),
         ({"settings": {"direction": "both"}}, "direction is varied"),
         ({"vary": {"conv_window": [0, 12]}}, "conv_window=12: a convolution with a window of 12 steps is longer"),

@@ -204,7 +204,8 @@ def problem_task(
     if problem not in PROBLEMS:
         raise InputError(f"There is no problem {problem!r}. There are: {', '.join(PROBLEMS)}.")
     generated = PROBLEMS[problem]
-    known = list(inspect.signature(generated.generate).parameters)[2:-1]
+    takes = list(inspect.signature(generated.generate).parameters.values())[2:-1]
+    known = [each.name for each in takes if not isinstance(each.default, str)]  # others make other classes
     if unknown := sorted(set(parameters) - set(known)):
         there_are = ", ".join(["sequences", "steps", "unseen", *known])
         raise InputError(f"{problem} has no parameter {unknown[0]!r}. It has: {there_are}.")
