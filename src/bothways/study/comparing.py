@@ -121,6 +121,11 @@ def compare(
         false_alarm_rates = with_rate_of(metric, false_alarm_rates)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     check_tags(str(metric), split.test)
+    if output is not None and (split.test.known_weights % 1).any():
+        raise InputError(
+            "output keeps whole counts of labels, and some weights of the test part are no whole numbers. Leave out "
+            "output, or those weights."
+        )
     if split.valid is not None:
         for monitor in grid.vary.get("monitor", (grid.base.get("monitor"),)):
             check_monitor(str(monitor), task.shape.classes, split.valid)
