@@ -166,7 +166,7 @@ class RandomConvolutions:
             for tap in range(TAPS):
                 shift = (tap - TAPS // 2) * dilation
                 taps[:, tap] = values[columns[:, None], starts + np.clip(position + shift, 0, last)]
-            taps[:, TAPS] = taps[:, :TAPS].sum(axis=1)
+                taps[:, TAPS] += taps[:, tap]  # one by one: `sum` adds in another order where there is one step
             weights = csr_array((reads.T[:, :, None] * WEIGHTS[:, None]).reshape(KERNELS, -1))
             yield weights @ taps.reshape(-1, sequences.steps)
 
