@@ -227,7 +227,7 @@ def test_runs_of_weighted_labels(tmp_path: Path) -> None:
         for each in (part, *(replace(part, weights=np.full(4, weight, np.float32)) for weight in (1, 2)))
     ]
     assert len({task.told_by((), 0)[0] for task in tasks}) == 3
-    halves = replace(part, weights=np.float32([1, 1, 0.5, 1]))
+    halves = replace(part, weights=np.array([1, 1, 0.5, 1], np.float32))
     with pytest.raises(InputError, match="output keeps whole counts"):
         compare(array_task("two", ("a", "b"), Split(part, part, halves)), {"units": [2]}, output=tmp_path / "a.parquet")
 
@@ -254,6 +254,8 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"data": "cumulative-some"}, "no such table, and no such problem. Problems: cumulative-sum"),
         ({"vary": {"wings": None}}, "no factor 'wings'"),
         ({"seeds": 0}, "seeds is 0"),
+        ({"seeds": np.array([1, 1])}, r"seeds is array\(\[1, 1\]\); give how many"),
+        ({"seeds": np.arange(2), "fraction": "half"}, "fraction is 'half'; it must be a number above 0 and at most 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
         ({"search": 0}, "search is 0"),
         ({"metric": "beauty"}, "no metric 'beauty'. Use one of: accuracy"),

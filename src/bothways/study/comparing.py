@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bothways import interrupts
 from bothways.errors import InputError, counted, option
 from bothways.metrics import check_monitor, check_tags, class_to_detect, score
 from bothways.metrics.scores import with_rate_of
-from bothways.options import options, seconds_of, whole
+from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import NO_LABEL
@@ -97,6 +99,7 @@ def compare(
         (4, ['direction=backward', 'direction=forward'])
     """
     chosen = _seeds(seeds)
+    fraction = Option(1.0, "", above=0, most=1).check("fraction", fraction)
     varied = checked_vary(vary)
     if search is None:
         check_size(varied, len(chosen), fraction, yes)
@@ -190,8 +193,10 @@ def compare(
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
-    if not isinstance(chosen, Sequence) or not chosen or len(set(chosen)) < len(chosen):
+    chosen = as_names(seeds)
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        chosen = tuple(range(seeds))
+    if not chosen or len(set(chosen)) < len(chosen):
         raise InputError(f"seeds is {seeds!r}; give how many there are, at least 1, or different whole numbers.")
     return tuple(whole("a seed", seed, 0) for seed in chosen)
 
@@ -226,9 +231,7 @@ def _task(
 
 
 def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, ...]:
-    for rate in rates:
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise InputError(f"A false-alarm rate is {rate!r}; it must be at least 0 and below 1, such as 0.01.")
+    kept = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in rates)
     found = labels[labels != NO_LABEL] == positive
     # Without both kinds there is nothing to detect, or nothing to mistake for it.
-    return tuple(float(rate) for rate in rates) if found.any() and not found.all() else ()
+    return kept if found.any() and not found.all() else ()
