@@ -7,7 +7,7 @@ from bothways.metrics.entities import EntityScores
 from bothways.metrics.evaluation import BaselineScores, Evaluation, LateScores, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
 from bothways.metrics.probabilities import Calibration, Curve, calibration, curve, ranking
-from bothways.metrics.scores import Score, check_monitor, check_tags, monitored, score
+from bothways.metrics.scores import Score, check_tags, monitored, score
 from bothways.settings import title
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Resamples",
     "Score",
     "calibration",
-    "check_monitor",
     "check_tags",
     "choose_threshold",
     "class_to_detect",

@@ -13,8 +13,8 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.errors import InputError, counted, option
-from bothways.metrics import check_monitor, check_tags, class_to_detect, score
-from bothways.metrics.scores import with_rate_of
+from bothways.metrics import check_tags, class_to_detect, score
+from bothways.metrics.scores import check_monitor, with_rate_of
 from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label

@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr, stdtrit
 
 from bothways.metrics import Resamples, count, count_entities, f1, labeled, score
+from bothways.metrics.probabilities import average_precision
 from bothways.runtime import balancing, decided, tempered
 from bothways.sequences import Sequences
 from bothways.settings import SCORES
@@ -77,6 +78,8 @@ class HeldOut:
 
         `predicted` are the codes of the predicted classes, where they are decided.
         """
+        if self.monitor == "average_precision":
+            return average_precision(self.sequences, p, self.classes, self.positive)
         if self.chooses_threshold and predicted is None:
             sums = [each.sum(axis=0) for each in self._counts(p)]
             return float(f1(*sums[:3])[_macro_f1(*sums).argmax()])

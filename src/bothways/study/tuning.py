@@ -21,7 +21,8 @@ import numpy as np
 from bothways import interrupts
 from bothways.baselines import Classifier
 from bothways.errors import BothwaysError, counted, option
-from bothways.metrics import check_monitor, monitored
+from bothways.metrics import monitored
+from bothways.metrics.scores import check_monitor
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
