@@ -108,8 +108,8 @@ class Setting:
         found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
         cut_from = min(int(each or shape.longest) for each in (self["window"], default("window")))
         found |= set() if shape.longest > cut_from else {"window"}
-        found |= {"class_weight"} if self["head"] == "crf" else set()
         found |= {"head"} if self["lookahead"] else set()
+        found |= {"class_weight"} if self["head"] == "crf" and "head" not in found else set()
         found |= {"merge_mode"} if self["direction"] != "both" else set()
         found |= set() if self["conv_window"] else {"conv_stride"}
         found |= {"bins"} if self["encoding"] == "standard" else set()
