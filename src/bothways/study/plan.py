@@ -168,8 +168,7 @@ class SearchPlan:
         self._least = WHOLE if shape.words and not shape.measured else SHORT
         self._most = LONG if large and self._least == SHORT and "epochs" not in given else WHOLE
         self._trials: set[Trial] = set()
-        weights = train.weights
-        if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
+        if given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
         kinds = [FIRST["word"]] if shape.words else []
         usual = "letter" if shape.per == "step" and not shape.measured else shape.per
