@@ -18,7 +18,7 @@ from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences
 
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
-LEVELS, FEW = (1.0, 0.3, 0.1), 500  # what levels may weigh beside random convolutions; so many sequences show it
+LEVELS, FEW = (1.0, 0.3, 0.1), 500  # what levels may weigh beside random convolutions; and how many sequences show it
 LARGEST = 1e9  # weights are no larger, so that logits are finite
 NEVER = -1e4  # the logit of a class that training never saw
 BLOCK = 1024  # sequences whose features are made together

@@ -102,7 +102,7 @@ class RandomConvolutions:
         return int(self.thresholds.size + self.levels.size)
 
     def weights(self, level: float = 1.0) -> Array:
-        """`(size,)` what to multiply standardised features by, so that levels weigh so much of what convolutions do."""
+        """`(size,)` factors of standardised features, with which levels weigh `level` times as much as kernels."""
         each = level * np.sqrt(self.thresholds.size / max(self.levels.size, 1))
         return np.repeat(np.array([1, each], np.float32), [self.thresholds.size, self.levels.size])
 

@@ -80,7 +80,7 @@ def logits_of(stacks: Sequence[Stack], sequences: Sequences) -> list[Floats]:
 
 
 def logits_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: int) -> list[Floats]:
-    """The same of sequences that `padded` has prepared, which have so many labels."""
+    """The same of sequences that `padded` has prepared, which have `count` labels."""
     per_step, late = stacks[0].network.per == "step", stacks[0].network.lookahead
     results = [np.empty((count, stack.network.outputs), np.float32) for stack in stacks]
     if not per_step:

@@ -51,7 +51,7 @@ class DataShape(NamedTuple):
 
     @classmethod
     def of(cls, train: Sequences, classes: int, categories: tuple[int, ...], vectors: int = 0) -> DataShape:
-        """What these train sequences determine about networks that tell so many classes apart."""
+        """What these train sequences determine about networks for this number of classes."""
         return cls(train.features, classes, categories, train.per, int(train.lengths.max()), vectors)
 
 

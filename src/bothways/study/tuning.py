@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bothways.training.checkpoints import Checkpoint
 
 LEAST_SHARE = 0.01  # what the best network counts beside simple models that are better without any
-CANDIDATES = 20  # so many of the best networks may become members
+CANDIDATES = 20  # the number of the best networks that may become members
 KEPT = ("score", "loss", "epochs", "unfinished", "whole")  # what a checkpoint keeps of a trial as it is
 
 BUDGET = 60.0

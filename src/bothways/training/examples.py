@@ -56,7 +56,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
 
 
 def delayed(sequences: Sequences, steps: int) -> Sequences:
-    """Sequences whose labels stand so many steps later; they go on with rows of zeros.
+    """Sequences whose labels stand `steps` steps later; rows of zeros are added at their ends.
 
     Example:
         >>> sequences = Sequences.from_arrays([np.ones((2, 1))], np.array([1, 0]), np.ones(2, np.float32))
@@ -136,7 +136,7 @@ def prepare(
     most = free_bytes() // bytes_a_step(network)
     if not most:
         raise InputError(
-            f"A step takes {bytes_a_step(network):,} bytes in training; that much is not free. Give less units."
+            f"A step takes {bytes_a_step(network):,} bytes in training; that much is not free. Give fewer units."
         )
     longest, window = int(sequences.lengths.max()), settings.window
     if network.per == "step":
