@@ -28,7 +28,8 @@ from bothways.study.pool import Progress, do_runs
 from bothways.study.runs import DIVERGED, Run, read_runs
 from bothways.study.search import validation_score
 from bothways.study.tasks import table_task
-from bothways.study.worker import StudySpec, train_runs
+from bothways.study.worker import StudySpec, learning_curve, train_runs
+from bothways.training import EpochReport, Trained
 
 SMALL: dict[str, Any] = {"settings": {"units": 4, "epochs": 1}, "problem": {"sequences": 40, "unseen": 30}}
 VARY = {"direction": ["forward", "both"], "merge_mode": ["concat", "sum"]}
@@ -398,6 +399,14 @@ def test_categories_written_as_numbers_are_read_as_by_train(tmp_path: Path) -> N
     pl.DataFrame(columns).write_csv(path)
     task = table_task(path, label="kind", sequence="host", order="at", categorical=["call"])
     assert task.draw(0).categories == (5,)  # 007, 7, 08, 9, and unknown
+
+
+def test_the_best_epoch_of_very_many_stays_in_the_learning_curve() -> None:
+    scores = [0.9 if epoch == 4 else 0.5 for epoch in range(1, 301)]
+    history = [EpochReport(i, 300, 1.0, 1.0, score, 1.0, best=i in (1, 4)) for i, score in enumerate(scores, 1)]
+    curve = learning_curve(Trained({}, history, {"train": 1.0}, "jax", True, losses=[1.0] * 600))
+    assert len(curve["updates"]) == 251
+    assert curve["valid_metric"].max() == 0.9
 
 
 def test_a_search_never_maximises_a_loss() -> None:

@@ -21,7 +21,7 @@ from bothways.study.factors import DataShape, Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
 
-POINTS = 250  # a learning curve has at most this many points
+POINTS = 250  # a learning curve has at most this many points, and that of the best epoch
 AT_ONCE = 2.0  # seconds after which a process hands over the runs that it has done
 KEPT_SPLITS = 4  # the data of this many runs are kept
 
@@ -179,7 +179,9 @@ def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     if not validated:
         ends = np.arange(1, len(losses) + 1)
     if len(ends) > POINTS:
-        ends = ends[np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)]
+        kept = np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)
+        best = [report.epoch - 1 for report in history if report.best and validated][-1:]  # by which a search goes
+        ends = ends[np.unique([*kept, *best])]
     sums = np.concatenate([[0.0], np.cumsum(losses)])[ends]
     nothing = np.full(len(ends), np.nan)
     which = (ends * len(history) / max(1, len(losses))).round().astype(np.int64) - 1
