@@ -120,10 +120,11 @@ def prepare(
 
     With `room`, lengths of sequences among which these are, the buckets have the shapes that all of those would give.
     """
-    sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
-    if not sequences.weights.any():  # type: ignore[union-attr]
-        raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
-    if network.head == "crf" and not np.isin(sequences.weights, (0, 1)).all():  # type: ignore[arg-type]
+    weights = label_weights(sequences, settings.class_weight)
+    sequences = replace(sequences, weights=weights)
+    if not weights[sequences.lengths > 0 if sequences.per == "sequence" else ...].any():
+        raise InputError("There is nothing to learn from: no label of steps, or none that weighs anything.")
+    if network.head == "crf" and not np.isin(weights, (0, 1)).all():
         raise InputError(
             "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
             "out the weights (class_weight, too), or give head='softmax'."
