@@ -175,7 +175,7 @@ def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     losses = np.asarray(trained.losses, np.float64)
     history = trained.history
     ends = np.linspace(0, len(losses), len(history) + 1)[1:].round().astype(np.int64)
-    validated = bool(history) and history[0].valid_loss is not None
+    validated = history[0].valid_loss is not None
     if not validated:
         ends = np.arange(1, len(losses) + 1)
     if len(ends) > POINTS:
@@ -184,10 +184,10 @@ def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
         ends = ends[np.unique([*kept, *best])]
     sums = np.concatenate([[0.0], np.cumsum(losses)])[ends]
     nothing = np.full(len(ends), np.nan)
-    which = (ends * len(history) / max(1, len(losses))).round().astype(np.int64) - 1
+    which = (ends * len(history) / len(losses)).round().astype(np.int64) - 1
     found = (
         ends,
-        trained.seconds["train"] * ends / max(1, len(losses)),
+        trained.seconds["train"] * ends / len(losses),
         np.diff(sums, prepend=0.0) / np.diff(ends, prepend=0),
         np.array([history[i].valid_loss for i in which]) if validated else nothing,
         np.array([history[i].valid_metric for i in which]) if validated else nothing,
