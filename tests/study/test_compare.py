@@ -259,6 +259,8 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"seeds": np.arange(2), "fraction": "half"}, "fraction is 'half'; it must be a number above 0 and at most 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
         ({"search": 0}, "search is 0"),
+        ({"settings": ["units=8"]}, r"\['units=8'\] sets no factors; give their values by name"),
+        ({"reference": "direction=both"}, "'direction=both' sets no factors"),
         ({"metric": "beauty"}, "no metric 'beauty'. Use one of: accuracy"),
         ({"metric": "f1:7"}, "no class '7'; there are 0, 1"),
         ({"positive": "x"}, "no class 'x' to detect"),

@@ -188,6 +188,8 @@ def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[
 
 def checked_settings(values: Mapping[str, Value]) -> dict[str, Value]:
     """Values of factors, checked, by their full names."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{values!r} sets no factors; give their values by name: {{'units': 8}}.")
     found: dict[str, Value] = {}
     for given, value in values.items():
         name = factor(given)
