@@ -224,6 +224,18 @@ def test_a_worker_that_hangs_is_given_up() -> None:
     assert not hanging.running
 
 
+def test_a_thread_that_ends_while_it_is_looked_at_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: Path) -> str:
+        raise ProcessLookupError
+
+    worker = rounds.Worker("some", [sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        monkeypatch.setattr(Path, "read_text", gone)
+        worker.fall_asleep()
+    finally:
+        worker.end()
+
+
 def test_without_ours_there_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, "bothways", "import sys; sys.exit('gone')")
     report = measure([Case(TINY)], [], **QUICK)

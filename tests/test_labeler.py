@@ -228,6 +228,7 @@ GOOD = some_data([3, 4])
         (GOOD[0], [np.array([2**63, 0, 1], "u8"), [0, 0, 0, 0]], r"y\[0\] has labels of dtype uint64"),
         (GOOD[0], "abc", "y is of type str"),
         (GOOD[0], 3, "y is of type int"),
+        (GOOD[0], np.array(3), "y has labels for 1 sequence; X has 2"),
         ([np.zeros((3, 2)), np.zeros((4, 3))], GOOD[1], r"X\[1\] has 3 features; it needs 2"),
         ([np.zeros((3, 2)), np.full((4, 2), np.inf)], GOOD[1], r"X\[1\] holds inf at step 0, feature 0"),
         (np.zeros((3, 2)), GOOD[1], r"y has 2 labels; X has 3 steps"),
@@ -253,6 +254,12 @@ GOOD = some_data([3, 4])
 def test_wrong_data_are_refused(X: Any, y: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         quick().fit(X, y)
+
+
+def test_labels_of_sequences_without_steps_alone_are_refused() -> None:
+    X = [np.zeros((0, 2)), np.ones((3, 2)), np.ones((4, 2))]
+    with pytest.raises(InputError, match="nothing to learn from: no label of steps"):
+        quick().fit(X, ["a", "b", "b"], sample_weight=[1, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -582,6 +589,7 @@ def test_columns_of_categories() -> None:
 def test_one_column_of_categories_is_a_list_of_one() -> None:
     X, y = [np.round(np.abs(x)) for x in some_data([5, 9, 7] * 5)[0]], [0, 1, 2] * 5
     assert quick(categorical=0).fit(X, y).columns_ == quick(categorical=[0]).fit(X, y).columns_
+    assert quick(categorical=None).fit(X, y).columns_ == quick().fit(X, y).columns_
 
 
 @pytest.mark.parametrize("role", [{"sequence": "a"}, {"order": "a"}, {"features": ("x",)}, {"drop": ("x",)}])

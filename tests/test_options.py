@@ -12,7 +12,7 @@ import pytest
 from bothways.errors import InputError, command_line
 from bothways.network import Network
 from bothways.options import options
-from bothways.settings import Roles, Settings
+from bothways.settings import Roles, Search, Settings
 
 OWNERS = (Network, Settings, Roles)
 EVERY = [(owner, name) for owner in OWNERS for name in options(owner)]
@@ -56,6 +56,11 @@ def test_values_are_plain_python(name: str, value: Any, checked: Any) -> None:
     found = ({**options(Network), **options(Settings)})[name].check(name, value)
     assert found == checked
     assert type(found) is type(checked)
+
+
+@pytest.mark.parametrize(("given", "kept"), [(60, "60"), (np.int64(60), "60"), (1e6, "1000000"), (0.5, "0.5")])
+def test_a_budget_in_seconds(given: Any, kept: str) -> None:
+    assert Search(given).budget == kept
 
 
 @pytest.mark.parametrize(

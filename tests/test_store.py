@@ -87,9 +87,9 @@ def test_baselines_come_back(path: Path) -> None:
     sequences = Sequences(np.arange(60.0).reshape(30, 2), np.full(3, 10), np.repeat([0, 1, 2], 10))
     model = some_model(baselines=baselines.fit(sequences, 3))
     save(model, path)
-    kept = baselines.predict(load(path).baselines, sequences)
+    kept = load(path).predict_baselines(sequences)
     assert list(kept) == ["majority", "one_step", "trees"]
-    for name, codes in baselines.predict(model.baselines, sequences).items():
+    for name, codes in model.predict_baselines(sequences).items():
         np.testing.assert_array_equal(kept[name], codes)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.sequences import Array
 
-ROWS_A_BLOCK = 64, 8, 1  # so many rows are multiplied at once
+ROWS_A_BLOCK = 64, 8, 1  # how many rows may be multiplied at once
 
 
 def checked_array(

@@ -47,8 +47,8 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
 }
 """What of a number enters, beside its changes."""
 
-CHANGES = (1, 4, 16, 64)  # over so many steps changes can be taken
-MAX_BINS = 512  # all numbers of a step together have so many bins at most, where there are fewer numbers than that
+CHANGES = (1, 4, 16, 64)  # the numbers of steps over which changes can be taken
+MAX_BINS = 512  # the most bins of all numbers of a step together, where there are fewer numbers than that
 MAX_DEPTH = 100  # layers; a model file could claim a billion, whose mere description would fill the memory
 
 MAX_WINDOW = 10_000  # of a convolution, and its stride: with one of a billion, one step would be padded to as many
@@ -226,7 +226,7 @@ class Network:
                 f"lookahead is {self.lookahead}; it must be a multiple of conv_stride, {self.conv_stride}."
             )
         if self.head == "crf" and self.per == "sequence":
-            raise InputError("head='crf' is for a label per step, and a sequence has one label here. Leave it out.")
+            raise InputError("head='crf' is for one label per step, and here a sequence has one. Leave it out.")
 
     @property
     def numeric(self) -> int:
@@ -280,7 +280,7 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """The number of logits a label: one a class, but one for two classes (a sigmoid) without a CRF."""
+        """The number of logits per label: one per class, but one for two classes (a sigmoid) without a CRF."""
         return 1 if self.classes == 2 and self.head == "softmax" else self.classes
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 from bothways.network import PERS
@@ -48,12 +49,14 @@ precision is that of the rarer of two classes, else the mean over all classes.""
 
 
 def as_names(given: Any) -> tuple[Any, ...]:
-    """Names, or numbers of columns, of which one alone is a list of one.
+    """Names, or numbers of columns, of which one alone is a list of one, and None is a list of none.
 
     Example:
-        >>> as_names("port"), as_names(["port", "size"]), as_names(3)
-        (('port',), ('port', 'size'), (3,))
+        >>> as_names("port"), as_names(["port", "size"]), as_names(3), as_names(None)
+        (('port',), ('port', 'size'), (3,), ())
     """
+    if given is None:
+        return ()
     return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
@@ -179,6 +182,6 @@ class Search:
     )
 
     def __post_init__(self) -> None:
-        if isinstance(self.budget, (int, float)) and not isinstance(self.budget, bool):
-            object.__setattr__(self, "budget", f"{self.budget:g}")
+        if isinstance(self.budget, Real) and not isinstance(self.budget, bool):
+            object.__setattr__(self, "budget", f"{float(self.budget):.15g}")
         check_options(self)

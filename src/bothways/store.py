@@ -83,10 +83,7 @@ ENTRIES: dict[str, Any] = {
 
 LARGEST = 1 << 64  # whole numbers of this size and more mean nothing anywhere in a description
 
-UNREADABLE = (
-    *(zipfile.BadZipFile, safetensors.SafetensorError, ValueError, KeyError, EOFError),
-    *(NotImplementedError, RuntimeError),
-)
+UNREADABLE = (zipfile.BadZipFile, safetensors.SafetensorError, ValueError, KeyError, EOFError, RuntimeError)
 """What a damaged file makes its readers raise."""
 
 

@@ -81,6 +81,18 @@ def test_a_labeler_of_arrays_comes_back_fitted(tmp_path: Path) -> None:
     assert loaded.get_params() == params
 
 
+def test_settings_of_numpy_are_kept(tmp_path: Path) -> None:
+    X = np.stack([np.random.default_rng(0).integers(0, 5, (20, 4)), np.zeros((20, 4))], axis=2)
+    y = np.where(np.arange(4) % 2, -1, X[:, :, 0] > 2)
+    given: dict[str, Any] = {"categorical": np.array([0]), "missing_label": np.int64(-1)}
+    with pytest.warns(UserWarning, match="y lacks 40 of 80 labels"):
+        fitted = SequenceLabeler(**QUICK, **given).fit(X, y)
+    fitted.save(tmp_path / "a.bothways")
+    loaded = SequenceLabeler.load(tmp_path / "a.bothways")
+    assert (loaded.categorical, loaded.missing_label) == ((0,), -1)
+    assert loaded.score(X, y) == fitted.score(X, y)
+
+
 def test_a_model_of_train_is_a_labeler(trained: Path) -> None:
     labeler, model = SequenceLabeler.load(trained), bothways.load(trained)
     assert {name: getattr(labeler, name) for name in QUICK} == QUICK

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bothways.layers import backend
+
 NONE = "Keras needs a backend, and none is installed. Install one: pip install jax"
 ANOTHER = "Keras is to run on torch, which is not installed. Install it (pip install torch), or choose another"
 
@@ -37,6 +39,13 @@ def test_a_missing_backend_is_one_line(chosen: str, missing: tuple[str, ...], sa
     )
     if chosen:
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_a_user_without_a_home_has_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert backend._configured() is None
 
 
 @pytest.mark.slow

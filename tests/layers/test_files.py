@@ -182,6 +182,8 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     model.save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(ModelFileError, match="weights without a model"):
         ours.load_model(tmp_path / "model.weights.h5")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'custom_object'"):
+        ours.load_model(path, custom_object={})
     with pytest.raises(InputError, match="There are no layers 'torch'"):
         ours.save_model(model, path, layers="torch")
     with zipfile.ZipFile(path) as archive:  # what was there is there still

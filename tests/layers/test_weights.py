@@ -43,6 +43,7 @@ def test_balanced_classes_weigh_alike() -> None:
         ([[np.nan, 1.0]], {}, "labels has nan"),
         ([[0, 1]], {1: -1.0}, r"class_weight\[1\] is -1\.0; a weight is zero or more"),
         ([[0, 1]], {1: np.nan}, r"class_weight\[1\] is nan"),
+        ([[0, 1]], None, "class_weight is None. Give 'balanced'"),
         ([[0, 1]], "equal", "class_weight is 'equal'. Give 'balanced', or a weight for each class"),
     ],
 )

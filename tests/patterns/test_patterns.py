@@ -74,8 +74,18 @@ def test_levels_weigh_what_suits_the_sequences(of_levels: bool, monkeypatch: pyt
 def test_sequences_are_scored_one_by_one_as_together(fitted: Patterns) -> None:
     new = mixed(20, seed=1)
     alone = np.concatenate([fitted.logits(new.take(np.array([i]))) for i in range(20)])
-    np.testing.assert_allclose(alone, fitted.logits(new), rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(alone, fitted.logits(new))
     assert fitted.logits(new.take(np.zeros(0, np.int64))).shape == (0, 3)
+
+
+def test_a_single_step_has_the_same_features_in_any_company() -> None:
+    steps = Sequences(
+        np.random.default_rng(0).normal(size=(20, 3)), np.ones(20, np.int64), np.arange(20), per="sequence"
+    )
+    made = RandomConvolutions.fit(steps, (), seed=0)
+    assert made is not None
+    alone = np.concatenate([made.features(steps.take(np.array([i]))) for i in range(20)])
+    np.testing.assert_array_equal(alone, made.features(steps))
 
 
 def test_they_can_be_kept(fitted: Patterns) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from bothways.study.pool import Progress, do_runs
 from bothways.study.runs import DIVERGED, Run, read_runs
 from bothways.study.search import validation_score
 from bothways.study.tasks import table_task
-from bothways.study.worker import StudySpec, train_runs
+from bothways.study.worker import StudySpec, learning_curve, train_runs
+from bothways.training import EpochReport, Trained
 
 SMALL: dict[str, Any] = {"settings": {"units": 4, "epochs": 1}, "problem": {"sequences": 40, "unseen": 30}}
 VARY = {"direction": ["forward", "both"], "merge_mode": ["concat", "sum"]}
@@ -209,6 +211,28 @@ def test_a_run_that_fails_costs_no_other() -> None:
     assert "units" in done[0].reason
 
 
+@pytest.mark.parametrize("monitor", ["f1", "entity_f1"])
+def test_epochs_cannot_be_chosen_by_a_score_that_there_is_not(monitor: str) -> None:
+    part = Sequences(np.zeros((6, 1)), np.array([3, 3]), np.array([0, 1, 2, 0, 1, 2]))
+    task = array_task("three", ("a", "b", "c"), Split(part, part, part))
+    with pytest.raises(InputError, match=r"f1.* is for"):
+        compare(task, {"monitor": ["loss", monitor]}, seeds=1)
+    (run,) = train_runs(StudySpec(task, (), 1), Setting.of({"monitor": monitor}), [0])
+    assert run.status == "failed"
+
+
+def test_runs_of_weighted_labels(tmp_path: Path) -> None:
+    part = Sequences(np.zeros((4, 1)), np.array([2, 2]), np.array([0, 1, 0, 1]))
+    tasks = [
+        array_task("two", ("a", "b"), Split(each, part, part))
+        for each in (part, *(replace(part, weights=np.full(4, weight, np.float32)) for weight in (1, 2)))
+    ]
+    assert len({task.told_by((), 0)[0] for task in tasks}) == 3
+    halves = replace(part, weights=np.array([1, 1, 0.5, 1], np.float32))
+    with pytest.raises(InputError, match="output keeps whole counts"):
+        compare(array_task("two", ("a", "b"), Split(part, part, halves)), {"units": [2]}, output=tmp_path / "a.parquet")
+
+
 def test_the_json_is_json(found: Comparison) -> None:
     shape = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(shape["settings"][0]) >= {"factors", "metric", "median", "low", "high", "runs", "seconds"}
@@ -231,8 +255,12 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"data": "cumulative-some"}, "no such table, and no such problem. Problems: cumulative-sum"),
         ({"vary": {"wings": None}}, "no factor 'wings'"),
         ({"seeds": 0}, "seeds is 0"),
+        ({"seeds": np.array([1, 1])}, r"seeds is array\(\[1, 1\]\); give how many"),
+        ({"seeds": np.arange(2), "fraction": "half"}, "fraction is 'half'; it must be a number above 0 and at most 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
         ({"search": 0}, "search is 0"),
+        ({"settings": ["units=8"]}, r"\['units=8'\] sets no factors; give their values by name"),
+        ({"reference": "direction=both"}, "'direction=both' sets no factors"),
         ({"metric": "beauty"}, "no metric 'beauty'. Use one of: accuracy"),
         ({"metric": "f1:7"}, "no class '7'; there are 0, 1"),
         ({"positive": "x"}, "no class 'x' to detect"),
@@ -242,8 +270,10 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"output": "runs.csv"}, r"must end in \.parquet"),
         ({"output": "nowhere/runs.parquet"}, "there is no folder"),
         ({"false_alarm_rates": [2]}, "false-alarm rate is 2"),
+        ({"false_alarm_rates": 2}, "false-alarm rate is 2"),
         ({"problem": {"colour": 1}}, "no parameter 'colour'. It has: sequences, steps, unseen, threshold"),
         ({"problem": {"steps": 0}}, "steps is 0"),
+        ({"data": "intrusion-flows", "problem": {"labels": "stage"}}, "intrusion-flows has no parameter 'labels'"),
         ({"cluster": "spark://here"}, "cluster is 'spark://here'"),
         ({"settings": {"direction": "both"}}, "direction is varied"),
         ({"vary": {"conv_window": [0, 12]}}, "conv_window=12: a convolution with a window of 12 steps is longer"),
@@ -371,6 +401,14 @@ def test_categories_written_as_numbers_are_read_as_by_train(tmp_path: Path) -> N
     pl.DataFrame(columns).write_csv(path)
     task = table_task(path, label="kind", sequence="host", order="at", categorical=["call"])
     assert task.draw(0).categories == (5,)  # 007, 7, 08, 9, and unknown
+
+
+def test_the_best_epoch_of_very_many_stays_in_the_learning_curve() -> None:
+    scores = [0.9 if epoch == 4 else 0.5 for epoch in range(1, 301)]
+    history = [EpochReport(i, 300, 1.0, 1.0, score, 1.0, best=i in (1, 4)) for i, score in enumerate(scores, 1)]
+    curve = learning_curve(Trained({}, history, {"train": 1.0}, "jax", True, losses=[1.0] * 600))
+    assert len(curve["updates"]) == 251
+    assert curve["valid_metric"].max() == 0.9
 
 
 def test_a_search_never_maximises_a_loss() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from bothways import baselines
 from bothways.baselines import OneStep
@@ -48,6 +49,17 @@ def test_simple_models_decide_as_the_average_does() -> None:
         np.testing.assert_array_equal(found[each.name], p[:, 1] >= decision.threshold)
         assert found[each.name].sum() > 2 * each.predict(new).sum()
     assert not found["majority"].any()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_average_precision_decides(classes: int) -> None:
+    """That of the rarer of two classes, else the mean over all, as in training."""
+    valid = rare(9, 0)
+    labels = np.minimum(np.arange(180) % 3, classes - 1)
+    held_out = HeldOut(replace(valid, labels=labels), classes, "average_precision", 1)
+    p = np.random.default_rng(0).dirichlet(np.ones(classes), 180)
+    each = [average_precision_score(labels == code, p[:, code]) for code in range(classes)]
+    assert held_out.value(p) == pytest.approx(each[1] if classes == 2 else np.mean(each))
 
 
 @pytest.mark.parametrize(("threshold", "balance"), [(0.1, 0.0), (0.5, 1.0)])

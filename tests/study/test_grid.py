@@ -102,6 +102,12 @@ def test_values_that_change_nothing_share_a_run() -> None:
     assert len({grid.setting(cell).alone(sequences) for cell in grid.cells}) == (1 + 2) * (1 + 2) * 2 * 2
 
 
+def test_classes_weigh_where_a_crf_has_no_effect() -> None:
+    setting = Setting.of({"head": "crf", "class_weight": "balanced"})
+    assert setting.alone(STEPS) == Setting.of({"head": "crf"})
+    assert setting.alone(STEPS._replace(per="sequence")) == Setting.of({"class_weight": "balanced"})
+
+
 @pytest.mark.parametrize(
     ("vary", "base", "message"),
     [
@@ -145,5 +151,3 @@ def test_a_fraction_is_balanced() -> None:
         pairs = Counter((cell[i], cell[j]) for cell in part.cells)
         assert len(pairs) == len(set(itertools.product({c[i] for c in grid.cells}, {c[j] for c in grid.cells})))
     assert set(grid.part(0.25, keep).cells) <= set(part.cells)
-    with pytest.raises(InputError, match="fraction is 0"):
-        grid.part(0, keep)

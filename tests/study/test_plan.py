@@ -40,6 +40,12 @@ def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
     assert len({each.trial for each in done}) == 40
 
 
+def test_weights_of_classes_that_are_given_are_kept() -> None:
+    """A CRF has none."""
+    of = plan({"class_weight": "balanced"})
+    assert {setting["class_weight"] for setting in of.first} == {"balanced"}
+
+
 def test_what_is_searched() -> None:
     """What a table may need one day is not lost without a word."""
     wanted = {"learning_rate", "units", "depth", "direction", "cell", "encoding", "levels", "changes", "dropout"}

@@ -132,9 +132,13 @@ def test_a_damaged_checkpoint_is_refused(path: Path, content: bytes) -> None:
     with pytest.raises(ModelFileError, match=r"some\.checkpoint: damaged, or not a checkpoint"):
         some_training(path, resume=True)
     some_training(path)
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ModelFileError, match="damaged"):
-        some_training(path, resume=True)
+    whole = path.read_bytes()
+    encrypted = bytearray(whole)
+    encrypted[whole.rindex(b"PK\x01\x02") + 8] = 1  # says the directory
+    for damaged in (whole[:-30], bytes(encrypted)):
+        path.write_bytes(damaged)
+        with pytest.raises(ModelFileError, match="damaged"):
+            some_training(path, resume=True)
 
 
 @pytest.mark.parametrize("name", [checkpoints.NOTES, "model/0"])

@@ -147,5 +147,5 @@ def test_it_learns_what_stands_next_to_what(tmp_path: Path) -> None:
 
 
 def test_a_crf_is_for_labels_of_steps() -> None:
-    with pytest.raises(InputError, match="head='crf' is for a label per step"):
+    with pytest.raises(InputError, match="head='crf' is for one label per step"):
         Network(features=1, classes=2, per="sequence", head="crf")

@@ -72,6 +72,15 @@ def test_mlflow_gets_what_was_reported(error: Any, status: str, monkeypatch: pyt
     ]
 
 
+def test_a_run_of_mlflow_that_refuses_parameters_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    fake = SimpleNamespace(set_experiment=str, start_run=str, log_params=int, end_run=ended.append)
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    with pytest.raises(TypeError), mlflow_run("flows", {"epochs": 2}):
+        pass
+    assert ended == ["FAILED"]
+
+
 @pytest.mark.parametrize(
     ("tracker", "package"),
     [(lambda: tensorboard("nowhere"), "tensorboard"), (lambda: mlflow_run("flows", {}), "mlflow")],

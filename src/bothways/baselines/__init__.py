@@ -31,7 +31,6 @@ __all__ = [
     "fit",
     "fit_one",
     "from_arrays",
-    "predict",
     "to_arrays",
 ]
 
@@ -114,11 +113,6 @@ def fit_one(
     """
     with threadpool_limits(1):  # threads that wait for each other on busy cores take many times as long as one
         return kind.fit(sequences, classes, categories, seed)
-
-
-def predict(baselines: Sequence[Baseline], sequences: Sequences) -> dict[str, Numbers]:
-    """For each baseline, by its name, the codes that it predicts: one for each label."""
-    return {baseline.name: baseline.predict(sequences) for baseline in baselines}
 
 
 def to_arrays(baselines: Sequence[Baseline]) -> dict[str, Array]:

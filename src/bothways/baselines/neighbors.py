@@ -18,29 +18,29 @@ from bothways.patterns.classifiers import NEVER, LogitClassifier, some_labels
 from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences
 
 AROUND, FAR, FARTHER = 1, 2, 8
-"""All columns are looked at so many steps before and after a label, and the one with the most codes as far as that:
-where steps are of many kinds, and where they are of few."""
+"""How many steps before and after a label are looked at: of all columns; and of the one with the most codes, where
+steps are of many kinds, and where they are of few."""
 
 WIDE, COARSE, FEW, HELD_OUT = 2, 100, 50_000, 5
-"""Where steps are of many kinds, columns of at most so many codes may be looked at as far as that, too: where there are
-at most so many labels, and those of one sequence in so many, which are held out, are likelier by it."""
+"""Where steps are of many kinds, columns of at most `COARSE` codes may be looked at `WIDE` steps away, too: where there
+are at most `FEW` labels, and those of one sequence in `HELD_OUT`, which are held out, are likelier by it."""
 
 RUNS_AROUND, LONGEST, MOST_RUNS = 4, 5, 100_000
-"""So many steps before and after a label runs are looked at; their longest; and at most so many of a length, over the
+"""How many steps before and after a label runs are looked at; the longest run; and the most runs of a length, times the
 number of classes."""
 
 LEAST = 2
-"""So often training must have seen a code in its place for it to have weights."""
+"""How often training must have seen a code in its place for it to have weights."""
 
 LIMIT = 5.0
 """Standardised numbers are no larger than this, and not below its negative."""
 
 LABELS, STEPS = 500, 300_000
-"""At least so many labels are learned from where steps are of few kinds, and at most so many."""
+"""The fewest labels to learn from where steps are of few kinds, and the most."""
 
 BATCHES, BATCH, UPDATES, EPOCHS, RATE, BETA_2 = 100, (32, 512), 500, (3, 10), 0.01, 0.99
-"""Epochs of about so many batches, of a size in these bounds; about so many of these in all, in a number of epochs in
-these bounds; a learning rate that falls to 0; and that of Adam."""
+"""About how many batches an epoch has, and the bounds of their size; about how many there are in all, and the bounds of
+the number of epochs; the learning rate, which falls to 0; and Adam's `beta_2`."""
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Standard deviations are no smaller than this, below which float32 has fewer digits; those that are become 1."""
@@ -277,7 +277,7 @@ def runs_around(sizes: tuple[int, ...]) -> tuple[Place, ...]:
 
 
 def _places_among(codes: Numbers, count: int) -> Numbers:
-    """For each of so many codes its place among these, counted from 1; 0 for others."""
+    """For each code below `count` its place among these, counted from 1; 0 for others."""
     places = np.zeros(count, np.int64)
     places[codes] = np.arange(1, len(codes) + 1)
     return places

@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.sequences import Array, Numbers, Sequences
 
 TABLE = 1_000_000
-"""A table of all known runs of a length, and of what may follow each, has at most so many entries."""
+"""The most entries of a table of all known runs of a length, and of what may follow each."""
 
 
 class Place(NamedTuple):
@@ -122,7 +122,7 @@ def checked_runs(runs: Array, counts: Array, size: int) -> tuple[Numbers, ...]:
 
 
 def moved_rows(sequences: Sequences, rows: Numbers, shift: int) -> tuple[Array, Numbers]:
-    """Whether the sequences of these steps have one so many later, and its row; that of the step itself if not."""
+    """Whether the sequences of these steps have one `shift` steps later, and its row; if not, that of the step."""
     of = np.searchsorted(sequences.offsets, rows, side="right") - 1
     there = (rows + shift >= sequences.offsets[of]) & (rows + shift < sequences.offsets[of + 1])
     return there, np.where(there, rows + shift, rows)

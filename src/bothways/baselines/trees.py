@@ -16,9 +16,9 @@ from bothways.patterns.classifiers import NEVER, LogitClassifier
 from bothways.patterns.forest import check_nodes
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
-ROWS, NUMBERS = 20_000, 6_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
-TREES, ROUNDS, LEAVES = 600, 100, 16  # at most so many trees, rounds of one tree per class, and leaves of a tree
-SEVERAL = 6  # of so many sequences a third shows which inputs are to be looked at
+ROWS, NUMBERS = 20_000, 6_000_000  # the most labels, and numbers beside them, of which trees learn in seconds
+TREES, ROUNDS, LEAVES = 600, 100, 16  # the most trees, rounds of one tree per class, and leaves of a tree
+SEVERAL = 6  # of this many sequences or more a third shows which inputs are to be looked at
 SHARE = 0.5  # of the inputs each node looks at this share, where there are numbers
 RARE = 10  # classes with fewer labels than this are never predicted
 MISSING = CODES + 1  # the place of a category that is missing
@@ -68,7 +68,7 @@ class Trees(LogitClassifier):
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Trees | None:
-        """Fit them; None for labels of sequences, with less than two classes of some labels, or nothing to look at."""
+        """Fit them; None for labels of sequences, fewer than two classes of some labels, or nothing to look at."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         if sequences.per != "step":
@@ -203,7 +203,9 @@ def _loss(model: Any, inputs: Array, targets: Numbers, weights: Doubles | None, 
     classes, counts = np.unique(targets[~held], return_counts=True)
     known = np.isin(targets, classes[counts >= RARE // 2])
     mine, theirs = known & ~held, known & held
-    if len(np.unique(targets[mine])) < 2 or not theirs.any():
+    count = len(np.unique(targets[mine]))
+    # Of what it stops by, a share of these, scikit-learn wants a label of each class.
+    if count < 2 or not theirs.any() or np.ceil(model.validation_fraction * mine.sum()) < count:
         return 0.0
     model.fit(inputs[mine], targets[mine], None if weights is None else weights[mine])
     p = model.predict_proba(inputs[theirs])[np.arange(theirs.sum()), model.classes_.searchsorted(targets[theirs])]

@@ -83,7 +83,7 @@ class Benchmark:
     """All that was measured in one run.
 
     Attributes:
-        measurements: one a case, in the order asked for; cases in which ours gave no number are left out.
+        measurements: one per case, in the order asked for; cases in which ours gave no number are left out.
         machine: the processor, its cores, the threads used, the instruction set, versions, the date; `load`, the
             processes that wanted to run before; `other_work`, the share of the processors that others used meanwhile.
         reasons: who gave no number, and in which case if not in all: why.

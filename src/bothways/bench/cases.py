@@ -16,7 +16,7 @@ SGEMM = "sgemm"
 
 SGEMM_SIZE = 1024
 
-CALM_SLICES = 3  # with so many slices of time that no other program disturbed, the disturbed ones do not count
+CALM_SLICES = 3  # with this many slices of time that no other program disturbed, disturbed ones do not count
 
 MODES = ("infer", "train")
 DTYPES = ("float32", "bfloat16", "int8")

@@ -23,12 +23,12 @@ from bothways.bench.benchmark import Benchmark, Measurement
 from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
 from bothways.errors import InputError
 
-ROUNDS = 12  # slices are cut so that a case has about so many rounds
-PATIENCE = 3.0  # so many times its time a case may take until every worker has had its `CALM_SLICES`
+ROUNDS = 12  # about how many rounds a case has, by the length of its slices
+PATIENCE = 3.0  # times its time: what a case may take until every worker has had its `CALM_SLICES`
 SLICE_SECONDS = (0.02, 0.25)  # the shortest and the longest slice
 
 ASLEEP_SECONDS = 0.1
-"""So long a worker may take to fall asleep after its slice. Threads of most libraries look for more work for a while:
+"""How long a worker may take to fall asleep after its slice. Threads of most libraries look for more work for a while:
 those of torch for 5 ms, those of ONNX Runtime for 25 ms were measured, and what runs meanwhile gets the blame."""
 
 ANSWER_SECONDS = 180.0  # a worker that says nothing for so long is given up. Compiling takes seconds, never minutes
@@ -111,7 +111,7 @@ class Worker:
         tasks = Path(f"/proc/{self._process.pid}/task")
         try:
             states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()]
-        except FileNotFoundError:  # a thread ended meanwhile, or there is no such folder
+        except OSError:  # a thread ended meanwhile, or there is no such folder
             return self.running
         return "R" in states
 

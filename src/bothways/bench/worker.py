@@ -1,8 +1,8 @@
 """The process of one peer: `python -m bothways.bench.worker NAME THREADS`, JSON lines in and out.
 
     it says    {"ready": {"version": ...}}                    once, when its library is imported
-    it is told {"do": "build", "case": {...}}                 -> {"outputs": so many numbers come out}
-               {"do": "slice", "seconds": 0.05}               -> {"calm": so many slices so far were not disturbed}
+    it is told {"do": "build", "case": {...}}                 -> {"outputs": how many numbers come out}
+               {"do": "slice", "seconds": 0.05}               -> {"calm": how many slices were not disturbed so far}
                {"do": "finish"}                               -> {"ms": the median, "disturbed": no calm slices,
                                                                   "error": that of lower precision, or null}
 
@@ -27,8 +27,8 @@ from bothways.bench.peers import START, Approximate, Call
 
 WARM_CALLS = 3
 WARM_SECONDS = 0.03
-"""A slice starts with so many calls that are not timed, or with as many as fit into this time. They wake the threads
-of this worker, and give those of the one before the time to fall asleep."""
+"""A slice starts with `WARM_CALLS` calls that are not timed, or with as many as fit into this time. They wake the
+threads of this worker, and give those of the one before the time to fall asleep."""
 
 LONG_CALL = 0.1  # seconds. What the first milliseconds of so long a call lose is not worth another call
 

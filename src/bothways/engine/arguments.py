@@ -36,7 +36,7 @@ class Direction:
         recurrent_kernel: `(units, gates * units)`.
         bias: `(gates * units,)`, for a GRU `(2, gates * units)`; None for no bias.
         reverse: read from the last step to the first.
-        initial_state: one `(batch, units)` array a state of the cell, for an LSTM `(h, c)`; None for zeros. A run
+        initial_state: one `(batch, units)` array per state of the cell, for an LSTM `(h, c)`; None for zeros. A run
             that brings states of its own starts from those.
         cell: a cell of `bothways.spec`, or None for the cell of the call.
     """
@@ -96,7 +96,7 @@ class DirectionGradients(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """What `backprop` gives: `x` shaped as the input, and one entry a direction."""
+    """What `backprop` gives: `x` shaped as the input, and one entry per direction."""
 
     x: Array
     directions: tuple[DirectionGradients, ...]

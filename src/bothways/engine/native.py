@@ -132,7 +132,7 @@ class Layer:
             x: `(batch, time, features)`. Anything numeric; computed in float32.
             mask: `(batch, time)` of bool, True where a step counts. A masked step carries the state, and puts out
                 the state that it carries.
-            initial_states: what each direction starts from, one tuple of `(batch, units)` arrays a direction, as
+            initial_states: what each direction starts from, one tuple of `(batch, units)` arrays per direction, as
                 `Result.states` are; None, for one or for all of them, for the `initial_state` of the direction.
             dropout: for each direction what x and h are multiplied with before the products of a gate, the same at all
                 steps (Gal and Ghahramani 2016); None for no dropout.
@@ -219,7 +219,7 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
     Args:
         tape: of a `run(..., record=True)`; it serves once.
         d_outputs: the gradient of `Result.outputs`, shaped as they are (a pair for `merge_mode=None`).
-        d_states: the gradients of `Result.states`, one tuple (or None) a direction; None for zeros.
+        d_states: the gradients of `Result.states`, one tuple (or None) per direction; None for zeros.
 
     Raises:
         InputError: a wrong shape or dtype, or a tape that has been used.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
             else:
                 trained = train(network, sequences, settings, valid, watch, checkpoint, resume)
-        labeler = {name: value for name, value in self.get_params().items() if _is_json(value)}
+        labeler = {name: json.loads(text) for name, value in self.get_params().items() if (text := _json(value))}
         model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
         model = model if tuned is None else tuned.adopted(model)
         if valid is not None:
@@ -433,9 +434,11 @@ _HELP = [f"{name}: {option.help}" for name, option in _SETTINGS.items() if name 
 SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace("SETTINGS", "\n        ".join(_HELP))
 
 
-def _is_json(value: Any) -> bool:
-    """Whether a model file keeps it as it is; keys would become text."""
+def _json(value: Any) -> str:
+    """A setting as a model file keeps it, those of NumPy as Python's; "" if it cannot: keys would become text."""
+    if isinstance(value, Mapping):
+        return ""
     try:
-        return not isinstance(value, Mapping) and bool(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
-        return False
+        return json.dumps(value, default=methodcaller("tolist"), allow_nan=False)
+    except (AttributeError, TypeError, ValueError):
+        return ""

@@ -162,7 +162,7 @@ def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[
     """Whether they are those of steps or of sequences; and they, in flat arrays with a name each."""
     if isinstance(values, (str, bytes, Mapping)) or not (isinstance(values, Iterable) or hasattr(values, "__array__")):
         raise InputError(f"{name} is of type {type(values).__name__}; give a list or array of {noun}s.")
-    values = unmasked(values) if hasattr(values, "__array__") else list(values)
+    values = np.atleast_1d(unmasked(values)) if hasattr(values, "__array__") else list(values)
     if form in ("one", "frame"):
         return "step", [(name, _rows(name, noun, values, x, form))]
     array = values if isinstance(values, np.ndarray) else None

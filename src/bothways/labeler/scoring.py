@@ -159,7 +159,7 @@ class _Flat(ClassifierMixin, BaseEstimator):
 
 
 def _flat(values: Any, axes: int = 0) -> Array:
-    """Values of all labels, each with so many axes of its own, as one array."""
+    """Values of all labels, each with `axes` axes of its own, as one array."""
     values = unmasked(values) if hasattr(values, "__array__") else values
     ragged = not hasattr(values, "dtype") or values.dtype == object
     if ragged and len(values) and np.ndim(values[0]) > axes:

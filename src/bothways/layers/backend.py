@@ -56,11 +56,11 @@ def choose_backend() -> None:
 
 def _configured() -> str | None:
     """The backend that the configuration file of Keras names, if somebody wrote it and that backend is installed."""
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
+        home = Path(os.environ["KERAS_HOME"]) if "KERAS_HOME" in os.environ else Path.home() / ".keras"
         configuration = json.loads((home / "keras.json").read_text())
         backend = configuration["backend"]
-    except (OSError, ValueError, LookupError, TypeError):  # Keras, too, goes on without such a file
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError):  # Keras, too, goes on without such a file
         return None
     chosen = isinstance(backend, str) and configuration != WRITTEN_BY_KERAS and _installed(backend)
     return backend if chosen else None

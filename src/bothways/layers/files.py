@@ -7,6 +7,7 @@ names are changed in the file. All the rest, weights, state of the optimizer, co
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -53,6 +54,7 @@ def load_model(path: str | Path, layers: str = "bothways", **options: Any) -> ke
         'native'
     """
     path = Path(path)
+    inspect.signature(keras.saving.load_model).bind(path, **options)  # a wrong option is not the fault of the file
     with tempfile.TemporaryDirectory() as folder, _reading(path):
         copy = Path(folder, path.name)
         _convert(path, copy, layers)

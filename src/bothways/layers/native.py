@@ -173,8 +173,8 @@ def refuse_training(*_: Any, **__: Any) -> None:
 def dropout_of(cell: Any, sequences: Any, states: Sequence[Any] | None, training: bool | None) -> Dropout:
     """The factors that the cell has drawn for this call; it draws them here if it has not, as for `RNN.call`.
 
-    One mask a sequence, the same for all steps (Gal, Ghahramani 2016). It draws whether training or not: seeds advance
-    as in stock Keras.
+    One mask per sequence, the same for all steps (Gal, Ghahramani 2016). It draws whether training or not: seeds
+    advance as in stock Keras.
     """
     if not (cell.dropout or cell.recurrent_dropout):
         return Dropout()

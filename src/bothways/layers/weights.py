@@ -37,11 +37,11 @@ def step_weights(labels: npt.ArrayLike, class_weight: Mapping[int, float] | str)
     """
     codes = _codes(np.asarray(labels))
     there = codes >= 0
-    if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise InputError(f"class_weight is {class_weight!r}. Give 'balanced', or a weight for each class.")
+    if isinstance(class_weight, str) and class_weight == "balanced":
         classes, counts = np.unique(codes[there], return_counts=True)
         class_weight = dict(zip(classes.tolist(), there.sum() / (len(classes) * counts), strict=True))
+    if not isinstance(class_weight, Mapping):
+        raise InputError(f"class_weight is {class_weight!r}. Give 'balanced', or a weight for each class.")
     weights = there.astype(np.float32)
     for code, weight in class_weight.items():
         if not weight >= 0:

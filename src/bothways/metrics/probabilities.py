@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bothways.metrics.counts import share
-from bothways.sequences import Array, Bools, Doubles, Numbers
+from bothways.metrics.counts import labeled, share
+from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
 BINS = 15
 POINTS = 300
@@ -93,6 +93,14 @@ def ranking(positive: Bools, p: Array, weights: Array | None = None) -> tuple[fl
     precision = float(np.diff(right, prepend=0) @ (right / alarms) / right[-1])
     area = np.diff(false, prepend=0) @ (right + np.append(0, right[:-1])) / 2
     return precision, float(area / right[-1] / false[-1]) if false[-1] else None
+
+
+def average_precision(sequences: Sequences, probabilities: Array, classes: int, positive: int) -> float:
+    """That of the positive class of two, else the mean over the classes that have labels."""
+    labels, p, _, weights = labeled(sequences, probabilities, classes)
+    chosen = [positive] if classes == 2 else range(classes)
+    found = [ranking(labels == code, p[:, code], weights)[0] for code in chosen]
+    return float(np.mean([each for each in found if each is not None] or [0.0]))
 
 
 def calibration(expected: Numbers, probabilities: Array, bins: int = BINS) -> Calibration:

@@ -142,6 +142,13 @@ def check_tags(name: str, sequences: Sequences) -> None:
         )
 
 
+def check_monitor(monitor: str, classes: int, sequences: Sequences) -> None:
+    """Refuse to choose epochs by a score that labels of this number of classes do not have."""
+    if monitor == "f1" and classes != 2:
+        raise InputError(f"monitor='f1' is for two classes, and there are {classes}. Use 'macro_f1'.")
+    check_tags(monitor, sequences)
+
+
 def _entities(counts: Counts) -> OfClasses:
     assert counts.entities is not None
     return counts.entities

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import matmul
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bothways.arrays import checked_array
+from bothways.arrays import checked_array, product
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import RandomConvolutions
@@ -17,7 +18,7 @@ from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences
 
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
-LEVELS, FEW = (1.0, 0.3, 0.1), 500  # what levels may weigh beside random convolutions; so many sequences show it
+LEVELS, FEW = (1.0, 0.3, 0.1), 500  # what levels may weigh beside random convolutions; and how many sequences show it
 LARGEST = 1e9  # weights are no larger, so that logits are finite
 NEVER = -1e4  # the logit of a class that training never saw
 BLOCK = 1024  # sequences whose features are made together
@@ -62,6 +63,7 @@ class Patterns(LogitClassifier):
 
     name: ClassVar[str]
     maker: ClassVar[Any]  # of features
+    times: ClassVar[Any]  # from features and their weights to sums, row by row
     rows: ClassVar[int]  # at most this many sequences to learn from
     kept = ("kernel", "bias")
     features: Any
@@ -87,7 +89,7 @@ class Patterns(LogitClassifier):
     def logits(self, sequences: Sequences) -> Array:
         numbers = np.arange(len(sequences))
         blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
-        found = [self.features.features(block) @ self.kernel + self.bias for block in blocks]
+        found = [self.times(self.features.features(block), self.kernel) + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 
     def arrays(self) -> dict[str, Array]:
@@ -115,7 +117,7 @@ class ConvolutionPatterns(Patterns):
     """
 
     name = "random_convolutions"
-    maker = RandomConvolutions
+    maker, times = RandomConvolutions, staticmethod(product)
     rows = 2000  # the time of a ridge regression grows with their square
 
     @staticmethod
@@ -153,7 +155,7 @@ class NGramPatterns(Patterns):
     """n-grams of the categorical columns, and a logistic regression."""
 
     name = "n_grams"
-    maker = NGrams
+    maker, times = NGrams, staticmethod(matmul)
     rows = 10_000
 
     @staticmethod

@@ -102,7 +102,7 @@ class RandomConvolutions:
         return int(self.thresholds.size + self.levels.size)
 
     def weights(self, level: float = 1.0) -> Array:
-        """`(size,)` what to multiply standardised features by, so that levels weigh so much of what convolutions do."""
+        """`(size,)` factors of standardised features, with which levels weigh `level` times as much as kernels."""
         each = level * np.sqrt(self.thresholds.size / max(self.levels.size, 1))
         return np.repeat(np.array([1, each], np.float32), [self.thresholds.size, self.levels.size])
 
@@ -166,7 +166,7 @@ class RandomConvolutions:
             for tap in range(TAPS):
                 shift = (tap - TAPS // 2) * dilation
                 taps[:, tap] = values[columns[:, None], starts + np.clip(position + shift, 0, last)]
-            taps[:, TAPS] = taps[:, :TAPS].sum(axis=1)
+                taps[:, TAPS] += taps[:, tap]  # one by one: `sum` adds in another order where there is one step
             weights = csr_array((reads.T[:, :, None] * WEIGHTS[:, None]).reshape(KERNELS, -1))
             yield weights @ taps.reshape(-1, sequences.steps)
 

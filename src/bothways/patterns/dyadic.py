@@ -17,9 +17,9 @@ from bothways.sequences import Array, Doubles, Numbers, Sequences
 
 HALVINGS, QUANTILES = 3, 32  # how often a sequence is halved, and quantiles of the whole; of each half half as many
 SERIES = 3  # of each column: its numbers, their changes, and the changes of these
-MOST, FEW = 2000, 4  # at most about so many quantiles; parts are given up when there are so few of each
-LONG, MOST_BANDS = 16, 1200  # of sequences that are so long there are spectra, of so many features at most
-CODES = 254  # of each category the most frequent codes are counted, at most so many
+MOST, FEW = 2000, 4  # about the most quantiles in all; and how few of each there may be before parts are given up
+LONG, MOST_BANDS = 16, 1200  # the shortest sequences that have spectra, and the most features of these
+CODES = 254  # the most codes of each category that are counted, the most frequent ones
 NOWHERE = (2.0, -1.0)  # where a code that does not occur comes first, and last
 
 
@@ -165,7 +165,7 @@ def levels(count: int) -> Doubles:
 
 
 def ends_of_parts(lengths: Any, count: int) -> tuple[Any, Any]:
-    """Where each of so many parts of a sequence begins, and where it ends; each has a step, if the sequence has.
+    """Where each of `count` parts of a sequence begins, and where it ends; each has a step, if the sequence has.
 
     Example:
         >>> start, end = ends_of_parts(np.array([[5], [1]]), 2)

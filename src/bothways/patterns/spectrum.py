@@ -11,7 +11,7 @@ from bothways.sequences import Doubles, Sequences
 SEGMENT, HOP = 64, 32  # steps of a segment, and from one to the next
 FREQUENCIES = SEGMENT // 2  # those that a segment has, but for that of its mean
 WINDOW = np.hanning(SEGMENT + 1)[:-1]  # what the steps of a segment are multiplied by
-LAGS = 8  # autocorrelations, of steps that are 1 to so many apart
+LAGS = 8  # autocorrelations, of steps that are 1 to 8 apart
 TURNS = np.cos(2 * np.pi * np.arange(1, FREQUENCIES + 1)[:, None] * np.arange(1, LAGS + 1) / SEGMENT)
 """What shares of frequencies are multiplied by and added up to autocorrelations (Wiener-Khinchin theorem)."""
 

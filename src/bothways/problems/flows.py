@@ -134,7 +134,7 @@ def intrusion_flows(
 
 
 def flow_columns(X: Floats, y: Numbers) -> dict[str, list[Any]]:
-    """Flows as the columns of a table, one row a flow, for a data frame or a file.
+    """Flows as the columns of a table, one row per flow, for a data frame or a file.
 
     X and y are as `intrusion_flows` gives them, with labels of attacks (0 and 1); else it raises `InputError`.
 
@@ -219,6 +219,6 @@ def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesA
 
 
 def _parameters() -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
-    """The looks as arrays, a row a stage: shares of services, gap, sent, received, failed."""
+    """The looks as arrays, one row per stage: shares of services, gap, sent, received, failed."""
     shares, gap, sent, received, failed = zip(*(astuple(LOOKS[stage]) for stage in STAGES), strict=True)
     return np.array(shares), np.array(gap), np.array(sent), np.array(received), np.array(failed)

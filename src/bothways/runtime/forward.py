@@ -80,7 +80,7 @@ def logits_of(stacks: Sequence[Stack], sequences: Sequences) -> list[Floats]:
 
 
 def logits_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: int) -> list[Floats]:
-    """The same of sequences that `padded` has prepared, which have so many labels."""
+    """The same of sequences that `padded` has prepared, which have `count` labels."""
     per_step, late = stacks[0].network.per == "step", stacks[0].network.lookahead
     results = [np.empty((count, stack.network.outputs), np.float32) for stack in stacks]
     if not per_step:
@@ -166,7 +166,7 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"{name} holds what is no number: {error}.") from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; it must be numbers.")

@@ -38,7 +38,7 @@ class Stack:
         """The logits of padded sequences; of a CRF the logarithms of probabilities, which are logits as well.
 
         `x` is `(sequences, time, inputs)`, numbers standardised. `counts` is `(sequences, time)`, True where a step
-        counts; such steps come first, at least one a sequence. `numbers` is what the method gives of x, where it is
+        counts; such steps come first, at least one per sequence. `numbers` is what the method gives of x, where it is
         known. The logits are `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of
         sequences. A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network
         of several layers that of the outputs of two of them.

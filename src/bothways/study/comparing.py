@@ -9,15 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bothways import interrupts
 from bothways.errors import InputError, counted, option
 from bothways.metrics import check_tags, class_to_detect, score
-from bothways.metrics.scores import with_rate_of
-from bothways.options import options, seconds_of, whole
+from bothways.metrics.scores import check_monitor, with_rate_of
+from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import NO_LABEL
-from bothways.settings import Reading, Roles
+from bothways.settings import Reading, Roles, as_names
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
@@ -39,7 +41,7 @@ def compare(
     reference: Mapping[str, Value] | None = None,
     metric: str | None = None,
     positive: Label | None = None,
-    false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES,
+    false_alarm_rates: float | Sequence[float] = FALSE_ALARM_RATES,
     fraction: float = 1.0,
     search: int | None = None,
     output: str | Path | None = None,
@@ -97,6 +99,7 @@ def compare(
         (4, ['direction=backward', 'direction=forward'])
     """
     chosen = _seeds(seeds)
+    fraction = Option(1.0, "", above=0, most=1).check("fraction", fraction)
     varied = checked_vary(vary)
     if search is None:
         check_size(varied, len(chosen), fraction, yes)
@@ -116,10 +119,19 @@ def compare(
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
+    false_alarm_rates = as_names(false_alarm_rates)
     if metric is not None:
         false_alarm_rates = with_rate_of(metric, false_alarm_rates)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     check_tags(str(metric), split.test)
+    if output is not None and (split.test.known_weights % 1).any():
+        raise InputError(
+            "output keeps whole counts of labels, and some weights of the test part are no whole numbers. Leave out "
+            "output, or those weights."
+        )
+    if split.valid is not None:
+        for monitor in grid.vary.get("monitor", (grid.base.get("monitor"),)):
+            check_monitor(str(monitor), task.shape.classes, split.valid)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
     usual = "entity_f1" if split.test.scheme is not None else usual
     of = score(metric or usual, task.classes, label, rates)
@@ -181,8 +193,10 @@ def compare(
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
-    if not isinstance(chosen, Sequence) or not chosen or len(set(chosen)) < len(chosen):
+    chosen = as_names(seeds)
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        chosen = tuple(range(seeds))
+    if not chosen or len(set(chosen)) < len(chosen):
         raise InputError(f"seeds is {seeds!r}; give how many there are, at least 1, or different whole numbers.")
     return tuple(whole("a seed", seed, 0) for seed in chosen)
 
@@ -217,9 +231,7 @@ def _task(
 
 
 def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, ...]:
-    for rate in rates:
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise InputError(f"A false-alarm rate is {rate!r}; it must be at least 0 and below 1, such as 0.01.")
+    kept = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in rates)
     found = labels[labels != NO_LABEL] == positive
     # Without both kinds there is nothing to detect, or nothing to mistake for it.
-    return tuple(float(rate) for rate in rates) if found.any() and not found.all() else ()
+    return kept if found.any() and not found.all() else ()

@@ -51,7 +51,7 @@ class DataShape(NamedTuple):
 
     @classmethod
     def of(cls, train: Sequences, classes: int, categories: tuple[int, ...], vectors: int = 0) -> DataShape:
-        """What these train sequences determine about networks that tell so many classes apart."""
+        """What these train sequences determine about networks for this number of classes."""
         return cls(train.features, classes, categories, train.per, int(train.lengths.max()), vectors)
 
 
@@ -108,8 +108,8 @@ class Setting:
         found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
         cut_from = min(int(each or shape.longest) for each in (self["window"], default("window")))
         found |= set() if shape.longest > cut_from else {"window"}
-        found |= {"class_weight"} if self["head"] == "crf" else set()
         found |= {"head"} if self["lookahead"] else set()
+        found |= {"class_weight"} if self["head"] == "crf" and "head" not in found else set()
         found |= {"merge_mode"} if self["direction"] != "both" else set()
         found |= set() if self["conv_window"] else {"conv_stride"}
         found |= {"bins"} if self["encoding"] == "standard" else set()
@@ -188,6 +188,8 @@ def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[
 
 def checked_settings(values: Mapping[str, Value]) -> dict[str, Value]:
     """Values of factors, checked, by their full names."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{values!r} sets no factors; give their values by name: {{'units': 8}}.")
     found: dict[str, Value] = {}
     for given, value in values.items():
         name = factor(given)

@@ -14,7 +14,7 @@ from bothways.study.results import Comparison, SettingResult
 from bothways.study.view import marks
 
 ROW = 22  # points of height for each setting
-POINTS = 60  # so many points a learning curve keeps; single batches are noise
+POINTS = 60  # about this many points of a learning curve are drawn; single batches are noise
 
 
 def colours_of(settings: Sequence[SettingResult], curved: Sequence[SettingResult]) -> dict[str, str]:
@@ -111,7 +111,7 @@ def costs_figure(comparison: Comparison, settings: Sequence[SettingResult], colo
 
 
 def smooth(values: Doubles) -> Doubles:
-    """Means of neighbours, so many that `POINTS` are left.
+    """Means of neighbours, of which about `POINTS` are left.
 
     Example:
         >>> len(smooth(np.arange(1000.0))), smooth(np.arange(3.0)).tolist()

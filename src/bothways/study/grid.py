@@ -72,8 +72,6 @@ class Grid:
         Cells are taken one by one, each the one whose values were met least so far, ties by lot from a fixed seed; so
         the cells of a smaller fraction are among those of a larger one. `keep` is kept whatever happens.
         """
-        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
-            raise InputError(f"fraction is {fraction!r}; it must be above 0 and at most 1, such as 0.5.")
         if fraction == 1:
             return self
         cells, factors = np.array(self.cells), range(len(self.vary))

@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr, stdtrit
 
 from bothways.metrics import Resamples, count, count_entities, f1, labeled, score
+from bothways.metrics.probabilities import average_precision
 from bothways.runtime import balancing, decided, tempered
 from bothways.sequences import Sequences
 from bothways.settings import SCORES
@@ -20,10 +21,10 @@ from bothways.settings import SCORES
 LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
 
-THRESHOLDS = 100  # so many thresholds are tried
+THRESHOLDS = 100  # the number of thresholds that are tried
 OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
 BALANCE = 0.15  # an average gives rare classes too little
-SAMPLES = 200  # on so many samples of the sequences
+SAMPLES = 200  # the number of samples of the sequences that choose a threshold
 
 
 class Decision(NamedTuple):
@@ -77,6 +78,8 @@ class HeldOut:
 
         `predicted` are the codes of the predicted classes, where they are decided.
         """
+        if self.monitor == "average_precision":
+            return average_precision(self.sequences, p, self.classes, self.positive)
         if self.chooses_threshold and predicted is None:
             sums = [each.sum(axis=0) for each in self._counts(p)]
             return float(f1(*sums[:3])[_macro_f1(*sums).argmax()])
@@ -94,7 +97,7 @@ class HeldOut:
         return float(np.average(-np.log(np.maximum(p[known, labels], 1e-12)), weights=weights))
 
     def average(self, networks: Sequence[Any], simple: Sequence[Any], most: int) -> list[int]:
-        """Of which of these probabilities the average is best: the numbers of so many, some perhaps twice.
+        """The numbers of the probabilities whose average is best, at most `most` of them, some perhaps twice.
 
         Networks were stopped, and the best of many taken, by these very labels, and so look better here than they are;
         simple models do not. So the average begins with the best simple ones, unless one that begins with nothing is
@@ -133,7 +136,7 @@ class HeldOut:
     def _likelier(self, p: Any, other: Any) -> bool:
         """Whether `p` makes the labels likelier than `other`, by more than the standard error over sequences.
 
-        Of few sequences by so much more as Student's t is wider than the normal; one says nothing.
+        With few sequences the error is wider, by Student's t; one sequence says nothing.
         """
         known, labels, weights = self._known(p)
         gains = np.diff(np.log(np.maximum([each[known, labels] for each in (other, p)], 1e-12)), axis=0)[0]

@@ -98,15 +98,15 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
 }
 """What is varied, one value of the best so far at a time."""
 
-RATE = 3  # of so many trials one is tried again in more epochs
-BUSY = 1.5  # on a machine with other work a search takes up to so many times its budget, lest it try too little
+RATE = 3  # one in this many trials is tried again in more epochs
+BUSY = 1.5  # times its budget: what a search takes at most on a machine with other work
 
 
 SHORT, WHOLE, LONG = range(3)
 """How long a training is: a share of the usual epochs, all of them, or several times as many."""
 
 LARGE = 30_000  # of more steps the usual epochs are few: `LONG` trainings may be worth their time
-PIECE = 250  # and long sequences are learned in pieces of so many steps at first, which gives more updates an epoch
+PIECE = 250  # steps of the pieces in which long sequences are learned at first, for more updates per epoch
 
 
 class Trial(NamedTuple):
@@ -168,8 +168,7 @@ class SearchPlan:
         self._least = WHOLE if shape.words and not shape.measured else SHORT
         self._most = LONG if large and self._least == SHORT and "epochs" not in given else WHOLE
         self._trials: set[Trial] = set()
-        weights = train.weights
-        if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
+        if given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
         kinds = [FIRST["word"]] if shape.words else []
         usual = "letter" if shape.per == "step" and not shape.measured else shape.per

@@ -20,7 +20,7 @@ from bothways.study.pool import processes, until_stopped
 from bothways.study.tuning import Tuned
 
 SIMPLE = -1  # the number of what is compared with, where members are numbered from 0
-LONGER = 1.5  # a network trains so many times the epochs that were best, at whose end its learning rate is 0
+LONGER = 1.5  # times the best number of epochs: how long a network trains, until its learning rate is 0
 LATE = 0.8  # short trainings that were best after this share of their epochs were too short
 SPARE = 0.5  # networks are fitted again as long as that takes at most this share of the search's processor time
 

@@ -133,7 +133,7 @@ class Comparison:
         return "corrected resampled t-test over splits (Nadeau and Bengio 2003), Holm's correction"
 
     def effects(self, factors: int) -> dict[tuple[str, ...], float]:
-        """The share of the variance of each effect of so many factors together, the largest first."""
+        """The share of the variance of each effect of this number of factors, the largest first."""
         found = {} if self.shares is None else self.shares.effects
         return dict(sorted(((n, s) for n, s in found.items() if len(n) == factors), key=lambda item: -item[1]))
 

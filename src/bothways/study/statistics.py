@@ -84,12 +84,12 @@ def variance_shares(scores: Doubles, cells: Sequence[Sequence[int]], levels: Map
     `(cells, seeds)`, `cells` has the number of each cell's value, factor by factor, and `levels` how many values each
     factor has; raises InputError if they do not fit, or scores are not finite.
 
-    On a full grid the score of a cell is a sum of a mean, one term a factor, one a pair of factors and so on, each with
-    mean 0 over every factor in it; the variances of the terms add up to that of the score, all cells of equal weight.
-    Runs with noise would inflate every term, and most of all interactions, which have many cells and few runs. So
-    squares of a term are taken between different seeds, whose noise is independent: their mean is the square of the
-    term itself. A share may so come out below 0 by chance, and is then 0. What cells do not explain is the seed's. On a
-    part of the grid main effects are fitted by least squares.
+    On a full grid the score of a cell is a sum of a mean, one term per factor, one per pair of factors and so on,
+    each with mean 0 over every factor in it; the variances of the terms add up to that of the score, all cells of
+    equal weight. Runs with noise would inflate every term, and most of all interactions, which have many cells and
+    few runs. So squares of a term are taken between different seeds, whose noise is independent: their mean is the
+    square of the term itself. A share may so come out below 0 by chance, and is then 0. What cells do not explain is
+    the seed's. On a part of the grid main effects are fitted by least squares.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or len(scores) != len(cells) or not np.isfinite(scores).all():

@@ -102,7 +102,7 @@ def array_task(
     parts = [part for part in split[:3] if part is not None]
     digest = hashlib.sha256()
     for part in parts:
-        for array in (part.lengths, part.labels, part.values):
+        for array in (part.lengths, part.labels, part.values, *([] if part.weights is None else [part.weights])):
             digest.update(np.ascontiguousarray(array).data)
     facts = {
         "task": "redrawn table" if redraw else "table",
@@ -194,7 +194,7 @@ def problem_task(
 ) -> Task:
     """A generated problem: each seed learns from sequences of its own, all are tested on the same unseen ones.
 
-    `problem` is a key of `bothways.problems.PROBLEMS`, `parameters` are further arguments of it.
+    `problem` is a key of `bothways.problems.PROBLEMS`, `parameters` are numbers that it takes besides.
 
     Example:
         >>> train, _, test, _ = problem_task("cumulative-sum", sequences=5).draw(1)
@@ -204,7 +204,8 @@ def problem_task(
     if problem not in PROBLEMS:
         raise InputError(f"There is no problem {problem!r}. There are: {', '.join(PROBLEMS)}.")
     generated = PROBLEMS[problem]
-    known = list(inspect.signature(generated.generate).parameters)[2:-1]
+    takes = list(inspect.signature(generated.generate).parameters.values())[2:-1]
+    known = [each.name for each in takes if not isinstance(each.default, str)]  # others make other classes
     if unknown := sorted(set(parameters) - set(known)):
         there_are = ", ".join(["sequences", "steps", "unseen", *known])
         raise InputError(f"{problem} has no parameter {unknown[0]!r}. It has: {there_are}.")

@@ -23,12 +23,12 @@ from bothways.study.worker import Driver, begin
 if TYPE_CHECKING:
     from bothways.training import EpochReport
 
-UPDATES = 3000  # about so many updates a whole training has
-STEPS = 600_000, 1_500_000  # and so many steps at least and at most
+UPDATES = 3000  # about how many updates a whole training has
+STEPS = 600_000, 1_500_000  # and how many steps, at least and at most
 OF_WORDS = 0.5  # words, of which the rare ones are soon known by heart, need but this share of updates
-LEAST_EPOCHS = 9, 5  # a whole training has at least so many epochs; the second is for words
+LEAST_EPOCHS = 9, 5  # the fewest epochs of a whole training; the second is for words
 FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 100}  # fewer sequences are few, by what has a label
-PIECES = 3  # into so many pieces the train part is cut where the valid part is small
+PIECES = 3  # the number of pieces of the train part, which is cut where the valid part is small
 MOST_STEPS: Mapping[str, int] = {"step": 100_000, "sequence": 300_000}  # of longer train parts that takes too long
 
 
@@ -166,7 +166,7 @@ def of_piece(data: SearchData, kind: type[baselines.Classifier], place: tuple[in
 
 
 def settings_of(data: SearchData, trial: Trial) -> Settings:
-    """How to train: in so many epochs that there are about `UPDATES` in all, fewer or more by the trial's length."""
+    """How to train: for about `UPDATES` updates in all, fewer or more by the trial's length."""
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)

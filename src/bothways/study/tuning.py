@@ -21,7 +21,8 @@ import numpy as np
 from bothways import interrupts
 from bothways.baselines import Classifier
 from bothways.errors import BothwaysError, counted, option
-from bothways.metrics import check_tags, monitored
+from bothways.metrics import monitored
+from bothways.metrics.scores import check_monitor
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from bothways.training.checkpoints import Checkpoint
 
 LEAST_SHARE = 0.01  # what the best network counts beside simple models that are better without any
-CANDIDATES = 20  # so many of the best networks may become members
+CANDIDATES = 20  # the number of the best networks that may become members
 KEPT = ("score", "loss", "epochs", "unfinished", "whole")  # what a checkpoint keeps of a trial as it is
 
 BUDGET = 60.0
@@ -168,7 +169,7 @@ def tune(
 
     asked, counts = str(given.get("monitor", Settings.monitor)), train.class_counts(shape.classes)
     monitor, positive = monitored(asked, counts, train.scheme is not None)
-    check_tags(monitor, train)
+    check_monitor(monitor, shape.classes, train)
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
     plan, done = SearchPlan(shape, train, given, seed), list[Tried]()

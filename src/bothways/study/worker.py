@@ -16,13 +16,12 @@ from uuid import uuid4
 
 import numpy as np
 
-from bothways.errors import InputError
 from bothways.metrics import Counts, count, thresholds_for
 from bothways.study.factors import DataShape, Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
 
-POINTS = 250  # a learning curve has at most this many points
+POINTS = 250  # a learning curve has at most this many points, and that of the best epoch
 AT_ONCE = 2.0  # seconds after which a process hands over the runs that it has done
 KEPT_SPLITS = 4  # the data of this many runs are kept
 
@@ -116,7 +115,7 @@ def _split(spec: StudySpec, seed: int) -> Split:
 
 
 def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
-    from bothways.training import train
+    from bothways.training import DivergedError, train
 
     split = _split(spec, seed)
     network = setting.network(DataShape.of(split.train, spec.task.shape.classes, split.categories))
@@ -129,8 +128,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
 
     try:
         trained = train(network, split.train, setting.settings(seed), split.valid, on_epoch)
-    except InputError as reason:
-        # What a network cannot be was refused before; what is left is a loss that is not finite.
+    except DivergedError as reason:
         seconds = time.perf_counter() - started
         return Run(setting, seed, DIVERGED, str(reason), parameters=parameters, train_seconds=seconds)
     if trained.interrupted:
@@ -177,17 +175,19 @@ def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     losses = np.asarray(trained.losses, np.float64)
     history = trained.history
     ends = np.linspace(0, len(losses), len(history) + 1)[1:].round().astype(np.int64)
-    validated = bool(history) and history[0].valid_loss is not None
+    validated = history[0].valid_loss is not None
     if not validated:
         ends = np.arange(1, len(losses) + 1)
     if len(ends) > POINTS:
-        ends = ends[np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)]
+        kept = np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)
+        best = [report.epoch - 1 for report in history if report.best and validated][-1:]  # by which a search goes
+        ends = ends[np.unique([*kept, *best])]
     sums = np.concatenate([[0.0], np.cumsum(losses)])[ends]
     nothing = np.full(len(ends), np.nan)
-    which = (ends * len(history) / max(1, len(losses))).round().astype(np.int64) - 1
+    which = (ends * len(history) / len(losses)).round().astype(np.int64) - 1
     found = (
         ends,
-        trained.seconds["train"] * ends / max(1, len(losses)),
+        trained.seconds["train"] * ends / len(losses),
         np.diff(sums, prepend=0.0) / np.diff(ends, prepend=0),
         np.array([history[i].valid_loss for i in which]) if validated else nothing,
         np.array([history[i].valid_metric for i in which]) if validated else nothing,

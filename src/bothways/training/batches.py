@@ -24,7 +24,7 @@ class Bucket:
         valid: `(sequences, time)`, True where not padded.
         weights: shaped as `y`, float32, how much each label counts; 0 where padded.
         batch_size: how many sequences an update has at most.
-        room: for so many sequences code is compiled, at least for those that are there.
+        room: the number of sequences that code is compiled for; at least as many as there are.
     """
 
     x: Floats

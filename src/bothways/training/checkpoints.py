@@ -84,7 +84,7 @@ class Checkpoints:
                 raise ValueError
             theirs = notes["fingerprint"]
             differing = [name for name, mark in self._fingerprint.items() if theirs.get(name) != mark]
-        except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
             raise ModelFileError(
                 f"{self._path}: damaged, or not a checkpoint. Remove it to train from the start."
             ) from None

@@ -56,7 +56,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
 
 
 def delayed(sequences: Sequences, steps: int) -> Sequences:
-    """Sequences whose labels stand so many steps later; they go on with rows of zeros.
+    """Sequences whose labels stand `steps` steps later; rows of zeros are added at their ends.
 
     Example:
         >>> sequences = Sequences.from_arrays([np.ones((2, 1))], np.array([1, 0]), np.ones(2, np.float32))
@@ -120,10 +120,11 @@ def prepare(
 
     With `room`, lengths of sequences among which these are, the buckets have the shapes that all of those would give.
     """
-    sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
-    if not sequences.weights.any():  # type: ignore[union-attr]
-        raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
-    if network.head == "crf" and not np.isin(sequences.weights, (0, 1)).all():  # type: ignore[arg-type]
+    weights = label_weights(sequences, settings.class_weight)
+    sequences = replace(sequences, weights=weights)
+    if not weights[sequences.lengths > 0 if sequences.per == "sequence" else ...].any():
+        raise InputError("There is nothing to learn from: no label of steps, or none that weighs anything.")
+    if network.head == "crf" and not np.isin(weights, (0, 1)).all():
         raise InputError(
             "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
             "out the weights (class_weight, too), or give head='softmax'."
@@ -136,7 +137,7 @@ def prepare(
     most = free_bytes() // bytes_a_step(network)
     if not most:
         raise InputError(
-            f"A step takes {bytes_a_step(network):,} bytes in training; that much is not free. Give less units."
+            f"A step takes {bytes_a_step(network):,} bytes in training; that much is not free. Give fewer units."
         )
     longest, window = int(sequences.lengths.max()), settings.window
     if network.per == "step":

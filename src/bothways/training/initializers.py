@@ -15,7 +15,7 @@ from bothways.runtime.numbers import numbers
 from bothways.sequences import Array, Doubles, Floats, Sequences
 from bothways.spec import cell_spec
 
-ROWS = 200_000  # so many steps, spread over all, are enough for quantiles
+ROWS = 200_000  # about this many steps, spread over all, give the quantiles
 STEEPEST = 1e30  # the largest slope
 
 
@@ -77,7 +77,7 @@ def number_weights(network: Network, sequences: Sequences) -> dict[str, Floats]:
 
 
 def quantile_edges(column: Floats, bins: int) -> Array:
-    """The edges of so many bins of about the same size; fewer where the column has fewer values.
+    """The edges of bins of about the same size; fewer where the column has fewer values.
 
     No value counts for more than half a bin, lest one that is very frequent leaves none for the others.
     """

@@ -46,9 +46,9 @@ def mlflow_run(experiment: str, parameters: Mapping[str, Any]) -> Iterator[Track
         raise missing("Logging to MLflow", reason.name, "mlflow") from None
     mlflow.set_experiment(experiment)
     mlflow.start_run()
-    mlflow.log_params(dict(parameters))
     status = "FAILED"
     try:
+        mlflow.log_params(dict(parameters))
         yield lambda report: mlflow.log_metrics(scalars(report), step=report.epoch)
         status = "FINISHED"
     except KeyboardInterrupt:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bothways.errors import InputError
-from bothways.metrics import check_tags, count, labeled, ranking, score
+from bothways.metrics import count, score
+from bothways.metrics.probabilities import average_precision
+from bothways.metrics.scores import check_monitor
 from bothways.network import Network
 from bothways.runtime import logits_of_padded, padded, probabilities
 from bothways.runtime.decisions import decided
@@ -23,9 +23,7 @@ class Validation:
     def __init__(
         self, network: Network, numbers: dict[str, Floats], sequences: Sequences, monitor: str, positive: int
     ) -> None:
-        if monitor == "f1" and network.classes != 2:
-            raise InputError(f"monitor='f1' is for two classes, and there are {network.classes}. Use 'macro_f1'.")
-        check_tags(monitor, sequences)
+        check_monitor(monitor, network.classes, sequences)
         labels, weights = sequences.known_labels, sequences.weights
         if not ((labels >= 0) & (weights is None or weights > 0)).any():
             raise InputError("The validation data have no label, or none with a weight above 0.")
@@ -42,14 +40,7 @@ class Validation:
         predicted = decided(p, scheme=self._scheme, lengths=self._sequences.lengths) if self._scheme else None
         counts = count(self._sequences, p, len(self._classes), whole=True, predicted=predicted)
         if self._monitor == "average_precision":
-            metric = self._average_precision(p)
+            metric = average_precision(self._sequences, p, len(self._classes), self._positive)
         else:
             metric = score(self._monitor, self._classes, self._positive).of(counts)
         return metric, self._loss.of(counts)
-
-    def _average_precision(self, p: Floats) -> float:
-        """That of the positive class of two, else the mean over the classes with labels."""
-        labels, p, _, weights = labeled(self._sequences, p, len(self._classes))
-        chosen = [self._positive] if len(self._classes) == 2 else self._classes
-        found = [ranking(labels == code, p[:, code], weights)[0] for code in chosen]
-        return float(np.mean([each for each in found if each is not None] or [0.0]))

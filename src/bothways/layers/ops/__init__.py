@@ -1,6 +1,6 @@
 """The engine as an operation of the Keras backend in use.
 
-One file a backend, each with the two functions below.
+One file per backend, each with the two functions below.
 """
 
 from __future__ import annotations
