@@ -290,6 +290,30 @@ def tagged(p_outside: float) -> tuple[Sequences, np.ndarray]:
     return sequences, p
 
 
+def single_steps(labels: Any) -> Sequences:
+    """Sequences of one step each."""
+    return Sequences(np.zeros((len(labels), 1)), np.ones(len(labels), np.int64), labels=labels.astype(np.int64))
+
+
+def test_the_threshold_is_the_middle_of_all_that_are_best() -> None:
+    """A range of them where the classes are told apart; it was the lowest, and the next label near it wrong."""
+    labels = np.arange(60) % 3 == 0
+    p = np.where(labels, 0.9, 0.04 + 0.02 * (np.arange(60) % 2))
+    held_out = HeldOut(single_steps(labels), 2, "f1", 1)
+    assert held_out.threshold(np.stack([1 - p, p], axis=1)) == pytest.approx((0.06 + 0.9) / 2, abs=0.03)
+
+
+def test_few_labels_do_not_choose_the_threshold_alone() -> None:
+    """Probabilities say what to expect; by the labels alone the thresholds of these draws differ by a third more."""
+    generator = np.random.default_rng(2)
+    chosen = []
+    for _ in range(50):
+        p = generator.beta(0.5, 2.0, size=30)
+        held_out = HeldOut(single_steps(generator.random(30) < p), 2, "f1", 1)
+        chosen.append(held_out.threshold(np.stack([1 - p, p], axis=1)))
+    assert np.std(chosen) < 0.11
+
+
 def test_a_threshold_for_tags_finds_entities_that_are_likely_without_being_likeliest() -> None:
     sequences, p = tagged(p_outside=0.7)
     held_out = HeldOut(sequences, 3, "entity_f1", 0)

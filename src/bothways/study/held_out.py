@@ -171,32 +171,38 @@ class HeldOut:
         """The probability of the second of two classes from which the macro F1 is highest.
 
         By the F1 of a rare class it would be much the same; but where nothing can be told, that is highest for alarms
-        everywhere. Of tags that from which the F1 of entities is highest. It is the median over samples of sequences,
-        lest a few decide; 0.5 where another score or more classes count.
+        everywhere. Each label counts for one half, and for the other what the probabilities expect of it, lest few
+        labels decide alone. Where a range of thresholds is best, the middle of it is taken. Of tags that from which the
+        F1 of entities is highest. It is the median over samples of sequences; 0.5 where another score or more classes
+        count.
         """
         if self.has_tags:
             samples = Resamples([len(self.sequences)], times=SAMPLES).sums(*self._entities(p))
             return float(np.median(np.array(OF_TAGS)[f1(*samples).argmax(axis=-1)]))
-        if not self.chooses_threshold:
+        if not self.chooses_threshold or len(np.unique(labeled(self.sequences, p, 2)[0])) < 2:
             return 0.5
-        counts = self._counts(p)
-        if not 0 < counts[2].sum() < counts[3].sum():
-            return 0.5
-        best = _macro_f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
-        at = float(np.median(np.linspace(0, 1, THRESHOLDS + 1)[best]))
-        return min(max(at, 0.5 / THRESHOLDS), 1 - 0.5 / THRESHOLDS)
+        counts = self._counts(p, expected=True)
+        found = _macro_f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*counts))
+        best = found >= found.max(axis=-1, keepdims=True) - 1e-9
+        at = float(np.median(np.average(np.broadcast_to(np.arange(THRESHOLDS), best.shape), axis=-1, weights=best)))
+        return min(max(at, 0.5), THRESHOLDS - 0.5) / THRESHOLDS
 
     def _entities(self, p: Any) -> list[Any]:
         """For each sequence and threshold how many entities are found, predicted, there."""
         found = [count_entities(self.sequences, decided(p, at, self.sequences.scheme)) for at in OF_TAGS]
         return [np.stack([each.sum(axis=1) for each in kind], axis=1) for kind in zip(*found, strict=True)]
 
-    def _counts(self, p: Any) -> tuple[Any, Any, Any, Any]:
-        """For each sequence and threshold how many of the class to detect are found, predicted, there; and of both."""
+    def _counts(self, p: Any, expected: bool = False) -> tuple[Any, Any, Any, Any]:
+        """For each sequence and threshold how many of the class to detect are found, predicted, there; and of both.
+
+        Each label counts once, and if `expected` as much again for what the probabilities say of it.
+        """
         labels, p, numbers, weights = labeled(self.sequences, p, 2)
-        cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
-        shape = (len(self.sequences), 2, THRESHOLDS)
-        counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
+        places = numbers * THRESHOLDS + np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
+        shares = np.eye(2)[labels] + (p if expected else 0)
+        shares = shares if weights is None else shares * weights[:, None]
+        shape = (len(self.sequences), THRESHOLDS)
+        counts = np.stack([np.bincount(places, each, math.prod(shape)).reshape(shape) for each in shares.T], axis=1)
         above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # those predicted as the second class, by label
         wanted = above if self.positive else counts.sum(axis=-1, keepdims=True) - above
         there = counts.sum(axis=-1)
