@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 import bothways
 from bothways import baselines, store
 from bothways.data import draw_parts
-from bothways.errors import InputError
+from bothways.errors import DataError, InputError
 from bothways.labeler import SequenceLabeler, scorer
 from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
@@ -637,6 +637,11 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing_of_an_earlier_fit(monkeypa
         labeler.predict([])
 
 
+def test_sequences_without_any_step_are_refused() -> None:
+    with pytest.raises(DataError, match="X: no sequence has a step to learn from"):
+        quick().fit([np.zeros((0, 2))] * 3, [0, 1, 0])
+
+
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path) -> None:
     X, y = some_data([5, 9, 7] * 5)
     path = tmp_path / "training.checkpoint"
@@ -652,6 +657,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert np.array_equal(np.concatenate(resumed.predict_proba(X)), np.concatenate(whole.predict_proba(X)))
     with pytest.raises(InputError, match="checkpoint"):
         quick(epochs=6, units=5).fit(X, y, checkpoint=path, resume=True)
+    with pytest.raises(InputError, match="resume=True needs the file of the checkpoint"):
+        quick(budget="1s").fit(X, y, resume=True)
 
 
 def test_a_saved_model_gives_the_same_numbers(tmp_path: Path) -> None:

@@ -304,6 +304,7 @@ def test_int8_is_for_inference_in_the_whole_model() -> None:
     acceleration = accelerate(model, precision="int8")
     kinds = {each.name: each.engine for each in acceleration.layers}
     assert kinds == {"both": "native, in int8", "simple": "native, in int8", "each": "native, in int8", "stock": ELU}
+    assert accelerate(model).layers == acceleration.layers, "still in int8, until it is undone"
     assert KERAS < error(model.predict(X, verbose=0), expected) < INT8
     assert np.isfinite(model.evaluate(X, np.ones((4, 6, 1)), verbose=0))
     with pytest.raises(InputError, match=r"int8 is for inference: it has no gradients\. Call undo"):

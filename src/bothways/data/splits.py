@@ -149,8 +149,10 @@ def draw_parts(
     filled = np.flatnonzero(sequences.lengths)
     units = np.unique(filled if groups is None else groups[filled], return_inverse=True)[1]
     count, what = int(units.max(initial=-1)) + 1, "sequence" if groups is None else "group"
+    if count == 0:
+        raise DataError(f"{source}: no sequence has a step to learn from.")
     if count < parts:
-        if sequences.per == "sequence" or groups is not None or count == 0:
+        if sequences.per == "sequence" or groups is not None:
             raise DataError(
                 f"{source}: {counted(count, what)} {'is' if count == 1 else 'are'} too few to draw "
                 f"{', '.join(PARTS[: parts - 1])} and {PARTS[parts - 1]} parts."

@@ -217,10 +217,12 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             resume: go on from the checkpoint, if there is one, to the same weights as if training had never stopped.
 
         Raises:
-            InputError: a setting out of its range; sequences or labels that do not fit.
+            InputError: a setting out of its range; sequences or labels that do not fit; `resume` without a checkpoint.
             DataError: a data frame that cannot be used, or too few sequences to hold some out.
         """
         settings = self._settings()
+        if resume and checkpoint is None:
+            raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
         seed, search = settings.seed, Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
         budget = 0.0 if search.budget in (None, "0") else seconds_of("budget", str(search.budget))
         fraction = self.validation_fraction if validation_data is None else None

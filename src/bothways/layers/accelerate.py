@@ -86,9 +86,8 @@ def accelerate(model: keras.Layer, *, precision: str | None = None) -> Accelerat
             layer.jit_compile = False
             undoing.insert(0, functools.partial(setattr, layer, "jit_compile", True))
     _compile_again(found)
-    native = NATIVE if precision is None else f"{NATIVE}, in {precision}"
     reports = (
-        LayerReport(each.layer.name, type(each.layer).__name__, native if each.engine == NATIVE else each.engine)
+        LayerReport(each.layer.name, type(each.layer).__name__, _with_precision(each))
         for each in plan
         if not each.within
     )
@@ -150,6 +149,12 @@ def _in_int8(layer: Any) -> Iterator[Callable[[], None]]:
         if not hasattr(cell, INT8):
             setattr(cell, INT8, True)
             yield functools.partial(delattr, cell, INT8)
+
+
+def _with_precision(each: Planned) -> str:
+    """What runs a layer, and that it is in int8 where an earlier call of `accelerate` asked for it, too."""
+    in_int8 = each.engine == NATIVE and any(hasattr(part, INT8) for part in each.layer._flatten_layers())
+    return f"{NATIVE}, in int8" if in_int8 else each.engine
 
 
 def _without_training(layer: Any) -> Iterator[Callable[[], None]]:

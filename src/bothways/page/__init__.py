@@ -64,7 +64,8 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     text = _bare(_with("engine.js", "thread.js", "draw.js")).replace("</html>", f"{brought}</html>")
     with written_whole(path, ModelFileError) as temporary:
-        temporary.write_text(text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1))
+        text = text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1)
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
@@ -81,7 +82,7 @@ def _with(*scripts: str) -> str:
 
 def _text(*names: str) -> str:
     """These files, one after the other."""
-    return "".join(files("bothways.page").joinpath(name).read_text() for name in names)
+    return "".join(files("bothways.page").joinpath(name).read_text("utf-8") for name in names)
 
 
 def _bare(text: str) -> str:
