@@ -258,7 +258,7 @@ def test_wrong_data_are_refused(X: Any, y: Any, message: str) -> None:
 
 def test_labels_of_sequences_without_steps_alone_are_refused() -> None:
     X = [np.zeros((0, 2)), np.ones((3, 2)), np.ones((4, 2))]
-    with pytest.raises(InputError, match="nothing to learn from: no label of steps"):
+    with pytest.raises(InputError, match="nothing to learn from: no label, or none that weighs anything and has steps"):
         quick().fit(X, ["a", "b", "b"], sample_weight=[1, 0, 0])
 
 

@@ -63,7 +63,7 @@ class Patterns(LogitClassifier):
 
     name: ClassVar[str]
     maker: ClassVar[Any]  # of features
-    times: ClassVar[Any]  # from features and their weights to sums, row by row
+    multiply: ClassVar[Any]  # features by weights; the bits of a row do not depend on others
     rows: ClassVar[int]  # at most this many sequences to learn from
     kept = ("kernel", "bias")
     features: Any
@@ -89,7 +89,7 @@ class Patterns(LogitClassifier):
     def logits(self, sequences: Sequences) -> Array:
         numbers = np.arange(len(sequences))
         blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
-        found = [self.times(self.features.features(block), self.kernel) + self.bias for block in blocks]
+        found = [self.multiply(self.features.features(block), self.kernel) + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 
     def arrays(self) -> dict[str, Array]:
@@ -117,7 +117,7 @@ class ConvolutionPatterns(Patterns):
     """
 
     name = "random_convolutions"
-    maker, times = RandomConvolutions, staticmethod(product)
+    maker, multiply = RandomConvolutions, staticmethod(product)
     rows = 2000  # the time of a ridge regression grows with their square
 
     @staticmethod
@@ -155,7 +155,7 @@ class NGramPatterns(Patterns):
     """n-grams of the categorical columns, and a logistic regression."""
 
     name = "n_grams"
-    maker, times = NGrams, staticmethod(matmul)
+    maker, multiply = NGrams, staticmethod(matmul)
     rows = 10_000
 
     @staticmethod

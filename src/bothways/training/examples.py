@@ -123,7 +123,7 @@ def prepare(
     weights = label_weights(sequences, settings.class_weight)
     sequences = replace(sequences, weights=weights)
     if not weights[sequences.lengths > 0 if sequences.per == "sequence" else ...].any():
-        raise InputError("There is nothing to learn from: no label of steps, or none that weighs anything.")
+        raise InputError("There is nothing to learn from: no label, or none that weighs anything and has steps.")
     if network.head == "crf" and not np.isin(weights, (0, 1)).all():
         raise InputError(
             "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
