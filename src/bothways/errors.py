@@ -2,6 +2,7 @@
 
     BothwaysError
     ├── InputError              an argument or array has the wrong value, shape or dtype (a ValueError)
+    │   └── InputTypeError      an array holds objects that are no numbers (a TypeError, too)
     ├── DataError               a table or data frame cannot be used; names the row and column (a ValueError)
     ├── ModelFileError          a model file is missing, damaged or not ours
     └── MissingDependencyError  an optional package is not installed (an ImportError)
@@ -92,6 +93,10 @@ class BothwaysError(Exception):
 
 class InputError(BothwaysError, ValueError):
     """An argument or array has the wrong value, shape or dtype."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An array holds objects that are no numbers. scikit-learn asks its estimators for a TypeError here."""
 
 
 class DataError(BothwaysError, ValueError):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bothways.errors import InputError
+from bothways.errors import InputError, InputTypeError
 from bothways.means import shared_length
 from bothways.network import Network
 from bothways.runtime.numbers import entering
@@ -167,7 +167,8 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"{name} holds what is no number: {error}.") from None
+            kind = InputTypeError if isinstance(error, TypeError) else InputError
+            raise kind(f"{name} holds what is no number: {error}.") from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; it must be numbers.")
     if array.shape[-1] == 0:
