@@ -130,9 +130,9 @@ def check_options(instance: Any) -> None:
         object.__setattr__(instance, name, option.check(name, getattr(instance, name)))
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`."""
-    return int(Option(0, "", least=least).check(name, value))
+def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """`value` as an int of at least `least`, and at most `most`."""
+    return int(Option(0, "", least=least, most=most).check(name, value))
 
 
 def seconds_of(name: str, value: float | str) -> float:

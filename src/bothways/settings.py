@@ -43,6 +43,11 @@ def title(name: str, of: object = "") -> str:
     return SCORES[name].title.format(of=of)
 
 
+UNWEIGHABLE = (
+    "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
+    "out the weights (class_weight, too), or give head='softmax'."
+)
+
 MONITORS = ("f1", "macro_f1", "entity_f1", "accuracy", "average_precision", "loss")
 """The scores that can decide which weights are best. "f1" is for two classes, "entity_f1" for tags; the average
 precision is that of the rarer of two classes, else the mean over all classes."""
@@ -137,7 +142,7 @@ class Settings:
         10, "Stop after N epochs in a row without a better validation score; 0: never.", least=0, optional=True
     )
     window: int | None = option_field(
-        1000, "Cut training sequences into pieces of at most N steps; 0: never.", least=0, optional=True
+        1000, "Cut training sequences into pieces of at most N steps; 0: never.", least=0, most=10**9, optional=True
     )
     seed: int = option_field(0, "The same seed gives the same result.", least=0, most=2**32 - 1)
     warmup: float = option_field(

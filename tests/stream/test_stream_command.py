@@ -449,6 +449,12 @@ def test_compressed_standard_input_is_named(folder: Path) -> None:
     assert b"Line 1 is compressed by gzip" in done.stderr
 
 
+def test_standard_input_that_is_closed_is_told(folder: Path) -> None:
+    command = f"{sys.executable} -m bothways stream {folder / 'some.bothways'} <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True)
+    assert (done.returncode, done.stderr[:33]) == (2, b"Error: Standard input is closed; ")
+
+
 def test_keys_are_joined_as_columns_of_tables_are(tmp_path: Path) -> None:
     form = EventLines(table_model(""), key="site,machine", step="at")
     keys = set()

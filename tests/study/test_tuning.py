@@ -126,6 +126,8 @@ def test_a_budget_for_one_training_alone_is_said(
 def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None:
     with pytest.raises(InputError, match="a window of 50 steps is longer"):
         tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
+    with pytest.raises(InputError, match="which weights other than 0 and 1 cannot weigh"):
+        tune(rising(9, 0), rising(9, 1), SHAPE, {"head": "crf", "class_weight": "balanced"}, budget=60)
 
 
 def test_what_a_longer_training_had_no_time_for_the_shorter_one_stands_for() -> None:

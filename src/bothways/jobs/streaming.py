@@ -323,6 +323,8 @@ def _is_same(one: Path, other: Path) -> bool:
 def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes], int | None]:
     """What reads bytes of the events, as many as are there, and the descriptor that tells whether some are."""
     if str(events) == STANDARD:
+        if sys.stdin is None:
+            raise DataError("Standard input is closed; send events to it, or name their file.")
         descriptor = sys.stdin.fileno()
     else:
         file = stack.enter_context(_opened(events, "rb"))

@@ -25,6 +25,8 @@ from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_o
 
 LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
 
+MOST_STEPS = 10**9  # of lookahead, chunk and reorder: more than any sequence has
+
 SWEEP = 1024
 """Idle keys are closed each time after this many events, or as many as there are keys if these are more."""
 
@@ -112,12 +114,12 @@ class Stream:
         late = max(network.lookahead for network in model.networks)
         forward = len(model.networks) == len(model.members) and all(map(reads_forward_alone, model.networks))
         least = max(*map(ahead, model.networks), 0 if forward else LOOKAHEAD)
-        self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0)
+        self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0, MOST_STEPS)
         if self.lookahead < late:
             raise InputError(f"lookahead is {self.lookahead}; this model was trained to label steps {late} steps late.")
         usual = stride if forward else -(-max(1, self.lookahead) // stride) * stride
-        self.chunk = whole("chunk", usual if chunk is None else chunk, 1)
-        self.reorder = whole("reorder", reorder, 0)
+        self.chunk = whole("chunk", usual if chunk is None else chunk, 1, MOST_STEPS)
+        self.reorder = whole("reorder", reorder, 0, MOST_STEPS)
         if self.chunk % stride:
             raise InputError(f"chunk is {self.chunk}; the convolution of this model needs a multiple of {stride}.")
         if idle is not None and not (isinstance(idle, Real) and idle > 0):

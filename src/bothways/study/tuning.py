@@ -20,13 +20,13 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.baselines import Classifier
-from bothways.errors import BothwaysError, counted, option
+from bothways.errors import BothwaysError, InputError, counted, option
 from bothways.metrics import monitored
 from bothways.metrics.scores import check_monitor
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
-from bothways.settings import Search, Settings
+from bothways.settings import UNWEIGHABLE, Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.held_out import Decision
 from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, ranked
@@ -170,6 +170,8 @@ def tune(
     asked, counts = str(given.get("monitor", Settings.monitor)), train.class_counts(shape.classes)
     monitor, positive = monitored(asked, counts, train.scheme is not None)
     check_monitor(monitor, shape.classes, train)
+    if given.get("head") == "crf" and given.get("class_weight"):
+        raise InputError(UNWEIGHABLE)
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
     plan, done = SearchPlan(shape, train, given, seed), list[Tried]()

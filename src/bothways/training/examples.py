@@ -14,7 +14,7 @@ from bothways.network import Network
 from bothways.runtime import check_codes
 from bothways.runtime.numbers import entering
 from bothways.sequences import NO_LABEL, Array, Floats, Numbers, Sequences
-from bothways.settings import Settings
+from bothways.settings import UNWEIGHABLE, Settings
 from bothways.spec import cell_spec
 from bothways.training.batches import Bucket, bucketed, piece_lengths
 from bothways.training.initializers import number_weights
@@ -125,10 +125,7 @@ def prepare(
     if not weights[sequences.lengths > 0 if sequences.per == "sequence" else ...].any():
         raise InputError("There is nothing to learn from: no label, or none that weighs anything and has steps.")
     if network.head == "crf" and not np.isin(weights, (0, 1)).all():
-        raise InputError(
-            "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
-            "out the weights (class_weight, too), or give head='softmax'."
-        )
+        raise InputError(UNWEIGHABLE)
     of_numbers = number_weights(network, sequences)
     values = entering(network, of_numbers, sequences.values, sequences.lengths)
     codes, counts = common_codes(network, values[:, network.channels :], settings.min_count)
