@@ -346,6 +346,18 @@ def test_the_threshold_that_a_model_keeps_is_exact(opened: Any, tmp_path: Path) 
     assert (p >= value).sum() != (p >= round(value, 3)).sum()
 
 
+def test_labels_that_change_all_the_time_are_drawn_at_once(opened: Any, tmp_path: Path) -> None:
+    """Runs were a rectangle each, of which 100,000 steps had tens of thousands."""
+    table = pl.DataFrame({"flow": ["a"] * 9000, "x": np.random.default_rng(0).normal(size=9000)})
+    table.write_csv(tmp_path / "table.csv")
+    columns = Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))
+    some = Model([numeric(1, 8)], ("calm", "scan"), columns)
+    middle = float(np.median(some.predict_proba(table)[:, 1]))
+    page = opened(replace(some, facts={"threshold": {"class": "scan", "value": middle, "false_alarm_rate": 0.5}}))
+    dropped(page, tmp_path / "table.csv")
+    assert page.locator("#chart *").count() < 30
+
+
 def test_probabilities_have_the_decimal_sign_and_the_mark_of_the_table(opened: Any, tmp_path: Path) -> None:
     some = model(member())
     reading = replace(some.columns, reading=Reading(decimal="comma", dates="day-first"))  # type: ignore[type-var]

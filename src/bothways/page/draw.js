@@ -19,13 +19,20 @@ function draw(svg, sequence, steps, cursor) {
     y += 18
   }
   const ground = height => parts.push(node("rect", {x: LEFT, y, width: end - LEFT, height, fill: "var(--box)"}))
-  const strip = (codes, colours, height) => {
-    for (let from = 0; from < codes.length;) {
-      let to = from
-      while (to + 1 < codes.length && codes[to + 1] === codes[from]) to++
-      if (codes[from] !== -1) parts.push(node("rect", {x: x(from), y, width: Math.max(1, x(to + 1) - x(from)), height, fill: colours(codes[from])}))
-      from = to + 1
+  /* A path for each colour; runs that touch on the screen are one. The alarm's is above the others. */
+  const areas = (runs, height, colours) => {
+    const found = new Map()
+    for (const {from, to, code} of runs) {
+      const left = x(from), right = Math.max(left + 1, x(to + 1)), own = found.get(code) ?? found.set(code, []).get(code), last = own.at(-1)
+      last && left <= last[1] ? last[1] = right : own.push([left, right])
     }
+    for (const [code, own] of [...found].sort(([code]) => code === card.positive ? 1 : -1))
+      parts.push(node("path", {d: own.map(([left, right]) => `M${left.toFixed(1)} ${y}H${right.toFixed(1)}v${height}H${left.toFixed(1)}`).join(""), fill: colours(code)}))
+  }
+  const strip = (codes, colours, height) => {
+    const runs = []
+    codes.forEach((code, i) => code === codes[i - 1] ? runs.at(-1).to = i : runs.push({from: i, to: i, code}))
+    areas(runs.filter(run => run.code !== -1), height, colours)
     y += height + 8
   }
   const line = (values, low, high, height, stroke) => {
@@ -46,7 +53,7 @@ function draw(svg, sequence, steps, cursor) {
     const limit = threshold()
     title("probability of " + card.classes[card.positive])
     ground(TALL)
-    for (const run of card.per === "step" ? spans(sequence) : []) parts.push(node("rect", {x: x(run.from), y, width: Math.max(1, x(run.to + 1) - x(run.from)), height: TALL, fill: "var(--alarm-back)"}))
+    if (card.per === "step") areas(spans(sequence), TALL, () => "var(--alarm-back)")
     const mark = y + TALL - 3 - limit * (TALL - 6)
     parts.push(node("line", {x1: LEFT, x2: end, y1: mark, y2: mark, stroke: "var(--soft)", "stroke-dasharray": "4 4"}))
     line(per_step(sequence.probabilities).map(p => p && p[card.positive]), 0, 1, TALL, "var(--alarm)")

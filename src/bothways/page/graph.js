@@ -12,7 +12,7 @@ function is_packed(v) {
   for (let i = v.s.length - 1; i >= 0; step *= v.s[i--]) if (v.s[i] !== 1 && v.t[i] !== step) return false
   return v.d.length === step
 }
-const dense = v => is_packed(v) ? v : each("a", [v], type_of(v))
+const dense = v => is_packed(v) ? v.made ?? v : each("a", [v], type_of(v)).make()
 const axis_of = (axis, rank) => axis < 0 ? axis + rank : axis
 
 /* expression(a, b, c) of each element of operands that are stretched to one shape, when it is asked for; what but one other
@@ -113,12 +113,12 @@ function concat(values, axis) {
   values = values.map(dense)
   const {s, before, after, type, ...found} = along(values[0], axis), size = values.reduce((sum, v) => sum + v.s[found.axis], 0)
   const out = new type(before * size * after)
-  let at = 0
-  for (let i = 0; i < before; i++) for (const v of values) {
-    const part = v.s[found.axis] * after
-    if (before === 1) out.set(v.d, at)
-    else for (let k = 0; k < part; k++) out[at + k] = v.d[i * part + k]
-    at += part
+  let from = 0
+  for (const {d, s} of values) {
+    const part = s[found.axis] * after
+    if (before === 1) out.set(d, from)
+    else for (let i = 0, at = 0, to = from; i < before; i++, to += size * after - part) for (let k = 0; k < part; k++) out[to++] = d[at++]
+    from += part
   }
   return value(out, s.with(found.axis, size))
 }
