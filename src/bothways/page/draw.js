@@ -26,7 +26,7 @@ function draw(svg, sequence, steps, cursor) {
       const left = x(from), right = Math.max(left + 1, x(to + 1)), own = found.get(code) ?? found.set(code, []).get(code), last = own.at(-1)
       last && left <= last[1] ? last[1] = right : own.push([left, right])
     }
-    for (const [code, own] of [...found].sort(([code]) => code === card.positive ? 1 : -1))
+    for (const [code, own] of [...found].sort(([a], [b]) => (a === card.positive) - (b === card.positive)))
       parts.push(node("path", {d: own.map(([left, right]) => `M${left.toFixed(1)} ${y}H${right.toFixed(1)}v${height}H${left.toFixed(1)}`).join(""), fill: colours(code)}))
   }
   const strip = (codes, colours, height) => {
