@@ -593,7 +593,15 @@ def test_a_table_is_dropped(opened: Any) -> None:
 @pytest.mark.every_case
 @pytest.mark.parametrize(
     ("part", "lost"),
-    [("weights", 40), ("wasm", 40), ("described", 40), ("worker", 40), ("described", None)],
+    [
+        ("page", 40),
+        ("page", None),
+        ("weights", 40),
+        ("wasm", 40),
+        ("described", 40),
+        ("worker", 40),
+        ("described", None),
+    ],
 )
 def test_a_damaged_page(part: str, lost: int | None, opened: Any) -> None:
     """Some letters of a part are lost, or the rest of the file."""

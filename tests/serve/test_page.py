@@ -155,7 +155,7 @@ def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     assert place.startswith("step 2: ")
     assert f"x {FRAME['x'][41]:g}" in place
     assert "40 steps" in page.get_attribute("#chart", "aria-label")
-    assert page.locator("#chart path").count() == 3  # the probability and two inputs
+    assert page.locator("#chart path[fill=none]").count() == 3  # the probability and two inputs
     focused = set()
     for _ in range(20):  # everything is in reach of the Tab key
         page.keyboard.press("Tab")

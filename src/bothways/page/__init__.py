@@ -55,6 +55,7 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
     if not engine.is_file():
         raise MissingDependencyError(f"This installation has no {ENGINE}, which pip compiles. Install bothways again.")
     parts = {
+        "page": _bare(_text("page.js", "engine.js", "thread.js", "draw.js")).encode(),
         "wasm": engine.read_bytes(),
         "described": json.dumps(said).encode(),
         "weights": b"".join(map(_planes, arrays)),
@@ -62,7 +63,7 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
     }
     brought = "".join(f'<script id="{key}" type="text/plain">{_packed(part)}</script>\n' for key, part in parts.items())
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    text = _bare(_with("engine.js", "thread.js", "draw.js")).replace("</html>", f"{brought}</html>")
+    text = _bare(_with(_text("packed.js"))).replace("</html>", f"{brought}</html>")
     with written_whole(path, ModelFileError) as temporary:
         text = text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1)
         temporary.write_text(text, encoding="utf-8")
@@ -72,12 +73,12 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
 @cache
 def server_page() -> bytes:
     """The page in front of a server."""
-    return _with("server.js", "draw.js", "live.js").encode()
+    return _with(_text("page.js", "server.js", "draw.js", "live.js")).encode()
 
 
-def _with(*scripts: str) -> str:
-    """The page and these scripts."""
-    return _text("page.html").replace("</html>", f"\n<script>\n{_text(*scripts)}</script>\n</html>")
+def _with(script: str) -> str:
+    """The page and its script."""
+    return _text("page.html").replace("</html>", f"<script>\n{script}</script>\n</html>")
 
 
 def _text(*names: str) -> str:

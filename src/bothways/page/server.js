@@ -1,4 +1,3 @@
-"use strict"
 /* What labels tables: the server. A page that needs none has engine.js in the place of this script.
    accept, formats, keeps: what it takes, in words, and where that goes; programs: whether there is something for programs.
    models() -> names; card(model) -> what /models/NAME gives; view(model, file) -> what /label gives as JSON;
