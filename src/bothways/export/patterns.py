@@ -70,7 +70,7 @@ def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
     features, leaf, own = _dyadic(graph, forest.features, data), forest.inputs < 0, np.arange(len(forest.inputs))
     asks = np.where(leaf, 0, forest.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in forest.children.T)
-    nodes = graph("Expand", forest.roots, graph("Shape", graph("Gather", features, 0 * forest.roots, axis=1)))
+    nodes = graph("Expand", forest.roots, graph("Concat", graph("Shape", features, end=1), [len(forest.roots)], axis=0))
     for _ in range(depth(forest.inputs, forest.children)):
         asked = graph("GatherElements", features, graph("Gather", asks, nodes), axis=1)
         goes = graph("LessOrEqual", asked, graph("Gather", forest.values, nodes))

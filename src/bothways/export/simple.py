@@ -81,7 +81,7 @@ def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in model.children.T)
     kinds = np.unpackbits(model.left, axis=1).astype(bool).ravel()
-    nodes = graph("Expand", model.roots, graph("Shape", graph("Gather", inputs, np.zeros_like(model.roots), axis=-1)))
+    nodes = graph("Expand", model.roots, graph("Concat", graph("Shape", inputs, end=2), [len(model.roots)], axis=0))
     for _ in range(depth(model.inputs, model.children)):
         asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=-1)
         nothing = graph("IsNaN", asked)

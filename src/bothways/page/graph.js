@@ -15,42 +15,45 @@ function is_packed(v) {
 const dense = v => is_packed(v) ? v.made ?? v : each("a", [v], type_of(v)).make()
 const axis_of = (axis, rank) => axis < 0 ? axis + rank : axis
 
-/* expression(a, b, c) of each element of operands that are stretched to one shape, when it is asked for; what but one other
-   expression reads becomes a part of that one. Loops are compiled for each expression and types of arrays, and go over two
-   axes at once; neighbours that lie one after the other in all operands are one. */
+/* expression(a, b, c) of each element of operands that are stretched to one shape, when it is asked for; g is a table, of which
+   it takes elements. What other expressions read becomes a part of them, and is computed once in each. Loops are compiled for
+   each expression and types of arrays, and go over two axes at once; neighbours that lie one after the other in all operands
+   are one. */
 const ROUNDED = new Map([[Float32Array, "Math.fround(#)"], [Int32Array, "(#) | 0"], [Uint8Array, "+(#)"], [Float64Array, "#"]])
 const MOST_LEAVES = 12
+const place_of = (list, one) => list.includes(one) ? list.indexOf(one) : list.push(one) - 1
 class Lazy {
-  constructor(expression, operands, type) {
-    Object.assign(this, {s: stretched(operands), type, leaves: [], steps: []})
-    const names = operands.map(v => {
-      if (!(v instanceof Lazy) || v.made || this.leaves.length + v.leaves.length > MOST_LEAVES) return "l" + (this.leaves.push(v) - 1)
-      const moved = v.steps.map(step => step.replace(/\b([ln])(\d+)/g, (_, kind, i) => kind + (+i + (kind === "l" ? this.leaves : this.steps).length)))
-      this.leaves.push(...v.leaves)
-      return "n" + (this.steps.push(...moved) - 1)
-    })
-    const whole = expression.replace(/\b[abc]\b/g, letter => names["abc".indexOf(letter)])
-    this.steps.push(`const n${this.steps.length} = ${ROUNDED.get(type).replace("#", () => whole)}`)
+  constructor(expression, operands, type, table) {
+    Object.assign(this, {s: stretched(operands), type, leaves: [], tables: [], steps: []})
+    const name_of = v => {
+      if (!(v instanceof Lazy) && v.d.length === 1) return `g${place_of(this.tables, v.d)}[0]`
+      if (!(v instanceof Lazy) || v.made || this.leaves.length + v.leaves.length > MOST_LEAVES) return "l" + place_of(this.leaves, v)
+      const own = {l: v.leaves.map(leaf => place_of(this.leaves, leaf)), g: v.tables.map(each => place_of(this.tables, each)), n: []}
+      for (const step of v.steps) own.n.push(place_of(this.steps, step.replace(/\b([lgn])(\d+)/g, (_, kind, i) => kind + own[kind][i])))
+      return "n" + own.n.at(-1)
+    }
+    const [a, b, c] = operands.map(name_of), names = {a, b, c, g: table && "g" + place_of(this.tables, table)}
+    this.steps.push(ROUNDED.get(type).replace("#", () => expression.replace(/\b[abcg]\b/g, letter => names[letter])))
   }
   get d() { return this.make().d }
   get t() { return this.make().t }
   make() {
-    this.made ??= computed(this.steps, this.leaves, this.type, this.s)
-    this.leaves = this.steps = null
+    this.made ??= computed(this)
+    this.leaves = this.tables = this.steps = null
     return this.made
   }
 }
-const each = (expression, operands, type) => new Lazy(expression, operands, type)
+const each = (...how) => new Lazy(...how)
 const type_of = v => v.type ?? v.d.constructor
 const loops = new Map()
-function loop(steps, leaves) {
-  const key = [...steps, ...leaves.map(v => type_of(v).name)].join()
+function loop({steps, leaves, tables}) {
+  const key = [...steps, ...leaves.map(v => type_of(v).name), ...tables.map(table => table.constructor.name)].join()
   if (!loops.has(key)) {
     const every = text => leaves.map((_, i) => text.replaceAll("#", i)).join("")
-    loops.set(key, Function("o", "i", "m", "n", ...leaves.flatMap((_, i) => ["x", "p", "s", "t"].map(what => what + i)), `
+    loops.set(key, Function("o", "i", "m", "n", ...leaves.flatMap((_, i) => ["x", "p", "s", "t"].map(what => what + i)), ...tables.map((_, i) => "g" + i), `
       for (let j = 0; j < m; j++) {
         ${every("let q# = p#;")}
-        for (let k = 0; k < n; k++) { ${every("const l# = x#[q#];")} ${steps.join(";")}; o[i++] = n${steps.length - 1}; ${every("q# += t#;")} }
+        for (let k = 0; k < n; k++) { ${every("const l# = x#[q#];")} ${steps.map((step, i) => `const n${i} = ${step};`).join("")} o[i++] = n${steps.length - 1}; ${every("q# += t#;")} }
         ${every("p# += s#;")}
       }`))
   }
@@ -61,9 +64,9 @@ function stretched(operands) {
   for (const v of operands) v.s.forEach((size, i) => { if (size !== 1) shape[i + rank - v.s.length] = size })
   return shape
 }
-function computed(expressions, operands, type, shape) {
-  const out = new type(product(shape)), rank = shape.length
-  const strides = operands.map(v => shape.map((_, i) => {
+function computed(lazy) {
+  const {s: shape, leaves, tables} = lazy, out = new lazy.type(product(shape)), rank = shape.length
+  const strides = leaves.map(v => shape.map((_, i) => {
     const at = i - rank + v.s.length
     return at < 0 || v.s[at] === 1 ? 0 : v.t[at]
   }))
@@ -74,10 +77,10 @@ function computed(expressions, operands, type, shape) {
     if (last && strides.every((t, k) => t[i] === last.t[k] * last.size)) last.size *= shape[i]
     else axes.unshift({size: shape[i], t: strides.map(t => t[i])})
   }
-  while (axes.length < 2) axes.unshift({size: 1, t: operands.map(() => 0)})
-  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(expressions, operands)
+  while (axes.length < 2) axes.unshift({size: 1, t: leaves.map(() => 0)})
+  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(lazy)
   const block = outer.size * inner.size, steps = others.map(() => 0)
-  const how = [out, 0, outer.size, inner.size, ...operands.flatMap((v, k) => [v.d, 0, outer.t[k], inner.t[k]])]
+  const how = [out, 0, outer.size, inner.size, ...leaves.flatMap((v, k) => [v.d, 0, outer.t[k], inner.t[k]]), ...tables]
   const move = (t, times) => { for (let k = 0; k < t.length; k++) how[5 + 4 * k] += t[k] * times }
   for (; how[1] < out.length; how[1] += block) {
     run(...how)
@@ -123,6 +126,7 @@ function concat(values, axis) {
   return value(out, s.with(found.axis, size))
 }
 function gather(v, places, on) {
+  if (v.s.length === 1 && ArrayBuffer.isView(v.d)) return each(`g[a < 0 ? a + ${v.s[0]} : a]`, [places], type_of(v), dense(v).d)
   places = dense(places)
   const {d, s, axis, before, size, after, type} = along(v, on), count = places.d.length, out = new type(before * count * after)
   for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) {
@@ -142,12 +146,11 @@ function gather_nd(v, places, axis) {  /* along the axis behind those of batches
   }
   return value(out, [...places.s.slice(0, -1), ...v.s.slice(axis + 1)])
 }
-function gather_elements(v, places, on) {
-  places = dense(places)
-  const {d, axis, before, size, after, type} = along(v, on), count = places.s[axis], out = new type(places.d.length)
-  for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) for (let k = 0; k < after; k++, at++)
-    out[at] = d[(i * size + places.d[at]) * after + k]
-  return value(out, places.s)
+function gather_elements(v, places) {  /* along the last axis */
+  v = dense(v)
+  const size = v.s.at(-1)
+  v.rows ??= value(Int32Array.from({length: v.d.length / size}, (_, i) => i * size), [...v.s.slice(0, -1), 1])
+  return each("g[a + b]", [places, v.rows], type_of(v), v.d)
 }
 function ascending(v, on) {  /* TopK of all, the least first */
   const {d, s, before, size, after, type} = along(v, on), out = new type(d.length), some = new type(size)
@@ -259,7 +262,7 @@ const TYPES = {float32: Float32Array, float64: Float64Array, int64: Int32Array, 
 const pair = expression => ([a, b]) => each(expression, [a, b], type_of(a))
 const asks = expression => operands => each(expression, operands, Uint8Array)
 const alone = expression => ([a]) => each(expression, [a], type_of(a))
-const OPERATORS = {
+const EXPRESSIONS = {
   Add: pair("a + b"), Sub: pair("a - b"), Mul: pair("a * b"), Pow: pair("a ** b"),
   Div: ([a, b]) => each(type_of(a) === Int32Array ? "Math.trunc(a / b)" : "a / b", [a, b], type_of(a)),
   Max: pair("a > b ? a : b"), Min: pair("a < b ? a : b"),
@@ -269,6 +272,11 @@ const OPERATORS = {
   Where: ([condition, yes, no]) => each("a ? b : c", [condition, yes, no], type_of(yes)),
   Clip: ([v, low, high]) => each("a < b ? b : a > c ? c : a", [v, low, high], type_of(v)),
   Cast: ([v], {to}) => type_of(v) === TYPES[to] ? v : each(to.startsWith("int") ? "Math.trunc(a)" : "a", [v], TYPES[to]),
+  Expand: ([v, shape]) => each("a", [v, value(new Uint8Array(1), [...shape.d], [...shape.d].fill(0))], type_of(v)),
+  GatherElements: ([v, places]) => gather_elements(v, places),
+}
+const OPERATORS = {
+  ...EXPRESSIONS,
   Identity: ([v]) => v,
   Shape: ([v], {start = 0, end}) => value(Int32Array.from(v.s.slice(start, end)), [v.s.slice(start, end).length]),
   Range: ([from, to, step]) => {
@@ -282,7 +290,6 @@ const OPERATORS = {
   },
   Transpose: ([v], {perm}) => value(v.d, perm.map(i => v.s[i]), perm.map(i => v.t[i])),
   Reshape: ([v, shape]) => reshape(v, shape.d),
-  Expand: ([v, shape]) => each("a", [v, value(new Uint8Array(1), [...shape.d], [...shape.d].fill(0))], type_of(v)),
   Concat: (values, {axis}) => concat(values, axis),
   Split: ([v], {axis, num_outputs: parts}) => {
     v = dense(v)
@@ -295,7 +302,6 @@ const OPERATORS = {
   Gather: ([v, places], {axis = 0}) => gather(v, places, axis),
   GatherND: ([v, places], {batch_dims}) => gather_nd(v, places, batch_dims),
   TopK: ([v], {axis}) => ascending(v, axis),
-  GatherElements: ([v, places], {axis = 0}) => gather_elements(v, places, axis),
   ReduceSum: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, 0, (a, b) => a + b),
   ReduceMax: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, -Infinity, Math.max),
   ReduceMin: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, Infinity, Math.min),
@@ -324,10 +330,10 @@ const OPERATORS = {
 
 /* Adds what the nodes give to the values that are known by name, and forgets what no later node reads. */
 function run_nodes(nodes, known) {
-  for (const {operator, inputs, outputs, attributes, done, shared} of nodes) {
+  for (const {operator, inputs, outputs, attributes, done, most} of nodes) {
     const found = OPERATORS[operator](inputs.map(name => name ? known[name] : undefined), attributes, known)
     if (Array.isArray(found)) found.forEach((v, i) => known[outputs[i]] = v)
-    else known[outputs[0]] = shared && found instanceof Lazy ? found.make() : found
+    else known[outputs[0]] = found instanceof Lazy && !(found.leaves?.length <= most) ? found.make() : found
     for (const name of done) delete known[name]
   }
 }

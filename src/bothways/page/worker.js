@@ -14,18 +14,27 @@ async function open_graph(engine, described, weights) {
     for (let part = 0; part < size; part++) for (let i = part; i < own.length; i += size) own[i] = bytes[at++]
     constants[name] = value(array, shape)
   }
-  forget(described.graph.nodes, described.graph.outputs)
+  forget(described.graph, constants)
   model = {...described, constants}
 }
-/* Notes for each node the values that no later one reads, and whether several read what it gives. */
-function forget(nodes, kept) {
-  const needed = new Set(kept), times = new Map(), reads = node => [...node.inputs, ...node.attributes.body?.nodes.flatMap(reads) ?? []]
-  for (const name of [...kept, ...nodes.flatMap(reads)]) times.set(name, (times.get(name) ?? 0) + 1)
+/* Notes for each node the values that no later one reads, and of how many arrays at most what it gives stays an expression:
+   of few where it is read more than once, and of none where it becomes a part of several other values. */
+const FEW = 4
+function forget({nodes, outputs}, constants) {
+  const needed = new Set(outputs), times = new Map(), parts = new Map(), reads = node => [...node.inputs, ...node.attributes.body?.nodes.flatMap(reads) ?? []]
+  const read = (name, whole) => {
+    times.set(name, (times.get(name) ?? 0) + 1)
+    parts.set(name, (parts.get(name) ?? new Set()).add(whole))
+  }
+  for (const name of outputs) read(name, name)
   for (const node of nodes.toReversed()) {
-    node.shared = times.get(node.outputs[0]) > 1
+    const [name] = node.outputs, wholes = [...parts.get(name) ?? []]
+    const lazy = node.operator in EXPRESSIONS || node.operator === "Gather" && constants[node.inputs[0]]?.s.length === 1
+    node.most = wholes.length > 1 ? -1 : times.get(name) > 1 ? FEW : Infinity
+    for (const input of reads(node)) read(input, lazy ? wholes.length > 1 ? name : wholes[0] : {})
     node.done = [...reads(node), ...node.outputs].filter(name => name && !needed.has(name))
     node.done.forEach(name => needed.add(name))
-    for (const inner of node.attributes.body?.nodes ?? []) Object.assign(inner, {done: [], shared: true})
+    for (const inner of node.attributes.body?.nodes ?? []) Object.assign(inner, {done: [], most: -1})
   }
 }
 
