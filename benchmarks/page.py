@@ -1,6 +1,7 @@
 """A page that needs no server: how large it is, and how long a table takes from the drop to the drawing, in Chromium.
 
-python benchmarks/page.py [--rows N] [--columns N]
+python benchmarks/page.py [--rows N] [--columns N]       networks with weights at random, and numbers at random
+python benchmarks/page.py --model MODEL --table TABLE    a model that was trained, and a table for it
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
+from bothways import load
 from bothways.data import Columns
 from bothways.data.encoding import Encoding, Number
 from bothways.network import Network
@@ -35,37 +37,49 @@ def some_model(members: int, names: tuple[str, ...]) -> Model:
     return Model(found, ("calm", "scan"), columns)
 
 
+def seconds(browser: Browser, path: Path, table: Path) -> float:
+    """The least of three times from the drop of a table to its drawing."""
+    found = []
+    for _ in range(3):
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        page.wait_for_selector("#does:not(:empty)")
+        start = time.perf_counter()
+        page.set_input_files("#file", table)
+        page.wait_for_selector("#results:not([hidden])", timeout=300_000)
+        found.append(time.perf_counter() - start)
+        page.close()
+    return min(found)
+
+
 def main() -> None:
-    """Print a line for each number of networks and each length of sequences; seconds are the least of three."""
+    """Print a line for each number of networks and each length of sequences, or one for the model and table given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--columns", type=int, default=5)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--table", type=Path)
     given = parser.parse_args()
-    rows, names = given.rows, tuple(f"x{i}" for i in range(given.columns))
-    random = np.random.default_rng(0)
-    values = pl.DataFrame({name: random.normal(size=rows).round(4) for name in names})
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        path = Path(folder, "some.html")
+        if given.model:
+            write_page(load(given.model), path, "some")
+            taken = seconds(browser, path, given.table)
+            print(f"{given.model}, {path.stat().st_size / 1000:,.0f} KB: {given.table} in {taken:.2f} s")
+            return
+        rows, names = given.rows, tuple(f"x{i}" for i in range(given.columns))
+        random = np.random.default_rng(0)
+        values = pl.DataFrame({name: random.normal(size=rows).round(4) for name in names})
         for members in (1, 3):
-            path = write_page(some_model(members, names), Path(folder, "some.html"), "some")
+            write_page(some_model(members, names), path, "some")
             for length in (rows // 200, rows):
                 table = Path(folder, "table.csv")
                 values.with_columns(flow=np.arange(rows) // length).write_csv(table)
-                seconds = []
-                for _ in range(3):
-                    page = browser.new_page()
-                    page.goto(path.as_uri())
-                    page.wait_for_selector("#does:not(:empty)")
-                    start = time.perf_counter()
-                    page.set_input_files("#file", table)
-                    page.wait_for_selector("#results:not([hidden])", timeout=300_000)
-                    seconds.append(time.perf_counter() - start)
-                    page.close()
+                taken, size = seconds(browser, path, table), path.stat().st_size / 1000
                 print(
-                    f"{members} network(s), {path.stat().st_size / 1000:,.0f} KB: {rows:,} steps in sequences of "
-                    f"{length:,} in {min(seconds):.2f} s"
+                    f"{members} network(s), {size:,.0f} KB: {rows:,} steps in sequences of {length:,} in {taken:.2f} s"
                 )
-        browser.close()
 
 
 if __name__ == "__main__":
