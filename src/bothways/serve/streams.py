@@ -69,12 +69,13 @@ class EventStream:
         """What a message gives, a line for each label, in order.
 
         A line that is neither an event nor a command changes nothing; `{"error": ..., "line": N}` names it by its
-        number in the message. `{"dropped": N}` says how many events were late or came twice.
+        number in the message. `{"dropped": N}` says how many events were late or came twice; `{"notices": [...]}`, what
+        of the values so far was filled or not known, when that has changed.
         """
         answers: list[str] = []
         events: list[tuple[int, int, str]] = []
         self.keys, self.steps, self.refused = set(), 0, 0
-        dropped = self._stream.dropped
+        dropped, before = self._stream.dropped, self._stream.notices
         for number, line in enumerate(map(str.strip, text.split("\n")), 1):
             if line.startswith("["):
                 self._take(events, answers)
@@ -88,6 +89,8 @@ class EventStream:
         self._take(events, answers)
         if self._stream.dropped > dropped:
             answers.append(json.dumps({"dropped": self._stream.dropped - dropped}))
+        if notices := [each for each in self._stream.notices if each not in before]:
+            answers.append(json.dumps({"notices": notices}, ensure_ascii=False))
         return "\n".join(answers)
 
     def _take(self, events: list[tuple[int, int, str]], answers: list[str]) -> None:
