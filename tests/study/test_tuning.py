@@ -128,6 +128,12 @@ def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None
         tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
 
 
+def test_a_search_without_a_finite_loss_was_not_stopped() -> None:
+    wild = {**QUICK, "cell": "rnn_relu", "learning_rate": 1e30}
+    with pytest.raises(InputError, match=r"In no training .* Lower learning_rate=1e\+30\."):
+        tune(rising(9, 0), rising(9, 1), SHAPE, wild, budget=0.01, workers=1)
+
+
 def test_what_a_longer_training_had_no_time_for_the_shorter_one_stands_for() -> None:
     """On a slow machine whole trainings are over before all pieces of the train part were held out."""
     train, valid = rising(30, seed=0), rising(5, seed=1)

@@ -20,7 +20,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.baselines import Classifier
-from bothways.errors import BothwaysError, counted, option
+from bothways.errors import BothwaysError, InputError, counted, option
 from bothways.metrics import monitored
 from bothways.metrics.scores import check_monitor
 from bothways.network import Network
@@ -162,8 +162,9 @@ def tune(
     After `budget` seconds, by itself what suits the table's size, no trial begins, and those that are going on end, up
     to half as many again on a machine with other work; the first trial is done in any case, and none begins that has
     not half the time of the shortest one. Trials that are done are kept in `checkpoint`, from which `resume` goes on,
-    if it is there. Raises InputError for settings that cannot work, or a checkpoint of another search;
-    KeyboardInterrupt if it was stopped before the first trial was done; PoolError if the processes that train die.
+    if it is there. Raises InputError for settings that cannot work, or with which no loss is a finite number, or a
+    checkpoint of another search; KeyboardInterrupt if it was stopped before the first trial was done; PoolError if the
+    processes that train die.
     """
     from bothways.training.checkpoints import Checkpoints, fingerprint
 
@@ -200,8 +201,11 @@ def tune(
             spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
             say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
         company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
-    if not done:
+    if not done and ended():
         raise KeyboardInterrupt
+    if not done:
+        rate = option("learning_rate", first["learning_rate"])
+        raise InputError(f"In no training of the search was the loss a finite number. Lower {rate}.")
     return replace(_averaged(data, done, company, members), budget=clock.budget, interrupted=stop.requested)
 
 
