@@ -143,6 +143,12 @@ TIMES = [datetime(2024, 1 + day, 2 + day, 11 + day, 5) + timedelta(minutes=7 * k
         ("%d/%m/%Y %H:%M", {}, 'day/month/year; or month/day/year? ("bothways predict --dates month-first")'),
         ("%d/%m/%Y %H:%M", {"dates": "day-first"}, "dates are day/month/year."),
         pytest.param("%d.%m.%Y %H:%M", {"dates": "month-first"}, "dates are day/month/year.", marks=pytest.mark.slow),
+        pytest.param(
+            "2%-d/%m/%y %I:%M %p",
+            {},
+            'day/month/year; or year/month/day? ("bothways predict --dates year-first")',
+            marks=pytest.mark.slow,
+        ),
         pytest.param("%d-%b-%y %I.%M.%S.000000000 %p", {}, "dates are day/month/year.", marks=pytest.mark.slow),
     ],
 )
@@ -166,6 +172,9 @@ def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
     page = opened(numbers_of("x", order="at", gaps="numbers"))
     refused(page, dates, 'the order column "at" is of type times; the model was trained on numbers.', tmp_path)
     assert said(page, numbers) == ""
+    page = opened(numbers_of("x", order="date", gaps="numbers"))
+    dates = written(tmp_path / "dates.csv", "flow,date,x\na,20240131,1\na,20240201,2\n")
+    refused(page, dates, 'the order column "date" is of type times; the model was trained on numbers.', tmp_path)
 
 
 def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         {
             "name": part,
             "part": part_of_time(part),
-            "digits": 0 if place or encoding.order == "numbers" else digits_of_date(part),
+            "digits": 0 if place else digits_of_date(part),
             "hours": place > 0 and names_time_of_day(part),
         }
         for place, part in enumerate(parts)
