@@ -150,7 +150,6 @@ def tune(
     members: int = Search.members,
     workers: int | None = None,
     on_progress: Callable[[SearchProgress], None] = lambda progress: None,
-    stopped: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda message: None,
@@ -181,11 +180,7 @@ def tune(
         if resume and (stored := kept.load()) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
     with interrupts.deferred() as stop:
-
-        def ended() -> bool:
-            return stop.requested or stopped()
-
-        for tried in _attempts(data, plan, done, clock, processes(workers), ended):
+        for tried in _attempts(data, plan, done, clock, processes(workers), lambda: stop.requested):
             stop.keeping = True  # from now on there is something to save
             done.append(tried)
             clock.note(tried.took, tried.processor)
@@ -197,11 +192,11 @@ def tune(
                 kept.offer(_stored(done, seconds), last=False)
         if kept is not None:
             kept.flush()
-        if (short or len(done) == 1) and not ended():
+        if (short or len(done) == 1) and not stop.requested:
             spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
             say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
         company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
-    if not done and ended():
+    if not done and stop.requested:
         raise KeyboardInterrupt
     if not done:
         rate = option("learning_rate", first["learning_rate"])
