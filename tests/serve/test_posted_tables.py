@@ -130,6 +130,15 @@ def test_a_view_of_a_table_that_must_be_sorted_holds_as_much(tmp_path: Path, mon
     assert not shown["cut"]
 
 
+def test_true_and_false_are_shown_as_an_event_has_them(tmp_path: Path) -> None:
+    """A page sends what it is shown, step by step, to a stream; there "True" is no number."""
+    FRAME.with_columns(pl.col("x") > 0).write_csv(tmp_path / "table.csv")
+    model = model_of(2, columns=TABLE)
+    shown = tables.view(model, TABLE, tmp_path / "table.csv", print)["sequences"][1]["inputs"]
+    events = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+    assert len(model.stream(0, chunk=1).push_many(["b"] * 3, [0, 1, 2], events)) == 3
+
+
 def test_what_the_page_says_of_a_model(server: Running) -> None:
     card = server.call("/models/table")[1]
     assert (card["classes"], card["per"], card["threshold"]) == (["calm", "scan"], "step", 0.5)

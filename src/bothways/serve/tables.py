@@ -143,4 +143,4 @@ def asked(request: HttpRequest) -> Asked:
 
 def _plain(values: list[Any]) -> list[Any]:
     """Values as JSON has them."""
-    return [value if type(value) in (int, float, str, NoneType) else str(value) for value in values]
+    return [value if type(value) in (bool, int, float, str, NoneType) else str(value) for value in values]
