@@ -324,7 +324,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         with pytest.raises(InputError, match=said):
             stream.push_many(*bad)
     assert (len(stream), stream.events) == (0, 0)
-    assert stream.close("a") == stream.flush() == stream.push_many([], [], np.empty((0, 3))) == []
+    assert stream.close("a") == stream.flush() == stream.push_many([], [], []) == []
     for options, said in (
         ({"lookahead": -1}, "lookahead"),
         ({"chunk": 0}, "chunk"),
