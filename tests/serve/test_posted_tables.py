@@ -113,7 +113,7 @@ def test_a_view_for_drawing(server: Running) -> None:
     assert seen["sequences"][1]["inputs"] == {"x": [1, 3, -2], "y": [5, 6, 7]}
     p = model_of(2, columns=TABLE).predict_proba(FRAME)
     found = [step for each in seen["sequences"] for step in each["probabilities"]]
-    assert found == pytest.approx(p, abs=1e-5)
+    assert found == p.tolist(), "exact: a threshold may be one of them"
     assert not seen["cut"]
 
 
