@@ -16,6 +16,7 @@ import pytest
 from bothways import jobs, store
 from bothways.data import Columns, stream_sequences
 from bothways.data.streams import Chunk
+from bothways.page import card
 from bothways.serve import tables
 from serving import TABLE, Running, model_of
 
@@ -137,6 +138,12 @@ def test_true_and_false_are_shown_as_an_event_has_them(tmp_path: Path) -> None:
     shown = tables.view(model, TABLE, tmp_path / "table.csv", print)["sequences"][1]["inputs"]
     events = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
     assert len(model.stream(0, chunk=1).push_many(["b"] * 3, [0, 1, 2], events)) == 3
+
+
+def test_of_two_tags_that_come_out_together_none_is_an_alarm() -> None:
+    """By a threshold for each step a sequence may begin with I, which `bothways predict` never gives."""
+    cards = [card(model_of(2, classes, columns=TABLE), "words") for classes in (("B", "I"), ("B-x", "O"))]
+    assert [each["positive"] is None for each in cards] == [True, False]
 
 
 def test_what_the_page_says_of_a_model(server: Running) -> None:

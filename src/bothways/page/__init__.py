@@ -96,7 +96,7 @@ def _bare(text: str) -> str:
 def card(model: Model, name: str) -> dict[str, Any]:
     """What a model is, for people; the page shows it."""
     positive, threshold, roles = None, None, None
-    if len(model.classes) == 2:
+    if len(model.classes) == 2 and (model.scheme is None or "O" in model.scheme.letters):
         positive, threshold = threshold_of(model, "0.5") or (1, 0.5)
         kept = model.facts.get("threshold")
         threshold = kept["value"] if kept else model.threshold if positive else 1 - model.threshold
