@@ -296,6 +296,12 @@ def test_steps_may_be_numbers_and_times_of_numpy(kind: str) -> None:
         stream.push("a", np.datetime64("NaT", "s"), sequence[0])
 
 
+def test_a_time_that_is_missing_in_a_data_frame_is_no_step() -> None:
+    times = pytest.importorskip("pandas").Series([datetime(2024, 5, 1), None])
+    with pytest.raises(InputError, match="A step is NaT"):
+        model_of([{}]).stream().push_many(["a", "a"], times, sequences_of([2])[0])
+
+
 def test_keys_of_numpy_can_be_saved() -> None:
     model, (sequence,) = model_of([{}]), sequences_of([3])
     stream, other = model.stream(2), model.stream(2)

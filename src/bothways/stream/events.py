@@ -142,7 +142,7 @@ def step_kind(step: Any) -> str:
         >>> step_kind(3), step_kind(datetime(2024, 5, 1)), step_kind("soon"), step_kind(float("inf"))
         ('numbers', 'times without time zones', '', '')
     """
-    if isinstance(step, datetime):
+    if isinstance(step, datetime) and step == step:  # which the NaT of pandas is not
         return "times without time zones" if step.tzinfo is None else "times with time zones"
     return "numbers" if _are_numbers([step]) else ""
 
