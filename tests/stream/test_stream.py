@@ -323,6 +323,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         ((["a"], [float("nan")], [[0, 0, 0]]), "A step is nan"),
         ((["a"], [True], [[0, 0, 0]]), "A step is True"),
         ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
+        ((["a", float("nan")], [1, 1], [[0, 0, 0]] * 2), "A key is nan"),
         ((["a"], [1], [[0, 0]]), r"a list of 3 numbers; these are \[0, 0\]"),
         ((["a"], [1], [[0, np.inf, 0]]), "inf"),
         ((["a"], [1], [[0, 0, 9999]]), "codes are the whole numbers"),
