@@ -129,8 +129,9 @@ def test_not_the_memory_for_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_examples_that_do_not_fit(labels: Array, weights: Any, network: Any, message: str) -> None:
+    settings = Settings(epochs=1, class_weight="balanced")
     with pytest.raises(InputError, match=message):
-        train(some_network(**network), labeled(some_data(2)[0], labels, weights), Settings(epochs=1))
+        train(some_network(**network), labeled(some_data(2)[0], labels, weights), settings)
 
 
 def test_the_monitor_is_what_the_report_says() -> None:

@@ -48,7 +48,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
     """
     labels = sequences.known_labels
     weights = np.where(labels < 0, 0.0, sequences.known_weights)
-    if class_weight == "balanced":
+    if class_weight == "balanced" and weights.any():
         counts = np.bincount(labels[labels >= 0])
         balanced = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
         weights = weights * balanced[labels]  # of those without a label, anything: they weigh nothing
