@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,14 @@ def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
         quoted = written(tmp_path / "q.tsv", 'sentence\tword\n1\t"two\nlines"\n1\t"a ""b"""' + last)
         alike(page, quoted, tmp_path, lambda path: pl.read_csv(path, separator="\t"))
     refused(page, written(tmp_path / "cut.csv", 'word,sentence\na,1\n"b'), "a quote is not closed", tmp_path)
+
+
+def test_numbers_that_stand_for_missing_words(opened: Any, tmp_path: Path) -> None:
+    model = words_of("sentence", "0", "said")
+    assert model.columns is not None
+    page = opened(replace(model, columns=replace(model.columns, reading=Reading(missing=("0",)))))
+    table = written(tmp_path / "t.jsonl", "".join(f'{{"sentence": 1, "word": {at % 3}}}\n' for at in range(6)))
+    alike(page, table, tmp_path, pl.read_ndjson)
 
 
 @pytest.mark.slow
