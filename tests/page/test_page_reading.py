@@ -184,6 +184,7 @@ def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:
     for rows, words in (
         ("1,1,1\n1,?,2\n1,3,4\n", 'data row 2 (the first is 1): the column "at" is empty'),
         ("1,1,1\nNA,2,2\n3,3,4\n", 'data row 2 (the first is 1): the column "flow" is empty'),
+        ("a,1,1\nb,2,2\n?,3,4\n?,4,4\n", 'data row 3 (the first is 1): the column "flow" is empty'),
     ):
         refused(page, written(tmp_path / "t.csv", "flow,at,x\n" + rows), words, tmp_path)
     mixed = "a,2024-01-31 18:05Z,1\na,2024-01-31 18:06,2\n"
