@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.network import Network
 from bothways.runtime import check_codes
 from bothways.runtime.numbers import entering
@@ -126,8 +126,9 @@ def prepare(
         raise InputError("There is nothing to learn from: no label, or none that weighs anything and has steps.")
     if network.head == "crf" and not np.isin(weights, (0, 1)).all():
         raise InputError(
-            "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
-            "out the weights (class_weight, too), or give head='softmax'."
+            f"{option('head', 'crf')} learns the labels of a sequence together, which weights other than 0 and 1 "
+            f"cannot weigh. Leave out the weights ({option('class_weight', 'balanced')}, too), or give "
+            f"{option('head', 'softmax')}."
         )
     of_numbers = number_weights(network, sequences)
     values = entering(network, of_numbers, sequences.values, sequences.lengths)
