@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
+from bothways.errors import InputError, option
 from bothways.network import PERS
 from bothways.options import check_options, option_field
 
@@ -43,14 +44,17 @@ def title(name: str, of: object = "") -> str:
     return SCORES[name].title.format(of=of)
 
 
-UNWEIGHABLE = (
-    "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
-    "out the weights (class_weight, too), or give head='softmax'."
-)
-
 MONITORS = ("f1", "macro_f1", "entity_f1", "accuracy", "average_precision", "loss")
 """The scores that can decide which weights are best. "f1" is for two classes, "entity_f1" for tags; the average
 precision is that of the rarer of two classes, else the mean over all classes."""
+
+
+def unweighable() -> InputError:
+    """The error of weights beside a CRF."""
+    return InputError(
+        f"{option('head', 'crf')} learns the labels of a sequence together, which weights other than 0 and 1 cannot "
+        f"weigh. Leave out the weights ({option('class_weight', 'balanced')}, too), or give {option('head', 'softmax')}."
+    )
 
 
 def as_names(given: Any) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,12 @@ TIMES = [datetime(2024, 1 + day, 2 + day, 11 + day, 5) + timedelta(minutes=7 * k
         ("%d/%m/%Y %H:%M", {}, 'day/month/year; or month/day/year? ("bothways predict --dates month-first")'),
         ("%d/%m/%Y %H:%M", {"dates": "day-first"}, "dates are day/month/year."),
         pytest.param("%d.%m.%Y %H:%M", {"dates": "month-first"}, "dates are day/month/year.", marks=pytest.mark.slow),
+        pytest.param(
+            "2%-d/%m/%y %I:%M %p",
+            {},
+            'day/month/year; or year/month/day? ("bothways predict --dates year-first")',
+            marks=pytest.mark.slow,
+        ),
         pytest.param("%d-%b-%y %I.%M.%S.000000000 %p", {}, "dates are day/month/year.", marks=pytest.mark.slow),
     ],
 )
@@ -166,6 +173,9 @@ def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
     page = opened(numbers_of("x", order="at", gaps="numbers"))
     refused(page, dates, 'the order column "at" is of type times; the model was trained on numbers.', tmp_path)
     assert said(page, numbers) == ""
+    page = opened(numbers_of("x", order="date", gaps="numbers"))
+    dates = written(tmp_path / "dates.csv", "flow,date,x\na,20240131,1\na,20240201,2\n")
+    refused(page, dates, 'the order column "date" is of type times; the model was trained on numbers.', tmp_path)
 
 
 def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:
@@ -174,6 +184,7 @@ def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:
     for rows, words in (
         ("1,1,1\n1,?,2\n1,3,4\n", 'data row 2 (the first is 1): the column "at" is empty'),
         ("1,1,1\nNA,2,2\n3,3,4\n", 'data row 2 (the first is 1): the column "flow" is empty'),
+        ("a,1,1\nb,2,2\n?,3,4\n?,4,4\n", 'data row 3 (the first is 1): the column "flow" is empty'),
     ):
         refused(page, written(tmp_path / "t.csv", "flow,at,x\n" + rows), words, tmp_path)
     mixed = "a,2024-01-31 18:05Z,1\na,2024-01-31 18:06,2\n"
@@ -205,6 +216,14 @@ def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
         quoted = written(tmp_path / "q.tsv", 'sentence\tword\n1\t"two\nlines"\n1\t"a ""b"""' + last)
         alike(page, quoted, tmp_path, lambda path: pl.read_csv(path, separator="\t"))
     refused(page, written(tmp_path / "cut.csv", 'word,sentence\na,1\n"b'), "a quote is not closed", tmp_path)
+
+
+def test_numbers_that_stand_for_missing_words(opened: Any, tmp_path: Path) -> None:
+    model = words_of("sentence", "0", "said")
+    assert model.columns is not None
+    page = opened(replace(model, columns=replace(model.columns, reading=Reading(missing=("0",)))))
+    table = written(tmp_path / "t.jsonl", "".join(f'{{"sentence": 1, "word": {at % 3}}}\n' for at in range(6)))
+    alike(page, table, tmp_path, pl.read_ndjson)
 
 
 @pytest.mark.slow

@@ -208,6 +208,7 @@ def test_probabilities_are_exact_at_both_ends() -> None:
         ([np.zeros(3)], r"sequences\[0\] has shape \(3,\); it must be \(time, features\)"),
         ([[[1.0, 2.0], [3.0]]], r"sequences\[0\] has rows of unequal length"),
         ([[["a", "b"]]], r"sequences\[0\] has dtype <U1; it must be numbers"),
+        ([[[10**400, 0]]], r"sequences\[0\] holds a number that is out of range\."),
         ([np.array([[date(2024, 1, 1), 0]])], r"sequences\[0\] holds what is no number: .* not 'datetime.date'"),
         ([np.array([[1.0, np.nan]])], r"sequences\[0\] holds nan at step 0, feature 1"),
         ([np.zeros((2, 2)), np.array([[1, 2], [np.inf, 0]])], r"sequences\[1\] holds inf at step 1, feature 0"),

@@ -234,6 +234,15 @@ def test_a_bad_line_leaves_the_others_of_its_message(connect: Any) -> None:
     assert read(socket, 1) == [{"dropped": 2}]
 
 
+def test_a_stream_tells_what_of_the_values_was_filled(connect: Any) -> None:
+    socket = connect("/stream/gaps?lookahead=0&chunk=1")
+    for i, (x, filled) in enumerate([(None, "1 row "), (1, ""), (None, "2 rows ")]):
+        socket.send(json.dumps({"flow": "a", "at": f"2024-05-01T00:00:{i:02}Z", "x": x}))
+        (label, *said) = read(socket, 1 + bool(filled))
+        assert label["flow"] == "a"
+        assert all(f"'x': {filled}without" in each["notices"][0] for each in said)
+
+
 def test_how_a_stream_is_asked_for(connect: Any) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     socket = connect("/stream/flows?lookahead=0&chunk=2&reorder=1")

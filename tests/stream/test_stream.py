@@ -296,6 +296,12 @@ def test_steps_may_be_numbers_and_times_of_numpy(kind: str) -> None:
         stream.push("a", np.datetime64("NaT", "s"), sequence[0])
 
 
+def test_a_time_that_is_missing_in_a_data_frame_is_no_step() -> None:
+    times = pytest.importorskip("pandas").Series([datetime(2024, 5, 1), None])
+    with pytest.raises(InputError, match="A step is NaT"):
+        model_of([{}]).stream().push_many(["a", "a"], times, sequences_of([2])[0])
+
+
 def test_keys_of_numpy_can_be_saved() -> None:
     model, (sequence,) = model_of([{}]), sequences_of([3])
     stream, other = model.stream(2), model.stream(2)
@@ -317,6 +323,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         ((["a"], [float("nan")], [[0, 0, 0]]), "A step is nan"),
         ((["a"], [True], [[0, 0, 0]]), "A step is True"),
         ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
+        ((["a", float("nan")], [1, 1], [[0, 0, 0]] * 2), "A key is nan"),
         ((["a"], [1], [[0, 0]]), r"a list of 3 numbers; these are \[0, 0\]"),
         ((["a"], [1], [[0, np.inf, 0]]), "inf"),
         ((["a"], [1], [[0, 0, 9999]]), "codes are the whole numbers"),
@@ -324,7 +331,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         with pytest.raises(InputError, match=said):
             stream.push_many(*bad)
     assert (len(stream), stream.events) == (0, 0)
-    assert stream.close("a") == stream.flush() == stream.push_many([], [], np.empty((0, 3))) == []
+    assert stream.close("a") == stream.flush() == stream.push_many([], [], []) == []
     for options, said in (
         ({"lookahead": -1}, "lookahead"),
         ({"lookahead": 10**20}, "at most 1e"),

@@ -306,6 +306,19 @@ def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
     assert scores(again) == scores(found)
 
 
+def test_a_search_may_end_before_the_reference_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+
+    def do_runs(spec: Any, wanted: Any, workers: Any, keep: Any, *more: Any) -> bool:
+        for setting, seed in wanted[1:]:
+            keep(Run(setting, seed, DIVERGED))
+        return False
+
+    monkeypatch.setattr("bothways.study.comparing.do_runs", do_runs)
+    found = compare("cumulative-sum", {"units": [2, 4, 8]}, seeds=1, search=4, problem=SMALL["problem"])
+    assert found.verdict() == ["Nothing can be said yet: the reference has no runs."]
+
+
 def test_arguments_of_another_kind_are_told() -> None:
     data: Any = pl.DataFrame({"x": [1.0]})
     vary: Any = ["units"]

@@ -19,7 +19,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.study import refit as refitting
 from bothways.study.factors import DataShape
-from bothways.study.plan import SHORT, WHOLE
+from bothways.study.plan import SHORT, WHOLE, SearchClock
 from bothways.study.refit import refit
 from bothways.study.tuning import Tuned, tune
 
@@ -44,8 +44,9 @@ def searched() -> tuple[Tuned, Model, Sequences, Sequences]:
     simple = baselines.fit(train, 2, (9,), 0)
     scoring = [each for each in simple if isinstance(each, baselines.CLASSIFIERS)]
     done: list[Any] = []
-    how: dict[str, Any] = {"workers": 1, "on_progress": done.append, "stopped": lambda: len(done) >= 2}
-    tuned = tune(train, valid, SHAPE, QUICK, simple=scoring, budget=600, **how)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SearchClock, "enough", property(lambda self: len(done) < 2))
+        tuned = tune(train, valid, SHAPE, QUICK, simple=scoring, budget=600, workers=1, on_progress=done.append)
     best = tuned.best.trained
     return tuned, tuned.adopted(Model([Member(tuned.network, best.weights)], (0, 1), baselines=simple)), train, valid
 

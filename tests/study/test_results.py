@@ -40,6 +40,15 @@ def compared(runs: Sequence[Run], task: Task = TASK, seeds: int = 14) -> Compari
     return compare_runs(GRID, task, range(seeds), runs, score("accuracy", (0, 1)), GRID.reference({}))
 
 
+def test_a_setting_without_a_seed_of_the_reference_is_not_taken_for_it() -> None:
+    alone, other = (Run(FORWARD, seed, counts=made_counts([9] * 20)) for seed in (0, 1))
+    found = compared([alone])
+    assert found.verdict() == ["Nothing can be said yet: the reference has no runs."]
+    assert {row.name: row.reference for row in settings_table(found).rows} == {"forward": False, "both": True}
+    said = compared([other, Run(BOTH, 0, counts=made_counts([8] * 20))]).verdict()
+    assert said[0] == "The median accuracy of both is 0.8."
+
+
 def test_a_setting_whose_mean_is_worse_is_not_significantly_better() -> None:
     """It diverges with 6 of 14 seeds and is a hair better with the others: p is of the mean, the rank of the median."""
     better = np.where(np.arange(20) < 4, 9, 8)
@@ -139,7 +148,7 @@ def test_the_sequences_that_a_seed_is_tested_on_are_known(tmp_path: Path) -> Non
 def test_a_setting_has_the_same_colour_in_all_drawings() -> None:
     """The reference its own, whatever its rank; those without a learning curve are grey."""
     results = [
-        SettingResult(str(i), f"units {i}", {}, 0.5, 0.4, 0.6, (0.5,), difference=None if i == 1 else SURE, seconds=i)
+        SettingResult(str(i), f"units {i}", {}, 0.5, 0.4, 0.6, (0.5,), difference=SURE, reference=i == 1, seconds=i)
         for i in range(10)
     ]
     curve = {"updates": np.arange(3.0), "seconds": np.arange(3.0), "loss": np.ones(3)}

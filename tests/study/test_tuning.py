@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,8 +44,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[SearchP
     progress: list[SearchProgress] = []
     path = tmp_path_factory.mktemp("tuned") / "some.checkpoint"
     train, valid = rising(60, seed=0), rising(30, seed=1)
-    how: dict[str, Any] = {"workers": 1, "members": 3, "on_progress": progress.append, "checkpoint": path}
-    tuned = tune(train, valid, SHAPE, QUICK, budget=600, stopped=lambda: len(progress) >= ENOUGH, **how)
+
+    def note(each: SearchProgress) -> None:
+        progress.append(each)
+        if len(progress) == ENOUGH:
+            signal.raise_signal(signal.SIGINT)
+
+    how: dict[str, Any] = {"workers": 1, "members": 3, "on_progress": note, "checkpoint": path}
+    tuned = tune(train, valid, SHAPE, QUICK, budget=600, **how)
     return tuned, progress, path
 
 
@@ -76,15 +81,14 @@ def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[SearchPro
         tune(valid, train, SHAPE, QUICK, budget=0.01, checkpoint=path, resume=True)
 
 
-def test_a_search_that_is_stopped_keeps_what_there_is_or_ends() -> None:
-    train, valid = rising(20, seed=0), rising(10, seed=1)
-    done: list[SearchProgress] = []
-    begun = time.monotonic()
-    tuned = tune(train, valid, SHAPE, QUICK, budget=600, workers=1, on_progress=done.append, stopped=lambda: bool(done))
-    assert len(tuned.tried) == 1
-    assert time.monotonic() - begun < 200
+def test_a_search_that_is_stopped_before_a_training_is_done_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attempts(*what: Any) -> Iterator[Tried]:
+        signal.raise_signal(signal.SIGINT)
+        yield from ()
+
+    monkeypatch.setattr("bothways.study.tuning._attempts", attempts)
     with pytest.raises(KeyboardInterrupt):
-        tune(train, valid, SHAPE, QUICK, budget=600, workers=1, stopped=lambda: True)
+        tune(rising(20, seed=0), rising(10, seed=1), SHAPE, QUICK, budget=600, workers=1)
 
 
 def test_nobody_waits_for_simple_models_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +132,12 @@ def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None
         tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
     with pytest.raises(InputError, match="which weights other than 0 and 1 cannot weigh"):
         tune(rising(9, 0), rising(9, 1), SHAPE, {"head": "crf", "class_weight": "balanced"}, budget=60)
+
+
+def test_a_search_without_a_finite_loss_was_not_stopped() -> None:
+    wild = {**QUICK, "cell": "rnn_relu", "learning_rate": 1e30}
+    with pytest.raises(InputError, match=r"In no training .* Lower learning_rate=1e\+30\."):
+        tune(rising(9, 0), rising(9, 1), SHAPE, wild, budget=0.01, workers=1)
 
 
 def test_what_a_longer_training_had_no_time_for_the_shorter_one_stands_for() -> None:

@@ -69,6 +69,14 @@ def test_parts_of_sequences_share_what_is_compiled(compilations: list[Any]) -> N
         assert len(compilations) == 2, "one for each of two lengths"
 
 
+def test_shapes_that_are_used_are_kept(compilations: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bothways.training.compiled.SHAPES_KEPT", 2)
+    for lengths in ([6] * 40, [6] * 80, [6] * 40 + [60] * 40):
+        arrays = [np.ones((length, 2)) for length in lengths]
+        train(NETWORK, Sequences.from_arrays(arrays, labels=np.arange(sum(lengths)) % 2), Settings(epochs=1))
+    assert len(compilations) == 3
+
+
 def test_a_convolution_is_a_product(compilations: list[Any]) -> None:
     """In a compiled loop XLA takes many times as long for a convolution."""
     sequences = Sequences.from_arrays([np.ones((9, 1))] * 4, labels=np.tile([0, 1, 1], 12))

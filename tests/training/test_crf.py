@@ -122,6 +122,8 @@ def test_predicted_tags_are_well_formed_and_a_threshold_finds_more_of_them() -> 
     codes = decided(p, 0.5, scheme, lengths)
     assert len(scheme.malformed(p.argmax(axis=1), lengths)) > 100
     assert len(scheme.malformed(codes, lengths)) == 0
+    others = scheme_of(("B-x", "I-x", "B-y", "I-y", "O"), unseen=["I-z"])
+    np.testing.assert_array_equal(decided(p, 0.5, others, lengths), codes)
     more = decided(p, 0.2, scheme, lengths)
     assert (more == 4).sum() < (codes == 4).sum()
     assert len(scheme.malformed(more, lengths)) == 0

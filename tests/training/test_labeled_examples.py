@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bothways.errors import InputError
+from bothways.errors import InputError, command_line
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
@@ -126,11 +126,18 @@ def test_not_the_memory_for_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
         (np.zeros(12, int), np.full(12, np.nan), {}, "weights that are no finite numbers"),
         (np.zeros(12, int), np.zeros(3), {}, r"weights have shape \(3,\)"),
         (np.zeros(12, int), None, {"categories": (2,)}, r"sequences\[0\] holds .* a category"),
+        (
+            np.arange(12) // 8,
+            None,
+            {"head": "crf"},
+            r"^--head crf .* \(--class-weight balanced, too\), .* --head softmax",
+        ),
     ],
 )
 def test_examples_that_do_not_fit(labels: Array, weights: Any, network: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        train(some_network(**network), labeled(some_data(2)[0], labels, weights), Settings(epochs=1))
+    settings = Settings(epochs=1, class_weight="balanced")
+    with command_line(), pytest.raises(InputError, match=message):
+        train(some_network(**network), labeled(some_data(2)[0], labels, weights), settings)
 
 
 def test_the_monitor_is_what_the_report_says() -> None:

@@ -97,7 +97,7 @@ def _bare(text: str) -> str:
 def card(model: Model, name: str) -> dict[str, Any]:
     """What a model is, for people; the page shows it."""
     positive, threshold, roles = None, None, None
-    if len(model.classes) == 2:
+    if len(model.classes) == 2 and (model.scheme is None or "O" in model.scheme.letters):
         positive, threshold = threshold_of(model, "0.5") or (1, 0.5)
         kept = model.facts.get("threshold")
         threshold = kept["value"] if kept else model.threshold if positive else 1 - model.threshold
@@ -140,7 +140,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         {
             "name": part,
             "part": part_of_time(part),
-            "digits": 0 if place or encoding.order == "numbers" else digits_of_date(part),
+            "digits": 0 if place else digits_of_date(part),
             "hours": place > 0 and names_time_of_day(part),
         }
         for place, part in enumerate(parts)

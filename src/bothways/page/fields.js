@@ -195,11 +195,13 @@ function typed(columns, reading, numbers) {
   for (const each of Object.values(found)) if (!each.way) {
     const [[first, ours], [second, theirs]] = Object.entries(each.ways), [option] = CHOICES[second]
     const chosen = shown[option].size === 1 ? [...shown[option]][0] : reading[option], at = ours.findIndex((x, row) => !Object.is(x, theirs[row]))
-    const fitting = Object.keys(each.ways).find(way => CHOICES[way][1] === chosen), american = each.fields.some(text => AMERICAN.test(text))
+    const fitting = Object.keys(each.ways).find(way => CHOICES[way][1] === chosen)
     if (fitting || first === "numbers") take(each, fitting ?? first)
-    else if (option === "dates" && american) take(each, second, `or day/month/year? (${asked(first)})`)
-    else if (at < 0) take(each, first)
-    else if (option === "dates") take(each, first, `or month/day/year? (${asked(second)})`)
+    else if (option === "dates") {
+      const way = "month-first" in each.ways && each.fields.some(text => AMERICAN.test(text)) ? "month-first" : first
+      const others = Object.keys(each.ways).filter(other => each.ways[other].some((x, row) => !Object.is(x, each.ways[way][row])))
+      take(each, way, others.map(other => `or ${SAID[other].slice("dates are ".length)}? (${asked(other)})`).join("; "))
+    } else if (at < 0) take(each, first)
     else take(each, "text", `numbers in doubt: ${ours[at]} (${asked(first)}) or ${theirs[at]} (${asked(second)})?`)
   }
   return found

@@ -9,8 +9,8 @@ async function read_sequences(file, model) {
   for (const name of joined.length ? joined : [sequence]) if (columns[name]?.some(id => typeof id === "number" && id >= 2 ** 53)) {
     throw Error(`${file.name}: numbers in ${JSON.stringify(name)} have too many digits. ${INSTEAD}`)
   }
-  const stood = Object.assign(Object.create(null), columns), words = new Set(reading.missing)
-  if (words.size) for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
+  const stood = Object.assign(Object.create(null), columns), absent = new Set([...reading.missing, ...reading.missing.map(plain)])
+  if (absent.size) for (const name of needed) columns[name] = columns[name].map(field => absent.has(field) ? null : field)
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
   const moments = model.told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : spelled(columns[name], digits))
   if (moments.length) columns[order] = moments[0].map((_, row) => moment_text(moments.map(fields => fields[row]), model))
@@ -18,7 +18,7 @@ async function read_sequences(file, model) {
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
   const read = typed(own.reduce((some, name) => { some[name] = columns[name]; return some }, Object.create(null)), reading, numeric)
   for (const name of [sequence, order]) if (name !== null) {
-    const values = read[name]?.values, empty = columns[name].findIndex((text, row) => text === null || values && Number.isNaN(values[row]))
+    const values = read[name]?.values, empty = columns[name].findIndex((text, row) => text === null || name === sequence && is_missing(text) || values && Number.isNaN(values[row]))
     if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty. ${INSTEAD}`)
   }
   for (const name of new Set(own)) if (name !== sequence) {
@@ -26,7 +26,7 @@ async function read_sequences(file, model) {
     if (note && !values) throw Error(`${file.name}: column ${JSON.stringify(name)}: ${note} ${INSTEAD}`)
     if (said) notices.push(`Column ${JSON.stringify(name)}: ${said}${said.endsWith("?") ? "" : "."}`)
   }
-  const numbers = Object.create(null), absent = new Set(reading.missing.map(plain))
+  const numbers = Object.create(null)
   for (const {name, filled, flagged} of model.numbers) {
     const {way, values} = read[name], wrong = `the column ${JSON.stringify(name)} must hold numbers`
     if (!NUMERIC.includes(way)) {

@@ -32,8 +32,8 @@ def decided(
         return (p[:, 1] >= threshold).astype(np.int64)
     if scheme is None:
         return np.asarray((p if balance is None else p * balance[: p.shape[1]]).argmax(axis=1))
-    weights = np.where(np.array(scheme.type_of[: p.shape[1]]) < 0, threshold / (1 - threshold), 1)
-    p = p * weights
+    scheme = scheme.first(p.shape[1])
+    p = p * np.where(np.array(scheme.type_of) < 0, threshold / (1 - threshold), 1)
     codes = np.asarray(p.argmax(axis=1))
     if lengths is None or not len(wrong := scheme.malformed(codes, lengths, before, ends)):
         return codes

@@ -166,6 +166,8 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
+        except OverflowError:
+            raise InputError(f"{name} holds a number that is out of range.") from None
         except (TypeError, ValueError) as error:
             kind = InputTypeError if isinstance(error, TypeError) else InputError
             raise kind(f"{name} holds what is no number: {error}.") from None

@@ -69,12 +69,13 @@ class EventStream:
         """What a message gives, a line for each label, in order.
 
         A line that is neither an event nor a command changes nothing; `{"error": ..., "line": N}` names it by its
-        number in the message. `{"dropped": N}` says how many events were late or came twice.
+        number in the message. `{"dropped": N}` says how many events were late or came twice; `{"notices": [...]}`, what
+        of the values so far was filled or not known, when that has changed.
         """
         answers: list[str] = []
         events: list[tuple[int, int, str]] = []
         self.keys, self.steps, self.refused = set(), 0, 0
-        dropped = self._stream.dropped
+        dropped, before = self._stream.dropped, self._stream.notices
         for number, line in enumerate(map(str.strip, text.split("\n")), 1):
             if line.startswith("["):
                 self._take(events, answers)
@@ -88,6 +89,8 @@ class EventStream:
         self._take(events, answers)
         if self._stream.dropped > dropped:
             answers.append(json.dumps({"dropped": self._stream.dropped - dropped}))
+        if notices := [each for each in self._stream.notices if each not in before]:
+            answers.append(json.dumps({"notices": notices}, ensure_ascii=False))
         return "\n".join(answers)
 
     def _take(self, events: list[tuple[int, int, str]], answers: list[str]) -> None:
@@ -197,21 +200,22 @@ class OpenSequences:
             raise InputError(f"There are {len(steps.lengths)} sequences in a request with a sequence_id; it takes one.")
         key = served.name, name
         with self._lock:
-            known, starts = self._open.get(key), parameters.get("sequence_start") is True
-            if starts and known is None and len(self._open) >= MOST_OPEN:
+            starts = parameters.get("sequence_start") is True
+            known = None if starts else self._open.get(key)
+            if starts and key not in self._open and len(self._open) >= MOST_OPEN:
                 raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
             if not starts and known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
-            begun = served if starts or known is None else known.served
+            begun = served if known is None else known.served
             if begun.metadata["inputs"] != served.metadata["inputs"]:
                 raise InputError(f"Sequence {name!r} began with a model of other inputs, now replaced. Begin it again.")
-            first, last = (0, []) if starts or known is None else (known.steps, known.last)
+            first, last = (0, []) if known is None else (known.steps, known.last)
             count = steps.total
             places, values = begun.events(steps, first)
             if any(place <= before for before, place in pairwise([*last, *places])):
                 raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
-            if starts or known is None:
-                if known is not None:
+            if known is None:
+                if key in self._open:
                     self._open.pop(key).close(name)
                 if served not in self._streams:
                     self._streams[served] = served.model.stream()

@@ -98,7 +98,7 @@ def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]
             sequences, room = [], most
         found = chunk.sequences
         p = model.probabilities(found)
-        codes, p = model.decide(p, found.lengths), p.round(5)
+        codes = model.decide(p, found.lengths)
         read = with_joined(Table(str(table), chunk.values), None, columns.order)
         fields = {name: read.column(name) for name in read.names}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
@@ -143,4 +143,4 @@ def asked(request: HttpRequest) -> Asked:
 
 def _plain(values: list[Any]) -> list[Any]:
     """Values as JSON has them."""
-    return [value if type(value) in (int, float, str, NoneType) else str(value) for value in values]
+    return [value if type(value) in (bool, int, float, str, NoneType) else str(value) for value in values]

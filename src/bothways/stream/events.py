@@ -63,25 +63,18 @@ class EventReader:
         if self._table:
             return self._of_rows(values)
         columns = self._columns
+        needed = self._network.features if columns is None else len(columns.features)
         try:
-            array = unmasked(values)
+            array = unmasked(values) if len(values) else np.empty((0, needed))
         except ValueError:
             raise InputError("The values of these events are not all of one length.") from None
-        needed = self._network.features if columns is None else len(columns.features)
-        if len(array) and (array.dtype.kind in "US" or array.shape[1:] != (needed,)):
+        if array.dtype.kind in "US" or array.shape[1:] != (needed,):
             found = shown(array[:1].tolist()[0])
             raise InputError(f"The values of an event must be a list of {needed} numbers; these are {found}.")
-        try:
-            given = [array.astype(np.float64) if array.dtype == object else array]
-        except OverflowError:
-            raise InputError("The values of these events hold a number that is out of range.") from None
-        except (TypeError, ValueError) as error:
-            raise InputError(f"The values of these events hold what is no number: {error}.") from None
+        sequences = checked_sequences("values", [array], needed, missing=columns is not None)
         if columns is None:
-            sequences = checked_sequences("values", given, needed)
             check_codes("values", sequences, self._network)
             return sequences.values
-        sequences = checked_sequences("values", given, needed, missing=True)
         check_categories("values", sequences, map(int, columns.categories))
         return columns.fitted.encode_arrays(sequences, self.tally).values
 
@@ -149,7 +142,7 @@ def step_kind(step: Any) -> str:
         >>> step_kind(3), step_kind(datetime(2024, 5, 1)), step_kind("soon"), step_kind(float("inf"))
         ('numbers', 'times without time zones', '', '')
     """
-    if isinstance(step, datetime):
+    if isinstance(step, datetime) and step == step:  # which the NaT of pandas is not
         return "times without time zones" if step.tzinfo is None else "times with time zones"
     return "numbers" if _are_numbers([step]) else ""
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Array, Numbers
 from bothways.stream.events import Step
@@ -64,7 +65,11 @@ class Keys:
     def slots_of(self, keys: Iterable[Hashable]) -> Numbers:
         """The slots of keys."""
         known = list(map(self.slots.get, keys))
-        return np.array([self.slot(key) for key in keys] if None in known else known, np.int64)
+        if None in known:
+            if any(isinstance(key, float) and key != key for key in keys):  # each would be a sequence of its own
+                raise InputError("A key is nan; give each event the key of its sequence.")
+            known = [self.slot(key) for key in keys]
+        return np.array(known, np.int64)
 
     def slot(self, key: Hashable) -> int:
         """The slot of a key; a new one gets one."""

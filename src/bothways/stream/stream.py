@@ -179,7 +179,7 @@ class Stream:
             The labels that are ready, in the order of the events that made them so, each key's in that of its steps.
 
         Raises:
-            InputError: arguments of unequal length, steps or values that do not fit; no event is taken.
+            InputError: arguments of unequal length; keys, steps or values that do not fit. No event is taken.
             DataError: fields that the model cannot read; no event is taken.
         """
         if not len(keys) == len(steps) == len(values):

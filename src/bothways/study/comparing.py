@@ -182,7 +182,7 @@ def compare(
         else:
             say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
             cells, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
-            grid = replace(grid, cells=cells or grid.cells)
+            grid = replace(grid, cells=tuple(dict.fromkeys((first, *cells))))
     if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
         say(
             f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "

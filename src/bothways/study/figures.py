@@ -19,9 +19,9 @@ POINTS = 60  # about this many points of a learning curve are drawn; single batc
 
 def colours_of(settings: Sequence[SettingResult], curved: Sequence[SettingResult]) -> dict[str, str]:
     """The colour of each setting in all drawings, by its name: of the reference, of those with a curve, of the rest."""
-    others = [each.name for each in curved if each.difference is not None]
+    others = [each.name for each in curved if not each.reference]
     own = dict(zip(others, CLASSES[2:], strict=False))  # without grey, and without orange, which the reference has
-    return {each.name: WARM if each.difference is None else own.get(each.name, SOFT) for each in settings}
+    return {each.name: WARM if each.reference else own.get(each.name, SOFT) for each in settings}
 
 
 def settings_figure(comparison: Comparison, settings: Sequence[SettingResult], colours: Mapping[str, str]) -> str:

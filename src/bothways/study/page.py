@@ -89,7 +89,7 @@ def _curved(results: Sequence[SettingResult]) -> list[SettingResult]:
         return list(results)
     half = CURVES // 2
     chosen = [*results[:half], *results[-half + 1 :]]
-    return chosen + [result for result in results if result.difference is None and result not in chosen]
+    return chosen + [result for result in results if result.reference and result not in chosen]
 
 
 def _section(title: str, lead: str, drawing: str, table: view.TableView | None = None) -> str:

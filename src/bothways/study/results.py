@@ -63,7 +63,7 @@ class SettingResult:
         median: of the score over seeds, with the ends of its 95 % interval; None without a result.
         runs: the score of each seed; None where there is none (yet).
         diverged: how many seeds did; each counts with the worst score. Those that `failed` do not count.
-        difference: to the reference; None for the reference itself.
+        difference: to the reference; None for the `reference` itself, and for what has no seed in common with it.
         same_as: the name of the setting whose runs these are, as a factor has no effect here; None if they are its own.
         parameters: the number of trained weights; seconds and microseconds per step are medians.
         curve: the median loss over seeds, `(points,)` each: "updates", "seconds", "loss".
@@ -79,6 +79,7 @@ class SettingResult:
     diverged: int = 0
     failed: int = 0
     difference: Difference | None = None
+    reference: bool = False
     same_as: str | None = None
     parameters: int = 0
     seconds: float = 0.0
@@ -141,7 +142,7 @@ class Comparison:
         """What can be said, in sentences."""
         own = [each for each in self.own if each.median is not None]
         # The runs of the reference may stand under the name of another setting.
-        reference = next((each for each in own if each.difference is None), None)
+        reference = next((each for each in own if each.reference), None)
         if reference is None:
             return ["Nothing can be said yet: the reference has no runs."]
         said = [*_best(self, own, reference), *_limits(self, own), *_what_matters(self)]
@@ -236,6 +237,7 @@ def compare_runs(
                 diverged=sum(run.status == DIVERGED for run in there[setting]),
                 failed=sum(run.status == FAILED for run in there[setting]),
                 difference=None if difference is None else replace(difference, p=corrected.get(setting)),
+                reference=setting == base,
                 same_as=None if names[setting] == name else names[setting],
                 parameters=max((run.parameters for run in there[setting]), default=0),
                 seconds=_median(run.train_seconds for run in finished),
@@ -331,7 +333,8 @@ def _baseline(runs: Sequence[Run], of: Score) -> float | None:
 
 
 def _best(comparison: Comparison, own: Sequence[SettingResult], reference: SettingResult) -> list[str]:
-    metric, best = comparison.metric.title, own[0]
+    metric = comparison.metric.title
+    best = next(each for each in own if each.reference or each.difference is not None)
     differences = [each.difference for each in own if each.difference is not None]
     if not differences:
         return [f"The median {metric} of {reference.title} is {reference.median:.4g}."]

@@ -26,7 +26,7 @@ from bothways.metrics.scores import check_monitor
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
-from bothways.settings import UNWEIGHABLE, Search, Settings
+from bothways.settings import Search, Settings, unweighable
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.held_out import Decision
 from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, ranked
@@ -150,7 +150,6 @@ def tune(
     members: int = Search.members,
     workers: int | None = None,
     on_progress: Callable[[SearchProgress], None] = lambda progress: None,
-    stopped: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda message: None,
@@ -162,8 +161,9 @@ def tune(
     After `budget` seconds, by itself what suits the table's size, no trial begins, and those that are going on end, up
     to half as many again on a machine with other work; the first trial is done in any case, and none begins that has
     not half the time of the shortest one. Trials that are done are kept in `checkpoint`, from which `resume` goes on,
-    if it is there. Raises InputError for settings that cannot work, or a checkpoint of another search;
-    KeyboardInterrupt if it was stopped before the first trial was done; PoolError if the processes that train die.
+    if it is there. Raises InputError for settings that cannot work, or with which no loss is a finite number, or a
+    checkpoint of another search; KeyboardInterrupt if it was stopped before the first trial was done; PoolError if the
+    processes that train die.
     """
     from bothways.training.checkpoints import Checkpoints, fingerprint
 
@@ -171,7 +171,7 @@ def tune(
     monitor, positive = monitored(asked, counts, train.scheme is not None)
     check_monitor(monitor, shape.classes, train)
     if given.get("head") == "crf" and given.get("class_weight"):
-        raise InputError(UNWEIGHABLE)
+        raise unweighable()
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
     plan, done = SearchPlan(shape, train, given, seed), list[Tried]()
@@ -182,11 +182,7 @@ def tune(
         if resume and (stored := kept.load()) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
     with interrupts.deferred() as stop:
-
-        def ended() -> bool:
-            return stop.requested or stopped()
-
-        for tried in _attempts(data, plan, done, clock, processes(workers), ended):
+        for tried in _attempts(data, plan, done, clock, processes(workers), lambda: stop.requested):
             stop.keeping = True  # from now on there is something to save
             done.append(tried)
             clock.note(tried.took, tried.processor)
@@ -198,12 +194,15 @@ def tune(
                 kept.offer(_stored(done, seconds), last=False)
         if kept is not None:
             kept.flush()
-        if (short or len(done) == 1) and not ended():
+        if (short or len(done) == 1) and not stop.requested:
             spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
             say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
         company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
-    if not done:
+    if not done and stop.requested:
         raise KeyboardInterrupt
+    if not done:
+        rate = option("learning_rate", first["learning_rate"])
+        raise InputError(f"In no training of the search was the loss a finite number. Lower {rate}.")
     return replace(_averaged(data, done, company, members), budget=clock.budget, interrupted=stop.requested)
 
 

@@ -35,7 +35,7 @@ class TableView(NamedTuple):
 def settings_table(comparison: Comparison) -> TableView:
     """Each setting with its score and its difference to the reference, the best first."""
     head = ("setting", comparison.metric.title, "against the reference", "p")
-    return TableView(head, [Row(each.title, _score_cells(each), each.difference is None) for each in comparison.own])
+    return TableView(head, [Row(each.title, _score_cells(each), each.reference) for each in comparison.own])
 
 
 def costs_table(comparison: Comparison) -> TableView:
@@ -45,7 +45,7 @@ def costs_table(comparison: Comparison) -> TableView:
     for each in comparison.own:
         times = (each.seconds, each.train_us_per_step, each.label_us_per_step)
         texts = [f"{each.parameters:,}", f"{each.compile_seconds:.2f}", *(f"{time:.3g}" for time in times)]
-        rows.append(Row(each.title, list(map(Entry, texts)), each.difference is None))
+        rows.append(Row(each.title, list(map(Entry, texts)), each.reference))
     return TableView(head, rows)
 
 

@@ -164,8 +164,7 @@ def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[
         on = valid if valid is not None and (valid.known_labels == spec.positive).any() else test
         chosen_on = p if on is test else probabilities(logits(network, weights, on))
         thresholds = thresholds_for(on, chosen_on, spec.false_alarm_rates, spec.positive)
-    scheme = test.scheme and test.scheme.first(network.classes)
-    predicted = decided(p, scheme=scheme, lengths=test.lengths)
+    predicted = decided(p, scheme=test.scheme, lengths=test.lengths)
     counts = count(test, p, len(spec.task.classes), positive=spec.positive, thresholds=thresholds, predicted=predicted)
     return counts, 1e6 * seconds / max(1, test.steps)
 

@@ -55,6 +55,7 @@ class CompiledEpochs:
                 lowered[self._shapes[-1]] = call.lower(state, data, order, order[:, 0].astype(np.float32), np.int32(0))
         with ThreadPoolExecutor() as pool:
             self._calls |= dict(zip(lowered, pool.map(compiled, lowered.values()), strict=True))
+        self._calls |= {shape: self._calls.pop(shape) for shape in self._shapes}  # now the last ones
         for shape in list(self._calls)[:-SHAPES_KEPT]:
             del self._calls[shape]
         self.compile_seconds = time.perf_counter() - started

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.network import Network
 from bothways.runtime import check_codes
 from bothways.runtime.numbers import entering
 from bothways.sequences import NO_LABEL, Array, Floats, Numbers, Sequences
-from bothways.settings import UNWEIGHABLE, Settings
+from bothways.settings import Settings, unweighable
 from bothways.spec import cell_spec
 from bothways.training.batches import Bucket, bucketed, piece_lengths
 from bothways.training.initializers import number_weights
@@ -48,7 +48,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
     """
     labels = sequences.known_labels
     weights = np.where(labels < 0, 0.0, sequences.known_weights)
-    if class_weight == "balanced":
+    if class_weight == "balanced" and weights.any():
         counts = np.bincount(labels[labels >= 0])
         balanced = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
         weights = weights * balanced[labels]  # of those without a label, anything: they weigh nothing
@@ -125,7 +125,7 @@ def prepare(
     if not weights[sequences.lengths > 0 if sequences.per == "sequence" else ...].any():
         raise InputError("There is nothing to learn from: no label, or none that weighs anything and has steps.")
     if network.head == "crf" and not np.isin(weights, (0, 1)).all():
-        raise InputError(UNWEIGHABLE)
+        raise unweighable()
     of_numbers = number_weights(network, sequences)
     values = entering(network, of_numbers, sequences.values, sequences.lengths)
     codes, counts = common_codes(network, values[:, network.channels :], settings.min_count)

@@ -18,7 +18,7 @@ import numpy as np
 import bothways
 from bothways import baselines
 from bothways.data.leaks import sample_of
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.interrupts import Stop, deferred
 from bothways.metrics import monitored, title
 from bothways.network import Network
@@ -248,7 +248,8 @@ class _Training:
         update_seconds = time.perf_counter() - started
         epoch, settings = len(self.history) + 1, self._settings
         if not math.isfinite(loss):
-            raise DivergedError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
+            rate = option("learning_rate", settings.learning_rate)
+            raise DivergedError(f"The loss is {loss} in epoch {epoch}. Lower {rate}.")
         metric = valid_loss = None
         better = True
         if self._validation is not None:

@@ -31,13 +31,12 @@ class Validation:
         self._groups = list(padded(network, numbers, sequences))
         self._classes = range(max(network.classes, int(labels.max()) + 1))
         self._count, self._loss = len(labels), score("loss", self._classes)
-        self._scheme = sequences.scheme and sequences.scheme.first(network.classes)
 
     def __call__(self, weights: dict[str, Floats]) -> tuple[float, float]:
         """The score that decides and the mean cross-entropy of a network with these weights."""
         p = probabilities(logits_of_padded([Stack(self._network, weights)], self._groups, self._count)[0])
-        # What a model predicts are well-formed tags.
-        predicted = decided(p, scheme=self._scheme, lengths=self._sequences.lengths) if self._scheme else None
+        scheme, lengths = self._sequences.scheme, self._sequences.lengths
+        predicted = decided(p, scheme=scheme, lengths=lengths) if scheme else None  # as a model: well-formed tags
         counts = count(self._sequences, p, len(self._classes), whole=True, predicted=predicted)
         if self._monitor == "average_precision":
             metric = average_precision(self._sequences, p, len(self._classes), self._positive)
