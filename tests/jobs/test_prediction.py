@@ -16,6 +16,7 @@ from bothways import jobs, store
 from bothways.cli import main
 from bothways.data import Columns
 from bothways.errors import DataError, InputError, ModelFileError
+from bothways.metrics import choose_threshold
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
 
@@ -149,6 +150,12 @@ def test_the_threshold_in_the_model(folder: Path) -> None:
     kept = {"class": "calm", "value": 0.0, "false_alarm_rate": 0.01}
     assert set(labeled(folder, some_model(threshold=kept), threshold="saved")["predicted"]) == {"calm"}
     assert set(labeled(folder, threshold="1")["predicted"]) == {"scan"}
+
+
+def test_a_threshold_above_1_that_the_model_keeps_is_for_no_alarm(folder: Path) -> None:
+    kept = {"class": "scan", "value": choose_threshold(np.float32([1, 1]), [True, False], 0.0), "false_alarm_rate": 0.0}
+    for threshold in ("saved", kept["value"]):
+        assert set(labeled(folder, some_model(threshold=kept), threshold=threshold)["predicted"]) == {"calm"}
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
         value = float(given)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 1:
+    if not (0 <= value <= 1 or (kept is not None and value == kept["value"])):  # which may lie just above 1
         raise InputError(f"threshold is {asked!r}; it must be a probability from 0 to 1, or {SAVED!r}.")
     return rarest(model.counts) if kept is None else model.classes.index(kept["class"]), value
 
