@@ -166,12 +166,11 @@ def late_scores(
 ) -> tuple[LateScores, ...]:
     """The decisive score and the time of a step in streams: for each lookahead step by step, and in chunks as long.
 
-    The last one is that of whole sequences. Networks that read forward alone see no more than they were trained to, so
-    theirs is the one lookahead. `InputError` for a model that no stream can have, or a lookahead below what it was
+    The last one is that of whole sequences. A model that reads forward alone sees no more than it was trained to, so
+    its own is the one lookahead. `InputError` for a model that no stream can have, or a lookahead below what it was
     trained for.
     """
-    forward = all(map(reads_forward_alone, model.networks))
-    asked = [model.stream().lookahead] if forward else dict.fromkeys(lookaheads)
+    asked = [model.stream().lookahead] if reads_forward_alone(model) else dict.fromkeys(lookaheads)
     stride = math.lcm(*(network.conv_stride for network in model.networks))
     ways = {(each, chunk): None for each in asked for chunk in (stride, model.stream(each).chunk)}
     found = []
