@@ -169,8 +169,8 @@ def curves(report: Report) -> str:
     else:
         precisions = [of.average_precision for of in evaluation.classes.values()]
         codes = [code for _, code in sorted((p, code) for code, p in enumerate(precisions) if p is not None)[:CURVES]]
-    found = {code: curve(expected == code, report.probabilities[known, code]) for code in codes}
-    lines = {short(report.classes[code], 24): line for code, line in found.items() if line is not None}
+    found = [(short(report.classes[c], 24), curve(expected == c, report.probabilities[known, c])) for c in codes]
+    lines = [(name, line) for name, line in found if line is not None]
     drawings = []
     for roc, name in enumerate(("Precision and recall", "Detection and false alarms") if lines else ()):
         base = float((expected == codes[0]).mean())
