@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +172,8 @@ def _predict_each(
     for notice in files.notices:
         say(notice)
     targets = {path: output / labeled_name(path) for path in files.paths}
-    for target in targets.values():
-        if list(targets.values()).count(target) > 1:
+    for target, count in Counter(targets.values()).items():
+        if count > 1:
             raise InputError(f"{target}: the labels of several tables would be written to this file. Rename one.")
     if output.is_dir() and any(path.parent.samefile(output) for path in targets):
         raise InputError(f"{output}: this is the folder of the tables to label; write the labels to another one.")
@@ -180,16 +181,18 @@ def _predict_each(
         output.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{output}: this folder cannot be made ({error.strerror}).") from None
-    found: list[Prediction | str] = []
+    done, failed = list[Prediction](), list[str]()
     parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
     for result, said in parallel(delayed(_predict_one)(model, path, target, how) for path, target in targets.items()):
         for message in said:
             say(message)
-        found.append(result)
-        done = [each for each in found if isinstance(each, Prediction)]
+        if isinstance(result, str):
+            failed.append(result)
+            continue
+        done.append(result)
         if on_rows is not None:
             on_rows(sum(each.rows for each in done))
-    if failed := [each for each in found if isinstance(each, str)]:
+    if failed:
         more = f" And {len(failed) - 3} more." if len(failed) > 3 else ""
         raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:3])}{more}")
     rows, sequences = (sum(getattr(each, name) for each in done) for name in ("rows", "sequences"))
