@@ -255,3 +255,12 @@ def test_an_output_among_the_inputs_is_refused(folder: Path, data: str, output: 
         with pytest.raises(InputError, match=r"somewhere else|another one"):
             jobs.predict(*run)
     assert two.read_bytes() == before
+
+
+def test_brackets_in_names_are_no_pattern_where_there_is_such_a_file(folder: Path) -> None:
+    tables = (folder / "tables").rename(folder / "[1]")
+    with pytest.raises(InputError, match="somewhere else"):
+        jobs.predict(folder / "some.bothways", tables, tables / "new.csv")
+    (tables / "one.csv").rename(folder / "[one].csv")
+    done = jobs.predict(folder / "some.bothways", folder / "[one].csv", folder / "o.csv", say=lambda message: None)
+    assert done.rows == 8

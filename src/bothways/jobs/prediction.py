@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bothways.data import Columns, LabeledWriter
-from bothways.data.sources import LABELED, WILDCARDS, Source, find_files, labeled_name
+from bothways.data.sources import LABELED, Source, find_files, labeled_name
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -117,11 +117,12 @@ def label(
 
 def _refuse_inputs(data: str | Path, output: Path) -> None:
     """Refuse an output that is one of the inputs, or would be the next time."""
-    pattern = Path(data).absolute()
-    if pattern.is_dir():
-        pattern /= f"*{output.suffix}"
-    matches = any(character in str(pattern) for character in WILDCARDS) and output.absolute().match(str(pattern))
-    if matches or (output.exists() and any(output.samefile(path) for path in find_files(data).paths)):
+    source = Path(data)
+    if source.is_dir():
+        taken = output.parent.samefile(source)
+    else:
+        taken = not source.exists() and output != source and output.absolute().match(str(source.absolute()))
+    if taken or (output.exists() and any(output.samefile(path) for path in find_files(data).paths)):
         raise InputError(f"{output}: this is one of the tables to label; write the labels somewhere else.")
 
 
