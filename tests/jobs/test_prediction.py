@@ -264,3 +264,15 @@ def test_brackets_in_names_are_no_pattern_where_there_is_such_a_file(folder: Pat
     (tables / "one.csv").rename(folder / "[one].csv")
     done = jobs.predict(folder / "some.bothways", folder / "[one].csv", folder / "o.csv", say=lambda message: None)
     assert done.rows == 8
+
+
+def test_quantize_tells_of_other_units_as_evaluate_does(folder: Path) -> None:
+    columns = Columns("kind", ("x",), "flow", units={"x": "kg"})
+    store.save(replace(some_model(), columns=columns), folder / "some.bothways")
+    rows = "".join(f"{i // 4},{i} g,{['calm', 'scan'][i % 2]}\n" for i in range(40))
+    (folder / "g.csv").write_text("flow,x,kind\n" + rows)
+    said: dict[str, list[str]] = {"evaluate": [], "quantize": []}
+    jobs.evaluate(folder / "some.bothways", folder / "g.csv", say=said["evaluate"].append)
+    jobs.quantize(folder / "some.bothways", folder / "g.csv", folder / "int8.bothways", say=said["quantize"].append)
+    assert any("has the unit 'g' here, and had 'kg'" in each for each in said["evaluate"])
+    assert said["quantize"] == said["evaluate"]

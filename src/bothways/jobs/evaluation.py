@@ -64,7 +64,7 @@ def evaluate(
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)
-    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, label)
+    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, say, label)
     alarms: dict[str, Any] = {"positive": code}
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
@@ -75,8 +75,7 @@ def evaluate(
         notices.append("Careful: the model learned from the valid part, too, so that its scores there are too high.")
     if name == "all":
         notices += said_of_known(sequences, loaded.facts.get("sequences", []))
-    read = {name: text for name, text in table.readings.items() if name in columns.needed}
-    for notice in (*table.notices, *reading_notices(read), *columns.unit_notices(table.units), *notices):
+    for notice in notices:
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
@@ -104,15 +103,19 @@ def read_part(
     columns: Columns,
     part: str | None,
     reading: Mapping[str, Any],
+    say: Callable[[str], None],
     label: str | None = None,
 ) -> tuple[Table, tuple[str, Sequences, tuple[Label, ...], list[str]]]:
-    """A table that fits a model, and the part of it that `evaluation_part` gives."""
+    """A table that fits a model, and the part of it that `evaluation_part` gives; `say` tells how the table is read."""
     keys = columns.sequence or NONE, columns.order
     text = [*columns.categories, *([label or columns.label] if isinstance(model.classes[0], str) else [])]
     numbers = set(columns.features).difference(text)
     table = read_table(data, text, Reading(**reading), columns.reading, *keys, numbers)
     table = _as_trained(table, columns, label)
     match_columns(table, columns, label=True)
+    read = {name: text for name, text in table.readings.items() if name in columns.needed}
+    for notice in (*table.notices, *reading_notices(read), *columns.unit_notices(table.units)):
+        say(notice)
     return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)
 
 

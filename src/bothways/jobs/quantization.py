@@ -124,8 +124,8 @@ def quantize(
     if output.exists() and output.samefile(model):
         raise InputError(f"{output}: this is the model of float32 itself; write that in int8 to another file.")
     both = (loaded, quantized(loaded))
-    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading)
-    for notice in (*table.notices, *notices):
+    _, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, say)
+    for notice in notices:
         say(notice)
     probabilities: list[Array] = [np.empty(0)] * 2
     seconds = np.empty((ROUNDS, 2))
