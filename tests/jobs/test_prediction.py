@@ -153,7 +153,11 @@ def test_the_threshold_in_the_model(folder: Path) -> None:
 
 
 def test_a_threshold_above_1_that_the_model_keeps_is_for_no_alarm(folder: Path) -> None:
-    kept = {"class": "scan", "value": choose_threshold(np.float32([1, 1]), [True, False], 0.0), "false_alarm_rate": 0.0}
+    kept = {
+        "class": "scan",
+        "value": choose_threshold(np.ones(2, np.float32), [True, False], 0.0),
+        "false_alarm_rate": 0.0,
+    }
     for threshold in ("saved", kept["value"]):
         assert set(labeled(folder, some_model(threshold=kept), threshold=threshold)["predicted"]) == {"calm"}
 
