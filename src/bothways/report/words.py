@@ -71,8 +71,7 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
         said.append("The model learned from the train part: its scores there are too high.")
     if of.split == "valid" and of.baselines:
         said.append(
-            "The valid part chose the model, and of the simple ones beside it at most how they decide, and so flatters "
-            "the model."
+            "The valid part chose the model, but of the baselines at most their thresholds, and so flatters the model."
         )
     if not of.intervals:
         said.append("Only one sequence has labels: it cannot tell how far the scores may be off.")
