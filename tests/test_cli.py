@@ -292,8 +292,6 @@ def test_predict_needs_no_labels_and_no_order_of_columns(folder: Path, run: Run,
         ["evaluate", "FOLDER/flows.bothways", "FOLDER/flows.csv"],
         ["predict", "FOLDER/flows.bothways", "FOLDER/flows.csv", "-o", "FOLDER/labeled.csv"],
         ["info", "FOLDER/flows.bothways"],
-        ["--help"],
-        ["train", "--help"],
     ],
 )
 def test_what_needs_no_keras_imports_none(folder: Path, command: list[str]) -> None:

@@ -332,7 +332,9 @@ def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_importing_is_cheap() -> None:
-    code = "import sys, bothways.report; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+    code = (
+        "import sys, bothways.report, bothways.baselines; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -79,15 +79,15 @@ def evaluate(
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
-    if importance or report is not None:
-        places = columns.fitted.places
-        found = metrics.permutation_importance(loaded.probabilities, sequences, places, decide=loaded.decide)
-        evaluation = replace(evaluation, importance=found)
     if lookahead:
         evaluation = replace(evaluation, late=late_scores(loaded, sequences, lookahead, unseen))
         if not set(lookahead) <= {each.lookahead for each in evaluation.late}:
             waits = counted(evaluation.late[0].lookahead or 0, "later step")
             say(f"This model reads forward: its labels wait for {waits}; as more change none, only that is shown.")
+    if importance or report is not None:
+        places = columns.fitted.places
+        found = metrics.permutation_importance(loaded.probabilities, sequences, places, decide=loaded.decide)
+        evaluation = replace(evaluation, importance=found)
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
