@@ -131,8 +131,8 @@ def check_options(instance: Any) -> None:
 
 
 def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`, and so small that sums of a few have 64 bits."""
-    return int(Option(0, "", most=1 << 60).check(name, Option(0, "", least=least).check(name, value)))
+    """`value` as an int of at least `least`."""
+    return int(Option(0, "", least=least).check(name, value))
 
 
 def seconds_of(name: str, value: float | str) -> float:
