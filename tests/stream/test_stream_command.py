@@ -389,12 +389,6 @@ def test_what_cannot_be_read_is_named(folder: Path, events: str, checkpoint: str
         jobs.stream(*names, checkpoint=checkpoint and folder / checkpoint)
 
 
-def test_a_standard_input_that_is_closed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(DataError, match="standard input: cannot be read"):
-        jobs.stream(folder / "some.bothways", "-", folder / "labels.jsonl")
-
-
 def test_a_signal_without_a_checkpoint_ends_all_sequences_and_says_what_was_met(folder: Path) -> None:
     names = [str(folder / name) for name in ("some.bothways", "labels.jsonl")]
     command = [sys.executable, "-m", "bothways", "stream", names[0], "-", "-o", names[1], "--skip-bad"]

@@ -323,7 +323,7 @@ def _is_same(one: Path, other: Path) -> bool:
 def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes], int | None]:
     """What reads bytes of the events, as many as are there, and the descriptor that tells whether some are."""
     if str(events) == STANDARD:
-        descriptor = -1 if sys.stdin is None else sys.stdin.fileno()  # it may be closed
+        descriptor = sys.stdin.fileno()
     else:
         file = stack.enter_context(_opened(events, "rb"))
         if str(events).endswith(".gz"):
