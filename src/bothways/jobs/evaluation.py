@@ -28,8 +28,6 @@ from bothways.sequences import Array, Sequences
 from bothways.settings import Reading
 from bothways.stream.windows import reads_forward_alone
 
-SIZES = ("averaged with", "weights")
-
 
 def evaluate(
     model: str | Path,
@@ -223,9 +221,10 @@ def _facts(model: Model, table: Table) -> Mapping[str, Mapping[str, Any]]:
         f"{name} part": f"{counted(size['sequences'], 'sequence')}, {counted(size['steps'], 'step')}"
         for name, size in facts.get("parts", {}).items()
     }
+    sizes = {name: each for name, each in model.summary.items() if name in ("averaged with", "weights")}
     return {
         "Data": {"evaluated on": table.source, "learned from": facts.get("data", "not known"), **parts},
-        "Network": asdict(model.network) | {name: each for name, each in model.summary.items() if name in SIZES},
+        "Network": asdict(model.network) | sizes,
         "Training": facts.get("settings", {}),
         "Made with": facts.get("versions", {}),
     }
