@@ -391,6 +391,7 @@ def test_the_command_says_what_is_missing_or_went_wrong(
         ["--mode", "guess"],
         ["--cell", "xlstm"],
         ["--dtype", "float32,float8"],
+        ["--dtype", "int8", "--mode", "train"],
         ["--directions", "1,3"],
         ["--directions", "both"],
         ["--peers", "pytorch"],

@@ -25,11 +25,14 @@ from bothways import demo, jobs
 from bothways.cli import app, display, main
 from bothways.cli.display import _duration
 from bothways.cli.engine import _ms
+from bothways.cli.results import show_evaluation
 from bothways.errors import ModelFileError
 from bothways.jobs import quantization
+from bothways.metrics import evaluate
 from bothways.network import Network
 from bothways.options import Option, options
 from bothways.runtime import Label, Member, Model, quantize
+from bothways.sequences import Sequences
 from bothways.settings import Reading, Roles, Search, Settings
 
 COMMANDS = (
@@ -292,8 +295,6 @@ def test_predict_needs_no_labels_and_no_order_of_columns(folder: Path, run: Run,
         ["evaluate", "FOLDER/flows.bothways", "FOLDER/flows.csv"],
         ["predict", "FOLDER/flows.bothways", "FOLDER/flows.csv", "-o", "FOLDER/labeled.csv"],
         ["info", "FOLDER/flows.bothways"],
-        ["--help"],
-        ["train", "--help"],
     ],
 )
 def test_what_needs_no_keras_imports_none(folder: Path, command: list[str]) -> None:
@@ -842,3 +843,9 @@ def test_the_occupancy_of_a_room(shared_data: Path, run: Run, tmp_path: Path) ->
 def test_times_have_units_and_three_digits() -> None:
     assert [_duration(seconds) for seconds in (4.4, 75, 7300)] == ["4 s", "1:15 min", "2:01 h"]
     assert [_ms(ms) for ms in (0.01234, 1.234, 123.4, 1234.5, None)] == ["0.0123", "1.23", "123", "1234", ""]
+
+
+def test_the_rate_that_was_asked_for_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    sequences = Sequences(np.zeros((2, 1)), np.array([2]), np.array([0, 1]))
+    show_evaluation(evaluate(sequences, np.eye(2), ["calm", "attack"], positive=1, threshold=0.5, asked=1e-5))
+    assert "chosen for 0.001 % false alarms" in " ".join(capsys.readouterr().out.split())

@@ -170,6 +170,17 @@ def test_an_error_waits_for_the_end_that_caused_it() -> None:
     assert not settled.is_alive()
 
 
+def test_files_that_are_begun_while_it_ends_do_not_keep_it() -> None:
+    code = """
+from bothways import interrupts
+class Leftover:
+    def unlink(self): interrupts.leftovers.add(Leftover())
+interrupts.leftovers.add(Leftover())
+interrupts.leave(7)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 7
+
+
 def test_who_handles_ctrl_c_goes_on_to(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))

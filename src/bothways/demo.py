@@ -19,7 +19,7 @@ LONGER_BATCH = 64
 LONGER_SECONDS = 5.0  # what the longer training may take at most, compiling aside; long sequences get fewer updates
 
 BATCH_GAIN = 3.0
-"""How many times as many steps a second a batch of 64 is taken to give as one by one: 5.5 was measured for 10 steps
+"""How many times as many steps per second a batch of 64 is taken to give as one by one: 5.5 was measured for 10 steps
 of 20 units, less for longer sequences."""
 
 

@@ -102,7 +102,7 @@ def stopped() -> str:
 def leave(code: int) -> None:
     """End the process now, with its children, whatever other threads do."""
     with _ending:
-        for path in leftovers:
+        for path in tuple(leftovers):  # to which other threads may add
             with suppress(OSError):
                 path.unlink()
         if not _said:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bothways.sequences import Array, Doubles, Numbers
 
-ROWS = 1 << 16  # so many rows are worked on at once: float64 takes twice the memory
+ROWS = 1 << 16  # at most this many rows are worked on at once: float64 takes twice the memory
 LEAST, TINY = 1e-6, 1e-150  # no deviation is below this share of the mean, which its square would hide; none is 0
 
 

@@ -38,8 +38,6 @@ from bothways.runtime.codes import dequantized
 
 FORMAT = "bothways"
 VERSION = 9
-UPGRADE = "Upgrade with: pip install --upgrade bothways"
-AGAIN = "Train the model again."  # files of versions that were never released
 
 NUMBER = (int, float)
 MAYBE = (int, float, NoneType)
@@ -232,7 +230,8 @@ def _check_format(description: Any, path: Path) -> None:
     if not isinstance(version, int) or version < 1:
         raise ModelFileError(f"{path}: the version of the file is {version!r}; it must be a whole number.")
     if version != VERSION:
-        by, cure = ("a newer", UPGRADE) if version > VERSION else ("an early", AGAIN)
+        upgrade, again = "Upgrade with: pip install --upgrade bothways", "Train the model again."
+        by, cure = ("a newer", upgrade) if version > VERSION else ("an early", again)
         said = f"written by {by} bothways (file version {version}; this one reads {VERSION})"
         raise ModelFileError(f"{path}: {said}. {cure}")
 

@@ -16,6 +16,7 @@ from bothways import jobs, store
 from bothways.cli import main
 from bothways.data import Columns
 from bothways.errors import DataError, InputError, ModelFileError
+from bothways.metrics import choose_threshold
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
 
@@ -151,6 +152,16 @@ def test_the_threshold_in_the_model(folder: Path) -> None:
     assert set(labeled(folder, threshold="1")["predicted"]) == {"scan"}
 
 
+def test_a_threshold_above_1_that_the_model_keeps_is_for_no_alarm(folder: Path) -> None:
+    kept = {
+        "class": "scan",
+        "value": choose_threshold(np.ones(2, np.float32), [True, False], 0.0),
+        "false_alarm_rate": 0.0,
+    }
+    for threshold in ("saved", kept["value"]):
+        assert set(labeled(folder, some_model(threshold=kept), threshold=threshold)["predicted"]) == {"calm"}
+
+
 @pytest.mark.parametrize(
     ("given", "labels"),
     [
@@ -248,3 +259,24 @@ def test_an_output_among_the_inputs_is_refused(folder: Path, data: str, output: 
         with pytest.raises(InputError, match=r"somewhere else|another one"):
             jobs.predict(*run)
     assert two.read_bytes() == before
+
+
+def test_brackets_in_names_are_no_pattern_where_there_is_such_a_file(folder: Path) -> None:
+    tables = (folder / "tables").rename(folder / "[1]")
+    with pytest.raises(InputError, match="somewhere else"):
+        jobs.predict(folder / "some.bothways", tables, tables / "new.csv")
+    (tables / "one.csv").rename(folder / "[one].csv")
+    done = jobs.predict(folder / "some.bothways", folder / "[one].csv", folder / "o.csv", say=lambda message: None)
+    assert done.rows == 8
+
+
+def test_quantize_tells_of_other_units_as_evaluate_does(folder: Path) -> None:
+    columns = Columns("kind", ("x",), "flow", units={"x": "kg"})
+    store.save(replace(some_model(), columns=columns), folder / "some.bothways")
+    rows = "".join(f"{i // 4},{i} g,{['calm', 'scan'][i % 2]}\n" for i in range(40))
+    (folder / "g.csv").write_text("flow,x,kind\n" + rows)
+    said: dict[str, list[str]] = {"evaluate": [], "quantize": []}
+    jobs.evaluate(folder / "some.bothways", folder / "g.csv", say=said["evaluate"].append)
+    jobs.quantize(folder / "some.bothways", folder / "g.csv", folder / "int8.bothways", say=said["quantize"].append)
+    assert any("has the unit 'g' here, and had 'kg'" in each for each in said["evaluate"])
+    assert said["quantize"] == said["evaluate"]

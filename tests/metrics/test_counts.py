@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -113,9 +111,3 @@ def test_each_score_has_one_title() -> None:
 def test_scores_that_there_are_not(name: str) -> None:
     with pytest.raises(InputError, match="There is no"):
         score(name, ["a", "b"], "a", [0.01])
-
-
-def test_importing_is_cheap() -> None:
-    code = "import sys, bothways.metrics, bothways.baselines; print('sklearn' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

@@ -172,6 +172,13 @@ def test_words_that_training_saw_and_others() -> None:
     assert nothing.words == {}
 
 
+def test_samples_without_unseen_words_do_not_count() -> None:
+    codes, unseen = np.tile([1, 2, 0], 4), np.arange(12) < 2
+    evaluation = evaluate(made(codes, np.full(4, 3)), np.eye(len(BIO))[codes], BIO, unseen_words=unseen)
+    for name in ("accuracy", "entity_f1"):
+        assert evaluation.intervals[f"{name} of unseen words"] == (1, 1, 1)
+
+
 def test_words_of_other_labels_have_an_accuracy() -> None:
     sequences = Sequences(np.zeros((4, 0)), np.array([2, 2]), np.array([0, 1, 1, 0]))
     unseen = np.array([True, False, True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,16 @@ def test_rates_of_few_labels() -> None:
     rates = evaluate(made([1, 0, 0]), np.eye(2)[[1, 0, 0]], CLASSES, **more).intervals
     assert rates["detection_rate"].low == 1.0  # samples without an attack do not count
     assert "detection_rate" not in evaluate(made([0, 0, 0]), np.eye(2)[[1, 0, 0]], CLASSES, **more).intervals
+
+
+def test_labels_that_count_twice_are_as_two_labels() -> None:
+    labels, p, times = np.array([0, 1, 1, 0]), np.array([0.1, 0.9, 0.2, 0.8]), np.array([1, 2, 3, 2])
+    more: dict[str, Any] = {"positive": 1, "threshold": 0.5}
+    once = replace(made(labels, [4]), weights=times.astype(np.float32))
+    weighed = evaluate(once, np.stack([1 - p, p], axis=1), CLASSES, **more)
+    rows = np.repeat(np.arange(4), times)
+    found = evaluate(made(labels[rows], [8]), np.stack([1 - p, p], axis=1)[rows], CLASSES, **more)
+    assert (weighed.alarms, weighed.classes) == (found.alarms, found.classes)
 
 
 def test_one_sequence_with_labels_has_no_intervals() -> None:

@@ -187,11 +187,13 @@ def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:
 
 
 def test_the_legend_has_all_classes(tmp_path: Path) -> None:
-    """Whatever they are called: as what matplotlib leaves out, or as a colour."""
-    classes = ("_noise_", "#0102ff", "no")
+    """Whatever they are called: as what matplotlib leaves out, as a colour, or alike where they are cut."""
+    long = "network intrusion attempts of a kind that is"
+    classes = ("_noise_", "#0102ff", f"{long} known", f"{long} new")
     text, _ = written(example(classes), tmp_path)
     curves = text[text.index('aria-label="Precision against recall"') :].partition("</svg>")[0]
-    assert all(name in curves for name in classes)
+    assert all(name in curves for name in classes[:2])
+    assert curves.count(long[:20]) == 2
 
 
 def timed(**more: Any) -> Report:
@@ -330,7 +332,9 @@ def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_importing_is_cheap() -> None:
-    code = "import sys, bothways.report; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+    code = (
+        "import sys, bothways.report, bothways.baselines; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -41,12 +41,15 @@ def test_the_verdict(ahead: tuple[float, float], said: str) -> None:
     assert "the best baseline (regression on single steps) is 0.800" in verdict(evaluation)
 
 
-def test_the_part_that_chose_the_model_is_no_judge() -> None:
+def test_the_parts_that_made_the_model_are_no_judges() -> None:
     labels = [0, 1] * 10
     found = evaluated(labels, np.eye(2)[labels], baselines={"majority": np.zeros(20, int)}, split="valid")
     assert verdict(found).startswith("On the valid part, by which it was chosen, the model is ahead of every")
     assert "so flatters the model" in warnings(found)[0]
     assert warnings(evaluated(labels, np.eye(2)[labels], split="valid")) == ()
+    found = evaluated(labels, np.eye(2)[labels], baselines={"majority": np.zeros(20, int)}, split="train")
+    assert verdict(found).startswith("On the train part, from which it learned, the model is ahead of every")
+    assert "learned from the train part" in warnings(found)[0]
 
 
 def test_the_verdict_without_certainty() -> None:

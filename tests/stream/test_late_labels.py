@@ -11,8 +11,11 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
+from bothways.baselines import Trees
 from bothways.cli import main
-from stream_cases import table_model, table_rows
+from bothways.jobs.evaluation import late_scores
+from bothways.sequences import Sequences
+from stream_cases import model_of, sequences_of, table_model, table_rows
 
 
 @pytest.fixture
@@ -56,6 +59,12 @@ def test_networks_that_read_forward_have_the_one_way_that_they_were_trained_for(
         assert [each for each in said if f"labels wait for {lookahead} later step" in each]
         assert (late.lookahead, late.chunk, whole.delay) == (lookahead, 1, "all")
         assert late.score == whole.score
+
+
+def test_a_simple_model_beside_a_network_that_reads_forward_sees_later_steps() -> None:
+    sequences = Sequences.from_arrays(sequences_of([9, 9]), np.arange(18) % 3)
+    late = late_scores(model_of([{"direction": "forward"}, {"simple": Trees}]), sequences, [0, 4])
+    assert [each.lookahead for each in late] == [0, 4, 4, None]
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bothways.baselines.frequent import Majority, MostFrequentPerValue
@@ -108,6 +107,7 @@ def fit_one(
     """A baseline of this kind, fitted on one thread; None where it has nothing to learn from.
 
     Example:
+        >>> import numpy as np
         >>> fit_one(Majority, Sequences(np.zeros((3, 1)), np.array([3]), labels=np.array([0, 1, 1])), 2, (), 0)
         Majority(code=1)
     """
@@ -117,8 +117,7 @@ def fit_one(
 
 def to_arrays(baselines: Sequence[Baseline]) -> dict[str, Array]:
     """Fitted baselines as arrays, by the name of the baseline and that of the array, to keep them beside a model."""
-    arrays = {f"{each.name}/{name}": array for each in baselines for name, array in each.arrays().items()}
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return {f"{each.name}/{name}": array for each in baselines for name, array in each.arrays().items()}
 
 
 def from_arrays(arrays: Mapping[str, Any], network: Network) -> list[Baseline]:

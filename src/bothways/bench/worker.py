@@ -52,8 +52,8 @@ class Stopwatch:
         self.outputs = math.prod(getattr(call(), "shape", ()))  # this call may compile
         self.typical = self._once()
 
-    def slice(self, seconds: float) -> int:
-        """Time as many calls as fit, at least one; give their number."""
+    def slice(self, seconds: float) -> None:
+        """Time as many calls as fit, at least one."""
         if self.typical < LONG_CALL:
             until = time.perf_counter() + WARM_SECONDS
             for _ in range(WARM_CALLS):
@@ -67,7 +67,6 @@ class Stopwatch:
         share = (_waited() - waited) / (time.perf_counter() - started)
         (self.disturbed if share > WAITING else self.calm).append(timed)
         self.typical = timed[-1]
-        return len(timed)
 
     def median_ms(self) -> float:
         """The median of the calls in calm slices, or of all calls if there are too few of these, in milliseconds."""

@@ -13,7 +13,7 @@ from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
 from bothways.cli.app import Given, Json, names, print_json, print_result, takes
 from bothways.cli.display import say, stdout, table
-from bothways.errors import counted
+from bothways.errors import InputError, counted
 from bothways.files import check_output
 from bothways.network import Network
 from bothways.options import options
@@ -95,6 +95,8 @@ def bench(
         for shape in bench.choose_shapes(shapes or ["all"])
         if (product, each) != ("int8", "train")
     ]
+    if not cases:
+        raise InputError("There is nothing to measure: --dtype int8 is for --mode infer.")
     wanted = names(peers) or list(PEERS)
     wanted = [] if wanted == ["none"] else wanted
     path = check_output(save, (".json",)) if save else None

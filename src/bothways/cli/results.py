@@ -127,7 +127,7 @@ def _show_words(evaluation: Evaluation) -> None:
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
     console, intervals, rate = stdout(), evaluation.intervals, alarms.asked_false_alarm_rate
-    asked = "" if rate is None else f", chosen for {rate:.2%} false alarms"
+    asked = "" if rate is None else f", chosen for {100 * rate:g} % false alarms"
     console.print(f"Alarms for {str(evaluation.positive)!r} from a probability of {alarms.threshold:.4f} up{asked}:")
     grid = table("", "", "")
     grid.show_header = False

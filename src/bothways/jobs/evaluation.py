@@ -28,8 +28,6 @@ from bothways.sequences import Array, Sequences
 from bothways.settings import Reading
 from bothways.stream.windows import reads_forward_alone
 
-SIZES = ("averaged with", "weights")
-
 
 def evaluate(
     model: str | Path,
@@ -64,7 +62,7 @@ def evaluate(
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)
-    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, label)
+    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, say, label)
     alarms: dict[str, Any] = {"positive": code}
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
@@ -75,20 +73,19 @@ def evaluate(
         notices.append("Careful: the model learned from the valid part, too, so that its scores there are too high.")
     if name == "all":
         notices += said_of_known(sequences, loaded.facts.get("sequences", []))
-    read = {name: text for name, text in table.readings.items() if name in columns.needed}
-    for notice in (*table.notices, *reading_notices(read), *columns.unit_notices(table.units), *notices):
+    for notice in notices:
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
-    if importance or report is not None:
-        places = columns.fitted.places
-        found = metrics.permutation_importance(loaded.probabilities, sequences, places, decide=loaded.decide)
-        evaluation = replace(evaluation, importance=found)
     if lookahead:
         evaluation = replace(evaluation, late=late_scores(loaded, sequences, lookahead, unseen))
         if not set(lookahead) <= {each.lookahead for each in evaluation.late}:
             waits = counted(evaluation.late[0].lookahead or 0, "later step")
             say(f"This model reads forward: its labels wait for {waits}; as more change none, only that is shown.")
+    if importance or report is not None:
+        places = columns.fitted.places
+        found = metrics.permutation_importance(loaded.probabilities, sequences, places, decide=loaded.decide)
+        evaluation = replace(evaluation, importance=found)
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
@@ -104,15 +101,19 @@ def read_part(
     columns: Columns,
     part: str | None,
     reading: Mapping[str, Any],
+    say: Callable[[str], None],
     label: str | None = None,
 ) -> tuple[Table, tuple[str, Sequences, tuple[Label, ...], list[str]]]:
-    """A table that fits a model, and the part of it that `evaluation_part` gives."""
+    """A table that fits a model, and the part of it that `evaluation_part` gives; `say` tells how the table is read."""
     keys = columns.sequence or NONE, columns.order
     text = [*columns.categories, *([label or columns.label] if isinstance(model.classes[0], str) else [])]
     numbers = set(columns.features).difference(text)
     table = read_table(data, text, Reading(**reading), columns.reading, *keys, numbers)
     table = _as_trained(table, columns, label)
     match_columns(table, columns, label=True)
+    read = {name: text for name, text in table.readings.items() if name in columns.needed}
+    for notice in (*table.notices, *reading_notices(read), *columns.unit_notices(table.units)):
+        say(notice)
     return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)
 
 
@@ -166,12 +167,11 @@ def late_scores(
 ) -> tuple[LateScores, ...]:
     """The decisive score and the time of a step in streams: for each lookahead step by step, and in chunks as long.
 
-    The last one is that of whole sequences. Networks that read forward alone see no more than they were trained to, so
-    theirs is the one lookahead. `InputError` for a model that no stream can have, or a lookahead below what it was
+    The last one is that of whole sequences. A model that reads forward alone sees no more than it was trained to, so
+    its own is the one lookahead. `InputError` for a model that no stream can have, or a lookahead below what it was
     trained for.
     """
-    forward = all(map(reads_forward_alone, model.networks))
-    asked = [model.stream().lookahead] if forward else dict.fromkeys(lookaheads)
+    asked = [model.stream().lookahead] if reads_forward_alone(model) else dict.fromkeys(lookaheads)
     stride = math.lcm(*(network.conv_stride for network in model.networks))
     ways = {(each, chunk): None for each in asked for chunk in (stride, model.stream(each).chunk)}
     found = []
@@ -221,9 +221,10 @@ def _facts(model: Model, table: Table) -> Mapping[str, Mapping[str, Any]]:
         f"{name} part": f"{counted(size['sequences'], 'sequence')}, {counted(size['steps'], 'step')}"
         for name, size in facts.get("parts", {}).items()
     }
+    sizes = {name: each for name, each in model.summary.items() if name in ("averaged with", "weights")}
     return {
         "Data": {"evaluated on": table.source, "learned from": facts.get("data", "not known"), **parts},
-        "Network": asdict(model.network) | {name: each for name, each in model.summary.items() if name in SIZES},
+        "Network": asdict(model.network) | sizes,
         "Training": facts.get("settings", {}),
         "Made with": facts.get("versions", {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bothways.data import Columns, LabeledWriter
-from bothways.data.sources import LABELED, WILDCARDS, Source, find_files, labeled_name
+from bothways.data.sources import LABELED, Source, find_files, labeled_name
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -116,11 +117,12 @@ def label(
 
 def _refuse_inputs(data: str | Path, output: Path) -> None:
     """Refuse an output that is one of the inputs, or would be the next time."""
-    pattern = Path(data).absolute()
-    if pattern.is_dir():
-        pattern /= f"*{output.suffix}"
-    matches = any(character in str(pattern) for character in WILDCARDS) and output.absolute().match(str(pattern))
-    if matches or (output.exists() and any(output.samefile(path) for path in find_files(data).paths)):
+    source = Path(data)
+    if source.is_dir():
+        taken = output.parent.samefile(source)
+    else:
+        taken = not source.exists() and output != source and output.absolute().match(str(source.absolute()))
+    if taken or (output.exists() and any(output.samefile(path) for path in find_files(data).paths)):
         raise InputError(f"{output}: this is one of the tables to label; write the labels somewhere else.")
 
 
@@ -141,7 +143,7 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
         value = float(given)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 1:
+    if not (0 <= value <= 1 or (kept is not None and value == kept["value"])):  # which may lie just above 1
         raise InputError(f"threshold is {asked!r}; it must be a probability from 0 to 1, or {SAVED!r}.")
     return rarest(model.counts) if kept is None else model.classes.index(kept["class"]), value
 
@@ -171,8 +173,8 @@ def _predict_each(
     for notice in files.notices:
         say(notice)
     targets = {path: output / labeled_name(path) for path in files.paths}
-    for target in targets.values():
-        if list(targets.values()).count(target) > 1:
+    for target, count in Counter(targets.values()).items():
+        if count > 1:
             raise InputError(f"{target}: the labels of several tables would be written to this file. Rename one.")
     if output.is_dir() and any(path.parent.samefile(output) for path in targets):
         raise InputError(f"{output}: this is the folder of the tables to label; write the labels to another one.")
@@ -180,16 +182,18 @@ def _predict_each(
         output.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{output}: this folder cannot be made ({error.strerror}).") from None
-    found: list[Prediction | str] = []
+    done, failed = list[Prediction](), list[str]()
     parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
     for result, said in parallel(delayed(_predict_one)(model, path, target, how) for path, target in targets.items()):
         for message in said:
             say(message)
-        found.append(result)
-        done = [each for each in found if isinstance(each, Prediction)]
+        if isinstance(result, str):
+            failed.append(result)
+            continue
+        done.append(result)
         if on_rows is not None:
             on_rows(sum(each.rows for each in done))
-    if failed := [each for each in found if isinstance(each, str)]:
+    if failed:
         more = f" And {len(failed) - 3} more." if len(failed) > 3 else ""
         raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:3])}{more}")
     rows, sequences = (sum(getattr(each, name) for each in done) for name in ("rows", "sequences"))

@@ -45,13 +45,11 @@ class Quantization:
     speed: tuple[float, float]
 
     @property
-    def scores(self) -> tuple[Interval, Interval]:
+    def scores(self) -> tuple[Interval, ...]:
         """The decisive scores of both, with their intervals; NaN for their ends where there are none."""
-        found = []
-        for each in (self.before, self.after):
-            value = float(getattr(each, each.decisive))
-            found.append(each.intervals.get(each.decisive, Interval(value, np.nan, np.nan)))
-        return found[0], found[1]
+        name = self.after.decisive
+        values = ((each, float(getattr(each, name))) for each in (self.before, self.after))
+        return tuple(each.intervals.get(name, Interval(value, np.nan, np.nan)) for each, value in values)
 
     @property
     def difference(self) -> Interval:
@@ -69,19 +67,16 @@ class Quantization:
     @property
     def verdict(self) -> str:
         """What int8 costs, and what helps where it was not written."""
-        refused = f" Not written; {option('force', True)} writes it all the same."
-        return self._cost + refused * (self.path is None)
-
-    @property
-    def _cost(self) -> str:
         name, (value, low, high) = metrics.title(self.after.decisive), self.difference
-        if np.isnan(low):
-            return f"In int8 {name} changes by {value:+.4f}; there are too few sequences for an interval."
-        moved = f"{name} changes by {value:+.4f} [{low:+.4f}, {high:+.4f}]"
-        return {
-            "worse": f"Worse: in int8 {moved}, an interval below 0. Keep the model of float32.",
-            "better": f"Not worse: in int8 {moved}.",
-        }.get(self.after.standing, f"No loss is shown: in int8 {moved}, which holds 0.")
+        moved = f"{name} changes by {value:+.4f}"
+        between = f"{moved} [{low:+.4f}, {high:+.4f}]"
+        cost = {
+            "worse": f"Worse: in int8 {between}, an interval below 0. Keep the model of float32.",
+            "better": f"Not worse: in int8 {between}.",
+            "unclear": f"No loss is shown: in int8 {between}, which holds 0.",
+            "unknown": f"In int8 {moved}; there are too few sequences for an interval.",
+        }[self.after.standing]
+        return cost + f" Not written; {option('force', True)} writes it all the same." * (self.path is None)
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways quantize --json` prints."""
@@ -124,8 +119,8 @@ def quantize(
     if output.exists() and output.samefile(model):
         raise InputError(f"{output}: this is the model of float32 itself; write that in int8 to another file.")
     both = (loaded, quantized(loaded))
-    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading)
-    for notice in (*table.notices, *notices):
+    _, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, say)
+    for notice in notices:
         say(notice)
     probabilities: list[Array] = [np.empty(0)] * 2
     seconds = np.empty((ROUNDS, 2))

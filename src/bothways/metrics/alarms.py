@@ -155,7 +155,9 @@ def _labeled(sequences: Sequences, probabilities: Any) -> tuple[Numbers, Doubles
 def _thresholds(scores: Any, positives: Any, false_alarm_rates: Sequence[float]) -> Doubles:
     """For each rate what `choose_threshold` gives."""
     rates = np.array([_rate(each) for each in false_alarm_rates])
-    s, positive = np.asarray(scores, np.float64), np.asarray(positives, bool)
+    s, positive = np.asarray(scores), np.asarray(positives, bool)
+    if s.dtype.kind != "f":  # float32 stays: what is just above its highest score must be so in float32, too
+        s = s.astype(np.float64)
     if s.ndim != 1 or s.shape != positive.shape or len(s) == 0:
         raise InputError(f"scores are {s.shape} and positives {positive.shape}; give as many of both, at least 1.")
     if not np.isfinite(s).all():

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.metrics.bootstrap import Interval
-from bothways.metrics.counts import Counts, OfClasses, count_entities, counted_labels, f1, share, shares
+from bothways.metrics.counts import Counts, OfClasses, count_entities, counted_labels, share, shares
 from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 
 Summed = Callable[..., list[Doubles]]  # as `Resamples.with_whole`
@@ -99,10 +99,11 @@ def score_words(
     intervals = dict[str, Interval]()
     if summed is not None:
         correct, steps, *entities = summed(*tables)
-        of_words = {"accuracy": share(correct, steps)} | ({"entity_f1": f1(*entities)} if entities else {})
-        for score, of in of_words.items():
-            there = [k for k, each in enumerate(scores) if score == "accuracy" or each is not None]
-            intervals |= {f"{score} of {[*words][k]} words": Interval.of(of[:, k]) for k in there}
+        for k, name in enumerate(words):
+            intervals[f"accuracy of {name} words"] = Interval.of_share(correct[:, k], steps[:, k])
+            if scores[k] is not None:
+                right, predicted, expected = (array[:, k] for array in entities)
+                intervals[f"entity_f1 of {name} words"] = Interval.of_share(2 * right, predicted + expected)
     return words, intervals
 
 

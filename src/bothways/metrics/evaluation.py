@@ -268,20 +268,20 @@ def evaluate(
         raise InputError(f"A threshold needs the class that it is for; positive is {positive}.")
     if hours is not None and not 0 < hours < np.inf:
         raise InputError(f"hours is {hours}; it must be a number above 0, or None where there are no times.")
-    labels, p, _, _ = labeled(sequences, given, n)
+    labels, p, _, weights = labeled(sequences, given, n)
     decided = p.argmax(axis=1) if predicted is None else labeled(sequences, predicted, n)[1]
     code, thresholds = positive or 0, {} if threshold is None else {0.0: threshold}
     counts = count(sequences, given, n, positive=code, thresholds=thresholds, predicted=predicted)
     others = {name: count(sequences, codes, n) for name, codes in (baselines or {}).items()}
     right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
     columns = (*shares(right, predicted, support), share(predicted - right, support.sum() - support), support)
-    rankings = [ranking(labels == k, p[:, k]) for k in range(n)]
+    rankings = [ranking(labels == k, p[:, k], weights) for k in range(n)]
     rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
     alarms = None
     if threshold is not None:
         true, false = counts.alarms[0.0].sum(axis=0).tolist()
-        due = int(support[code])
-        alarms = Alarms(float(threshold), asked, true + false, false, due, len(labels) - due, hours)
+        due, every = support[code].item(), support.sum().item()
+        alarms = Alarms(float(threshold), asked, true + false, false, due, every - due, hours)
     resampled = np.flatnonzero(counts.support.any(axis=1))
     samples = Resamples([len(resampled)])
 
@@ -351,7 +351,7 @@ def _intervals(
         dues = {"detection_rate": positives, "false_alarm_rate": steps - positives}
         for place, (name, due) in enumerate(dues.items()):
             if due[0]:
-                found[name] = Interval.of(np.where(due > 0, share(sums[-1][:, place], due), np.nan))
+                found[name] = Interval.of_share(sums[-1][:, place], due)
     if counts.entities is not None:
         entities = np.split(sums[2], 3, axis=-1)
         precision, recall, _ = micro(*entities)

@@ -160,7 +160,7 @@ class DyadicFeatures:
 
 
 def levels(count: int) -> Doubles:
-    """So many shares, of which quantiles are taken: from the least to the largest, or the middle."""
+    """The shares, `count` of them, whose quantiles are taken: from the least to the largest, or the middle."""
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 

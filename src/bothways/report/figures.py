@@ -104,8 +104,8 @@ def drawn(
     return f'{head} aria-label="{says}">' + text[text.index(">") + 1 :].strip()
 
 
-def threshold_curves(curves: Mapping[str, Curve], share: float, alarms: Alarms | None, roc: bool) -> str:
-    """Precision against recall, or detection against false alarms (`roc`), one line per class.
+def threshold_curves(curves: Sequence[tuple[str, Curve]], share: float, alarms: Alarms | None, roc: bool) -> str:
+    """Precision against recall, or detection against false alarms (`roc`), one line per class, with its name.
 
     `share` is that of the labels of the first class, the precision of guessing; `alarms`, what to mark.
     """
@@ -115,7 +115,7 @@ def threshold_curves(curves: Mapping[str, Curve], share: float, alarms: Alarms |
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel=names[0], ylabel=names[1])
-        for i, (name, line) in enumerate(curves.items()):
+        for i, (name, line) in enumerate(curves):
             some = np.isfinite(line.thresholds) | roc  # without alarms there is no precision
             colour = ACCENT if len(curves) == 1 else CLASSES[i % CLASS_COLOURS]
             # Of names that begin with "_" matplotlib makes no entry.

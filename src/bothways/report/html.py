@@ -68,11 +68,6 @@ def section(title: str, lead: str, *parts: str) -> str:
     return f"<section><h2>{title}</h2><p>{lead}</p>{body}</section>" if body else ""
 
 
-def figure(caption: str, drawing: str) -> str:
-    """A drawing with its name; all HTML."""
-    return f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
-
-
 def wide(drawing: str) -> str:
     """A drawing that scrolls sideways on a narrow screen; HTML."""
     return f'<div class="scroll wide"><figure>{drawing}</figure></div>'

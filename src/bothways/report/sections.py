@@ -12,7 +12,6 @@ from bothways.report import figures, html
 from bothways.report.html import (
     between,
     facts_list,
-    figure,
     number,
     roles_table,
     row,
@@ -141,7 +140,8 @@ def classes(report: Report) -> str:
         ranking = (number(of.average_precision), number(of.roc_auc))
         shares = (number(of.precision), number(of.recall), f1, number(of.false_alarm_rate, 4))
         rows.append(row(text(label), (*shares, *ranking, f"{of.support:,}")))
-    head = ["", "Precision", "Recall", "F1", "False-alarm rate", "Average precision", "ROC AUC", _counted(report)]
+    labels = f"{evaluation.per.capitalize()}s"
+    head = ["", "Precision", "Recall", "F1", "False-alarm rate", "Average precision", "ROC AUC", labels]
     lead = (
         "Precision: the share of predictions of a class that are right. Recall: the share of labels of a class that "
         "are predicted. False-alarm rate: the share of other labels that are predicted as this class."
@@ -169,14 +169,14 @@ def curves(report: Report) -> str:
     else:
         precisions = [of.average_precision for of in evaluation.classes.values()]
         codes = [code for _, code in sorted((p, code) for code, p in enumerate(precisions) if p is not None)[:CURVES]]
-    found = {code: curve(expected == code, report.probabilities[known, code]) for code in codes}
-    lines = {short(report.classes[code], 24): line for code, line in found.items() if line is not None}
+    found = [(short(report.classes[c], 24), curve(expected == c, report.probabilities[known, c])) for c in codes]
+    lines = [(name, line) for name, line in found if line is not None]
     drawings = []
     for roc, name in enumerate(("Precision and recall", "Detection and false alarms") if lines else ()):
         base = float((expected == codes[0]).mean())
         which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
         drawing = figures.threshold_curves(lines, base, evaluation.alarms, bool(roc))
-        drawings.append(figure(f"{name}{which}", drawing))
+        drawings.append(f"<figure><figcaption>{name}{which}</figcaption>{drawing}</figure>")
     lead = "What other thresholds on the probability of a class would give."
     if len(report.classes) > len(codes) > 1:
         lead += f" Of {len(report.classes)} classes, the {len(codes)} with the lowest average precision are drawn."
@@ -240,10 +240,6 @@ def _more(count: int, what: str) -> str:
     return f"<p>{count - ROWS:,} more {what} are not shown.</p>" if count > ROWS else ""
 
 
-def _counted(report: Report) -> str:
-    return f"{report.evaluation.per.capitalize()}s"
-
-
 def _matrix(report: Report) -> str:
     """The confusion matrix; nothing where there are too many classes for one."""
     counts, names = report.evaluation.confusion, report.names
@@ -275,7 +271,8 @@ def _mistakes(report: Report) -> str:
         for i, j in zip(*(axis.tolist() for axis in np.unravel_index(order, counts.shape)), strict=True)
         if mistakes[i, j] and len(names) > 2
     ]
-    return table(["Expected", "Predicted", _counted(report), "Of those expected"], rows, "mistakes") if rows else ""
+    head = ["Expected", "Predicted", f"{report.evaluation.per.capitalize()}s", "Of those expected"]
+    return table(head, rows, "mistakes") if rows else ""
 
 
 def _calibration(report: Report) -> str:

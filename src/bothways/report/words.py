@@ -47,8 +47,9 @@ def verdict(evaluation: Evaluation) -> str:
         how = f"; on other sequences the model may be {abs(low):.3f} behind or {abs(high):.3f} ahead."
         if max(abs(low), abs(high)) < 0.0005:  # which would be shown as 0.000
             how = ": here the two are alike."
-        chose = f"On the {of.split} part, by which it was chosen, the model is ahead of every baseline"
-        ahead = chose if of.split == "valid" else "The model beats every baseline"
+        known = {"train": "from which it learned", "valid": "by which it was chosen"}.get(of.split)
+        part = f"On the {of.split} part, {known}, the model is ahead of every baseline"
+        ahead = part if known else "The model beats every baseline"
         said = {
             "better": f"{ahead}. {own}, which is {low:.3f} to {high:.3f} less.",
             "worse": f"The model is worse than a simple one: use {baseline_words(name, of.per)} instead. {own}, "
@@ -66,10 +67,11 @@ def verdict(evaluation: Evaluation) -> str:
 def warnings(evaluation: Evaluation) -> tuple[str, ...]:
     """What to know before believing any score, in sentences."""
     of, said = evaluation, []
+    if of.split == "train":
+        said.append("The model learned from the train part: its scores there are too high.")
     if of.split == "valid" and of.baselines:
         said.append(
-            "The valid part chose the model, and of the simple ones beside it at most how they decide, and so flatters "
-            "the model."
+            "The valid part chose the model, but of the baselines at most their thresholds, and so flatters the model."
         )
     if not of.intervals:
         said.append("Only one sequence has labels: it cannot tell how far the scores may be off.")

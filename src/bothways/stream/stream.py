@@ -112,7 +112,7 @@ class Stream:
             )
         stride = lcm(*(network.conv_stride for network in model.networks))
         late = max(network.lookahead for network in model.networks)
-        forward = len(model.networks) == len(model.members) and all(map(reads_forward_alone, model.networks))
+        forward = reads_forward_alone(model)
         least = max(*map(ahead, model.networks), 0 if forward else LOOKAHEAD)
         self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0, MOST_STEPS)
         if self.lookahead < late:

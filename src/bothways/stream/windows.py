@@ -58,14 +58,12 @@ def ahead(network: Network) -> int:
     return network.lookahead + (max(0, convolution.padding[1] + 1 - convolution.stride) if convolution else 0)
 
 
-def reads_forward_alone(network: Network) -> bool:
-    """Whether no step after those that `ahead` counts changes a label; those after it do in a CRF, which smooths.
-
-    Example:
-        >>> reads_forward_alone(Network(3, 2, direction="forward")), reads_forward_alone(Network(3, 2))
-        (True, False)
+def reads_forward_alone(model: Model) -> bool:
+    """Whether no step after those that `ahead` counts changes a label; those after it do in a CRF, which smooths, and
+    in simple models.
     """
-    return network.direction == "forward" and network.head != "crf"
+    forward = (network.direction == "forward" and network.head != "crf" for network in model.networks)
+    return len(model.networks) == len(model.members) and all(forward)
 
 
 def passed(before: Array, values: Array, steps: Numbers) -> Array:
