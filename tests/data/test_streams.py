@@ -315,6 +315,18 @@ def test_long_sequences_are_cut_and_said(tmp_path: Path) -> None:
     assert [chunk.sequences.lengths.tolist() for chunk in chunks] == [[30_000], [30_000], [10_010]]
 
 
+@pytest.mark.parametrize(("lengths", "cut", "longer"), [([22, 8], [22, 8], 0), ([28, 40, 5], [25, 3, 25, 15, 5], 2)])
+def test_they_are_cut_where_a_table_is(tmp_path: Path, lengths: list[int], cut: list[int], longer: int) -> None:
+    path = tmp_path / "some.parquet"
+    write_table(flows(lengths), path)
+    said: list[str] = []
+    chunks = list(stream_sequences(path, COLUMNS, rows=10, max_steps=25, say=said.append))
+    assert [n for chunk in chunks for n in chunk.sequences.lengths.tolist()] == cut
+    assert [notice.partition(" longer")[0] for notice in said] == (
+        [f"Careful: {counted(longer, 'sequence is', 'sequences are')}"] if longer else []
+    )
+
+
 def test_a_label_for_each_sequence_is_given_to_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
     write_table(flows([2, 3]), path)

@@ -179,12 +179,13 @@ class _Reader:
                 batch = self._filled(name, batch)
                 self.read[name] = self.read.get(name, 0) + batch.height
                 frame = batch if rest is None else pl.concat([rest, batch])
-                if following is not end and (begin := self._last_sequence(frame)):
-                    yield self._chunk(frame.head(begin), through=False)
-                    frame = frame.slice(begin)
-                while frame.height > self.max_steps:
-                    yield self._chunk(frame.head(self.max_steps), through=True)
-                    frame = frame.slice(self.max_steps)
+                if following is not end:
+                    if begin := self._last_sequence(frame):
+                        yield self._chunk(frame.head(begin), through=False)
+                        frame = frame.slice(begin)
+                    while frame.height > self.max_steps:
+                        yield self._chunk(frame.head(self.max_steps), through=True)
+                        frame = frame.slice(self.max_steps)
                 rest = frame
             if rest is None or not rest.height:
                 raise DataError(f"{self.files.name}: this table has no rows.")
@@ -280,9 +281,11 @@ class _Reader:
             for notice in notices:
                 self.say(notice)
         self._check_new(frame, bare)
+        self.long += int((bare.lengths[int(self.cut) :] > self.max_steps).sum())
         self._check_place(table, through)
         values, own = (as_in_file(each, self.renamed) for each in (values, frame))
-        chunk = Chunk(own, values, encoded(table, columns, bare, self.tally), self.start)
+        sequences, _ = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
+        chunk = Chunk(own, values, sequences, self.start)
         self.start += frame.height
         return chunk
 
