@@ -284,8 +284,9 @@ def said_of_known(sequences: Sequences, known: Sequence[int]) -> list[str]:
     if not known or not len(sequences):
         return []
     numbers = [number for number in _hashes(sequences) if len(known) < SAMPLED or number <= known[-1]]
-    seen = len({*known}.intersection(numbers))
-    if not seen or seen < SHARE * len(numbers):
+    sample = {*known}
+    seen = sum(number in sample for number in numbers)
+    if len(sample.intersection(numbers)) < max(1, SHARE * len(numbers)):
         return []
     whole = len(numbers) == len(sequences)
     of = f"of the {len(sequences):,} sequences" if whole else f"of {len(numbers):,} sequences that were looked up"
