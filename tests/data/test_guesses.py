@@ -729,6 +729,7 @@ def test_columns_that_say_yes_or_no_to_different_parts_are_none() -> None:
     words = log(is_train=DEVICES < 9, part=np.where(DEVICES < 9, "train", "test"))
     assert choose_columns(Table("some.csv", words)).split == "part"
     assert choose_columns(Table("some.csv", words)).features == ("x",)
+    assert choose_columns(Table("some.json", log(is_train=[[device // 9] for device in DEVICES]))).split is None
 
 
 @pytest.mark.parametrize("name", ["fold", "menge"])
