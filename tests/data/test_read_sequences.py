@@ -108,8 +108,14 @@ def test_labels_are_codes_of_classes(column: Any, classes: Any, codes: list[int]
     assert notices == ([said] if missing else [])
 
 
+def test_one_label_that_is_no_number_leaves_the_others_known() -> None:
+    table = Table("some.csv", pl.DataFrame({"label": ["2", "?!", "1"], "x": 1}))
+    _, sequences, unseen, _ = evaluation_part(table, Columns("label", ("x",)), "all", (1, 2))
+    assert (sequences.known_labels.tolist(), unseen) == ([1, 2, 0], ("?!",))
+
+
 @pytest.mark.parametrize(
-    ("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",)), (["01", "1"], (1, 2))]
+    ("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",)), (["01", "x"], (1, 2))]
 )
 def test_labels_that_are_no_classes(column: Any, classes: Any) -> None:
     with pytest.raises(DataError, match="no label that the model knows"):

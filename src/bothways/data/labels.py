@@ -54,8 +54,7 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[N
     values = label_values(table, name)
     known = pl.Series(list(classes)) if classes else values.clear()
     if {known.dtype, values.dtype} == {pl.String(), pl.Int64()}:
-        typed = values.cast(known.dtype, strict=False)
-        values = typed if typed.cast(values.dtype).eq_missing(values).all() else values
+        known, values = known.cast(pl.String), values.cast(pl.String)
     alike = known if known.dtype == values.dtype else values.clear()
     found = values.drop_nulls().unique().sort()
     others = found.filter(~found.is_in(alike.implode()))
