@@ -345,6 +345,8 @@ def test_what_seems_to_have_been_columns() -> None:
     said = "Careful: some.csv: 'metric' and 'reading' seem to hold what were columns ('co2', 'hum', 'temp')"
     assert any(each.startswith(said) for each in read_and_split(Table("some.csv", long)).notices)
     assert not any("seem to" in each for each in read_and_split(Table("some.csv", long), sequence="metric").notices)
+    beside = long.with_columns(variable=pl.int_range(pl.len()) % 7 / 2)
+    assert any(each.startswith(said) for each in read_and_split(Table("some.csv", beside), drop="variable").notices)
     own = long.with_columns(label=(pl.col("reading") > 0).cast(pl.Int64))  # devices, each with labels of its own
     stacked = long.sort("metric", maintain_order=True)
     for other in (own, stacked):

@@ -109,7 +109,7 @@ def read_and_split(
     names = long_columns(table, columns)
     given = names is not None and any(names[0] in as_names(each) for each in vars(asked).values())
     melted = "" if names is None or given else long_notice(table, *names)
-    if melted and asked.sequence is None and VARIABLE in table.names:
+    if melted and asked.sequence is None and names is not None and names[0] == VARIABLE:
         raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
     said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns, asked)]
     gap = GAP if window is None else window
