@@ -528,7 +528,7 @@ def test_nines_far_from_all_other_values_are_told(tmp_path: Path) -> None:
         "Careful: far from all other values there is -999, 9999.9 in 'x'; -99 in 'z'. If that says that there is no "
         "value, read it as missing (missing=['-999', '9999.9', '-99'])."
     ]
-    read = read_and_split(path, sequence="none", missing=["-999", "9999.9", "-99"])
+    read = read_and_split(path, sequence="none", missing=[-999, 9999.9, "-99"])
     assert not any(each.startswith("Careful") for each in read.notices)
 
 
