@@ -178,6 +178,12 @@ def test_ids_are_filled_in_chunks_as_in_the_whole(
     assert any("filled downward" in notice for notice in said) == (frame["Sentence #"].null_count() > 0)
 
 
+def test_the_column_of_sequences_may_have_any_name(tmp_path: Path) -> None:
+    write_table(flows([3, 2]).rename({"flow": "^x$"}), tmp_path / "some.csv")
+    (chunk,) = stream_sequences(tmp_path / "some.csv", replace(COLUMNS, sequence="^x$"), say=pytest.fail)
+    assert chunk.sequences.lengths.tolist() == [3, 2]
+
+
 def test_ids_that_are_learned_from_are_not_filled(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     write_table(sentences([3, 1, 4, 2] * 10), path)

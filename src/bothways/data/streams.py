@@ -235,7 +235,7 @@ class _Reader:
         """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled."""
         if self.columns.sequence not in batch.columns or not batch.height or self.filling is False:
             return batch
-        column = batch.get_column(self.columns.sequence)
+        column = batch.get_column(self.columns.sequence).alias("")
         ids, new = column.drop_nulls(), name not in self.read
         differ = ids.n_unique() == len(ids) and (column[0] is not None if new else ids[:1].to_list() != [self.last])
         if not self.read:
@@ -245,7 +245,7 @@ class _Reader:
         if not self.filling:
             return batch
         self.named[name] = self.named.get(name, 0) + len(ids)
-        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column.alias("")]).forward_fill()[1:]
+        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column]).forward_fill()[1:]
         self.last = filled[-1]
         return batch.with_columns(filled.alias(self.columns.sequence))
 
