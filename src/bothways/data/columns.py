@@ -20,7 +20,7 @@ WORDS = 50  # a category with fewer values than this holds no words
 NAMED = "part of the name of a sequence"
 TOLD = "part of the time that sorts the steps"
 PLAIN = ("as given", "numbers", "text", NAMED, TOLD)  # reasons that need no word of their own
-SHOWN = 3  # as many columns are named where several have one role for one reason
+SHOWN = 3  # at most this many columns are named where several have one role for one reason
 MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 
 

@@ -23,9 +23,9 @@ from bothways.data.vectors import Vectors
 from bothways.errors import DataError, ModelFileError, counted, option
 from bothways.sequences import Array, Numbers, Sequences, in_order
 
-SHOWN = 3  # so many unknown values are named
+SHOWN = 3  # at most this many unknown values are named
 INCOMPLETE = "The description of columns in the model file is incomplete. Train the model again."
-KEPT = 1000  # so many unknown values of a column are counted one by one; a stream may bring new ones for ever
+KEPT = 1000  # at most this many unknown values of a column are counted one by one; a stream may bring new ones forever
 
 
 @dataclass(frozen=True)

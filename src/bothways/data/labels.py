@@ -141,7 +141,7 @@ def number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> It
 
 
 def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
-    """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
+    """A word about labels that differ only in blanks and capitals, and one about words for a missing label."""
     name, same = columns.label, dict[str, list[str]]()
     for label in (label for label in labels if isinstance(label, str)):
         same.setdefault("".join(label.lower().split()), []).append(label)

@@ -40,7 +40,7 @@ VALUES, ROWS = 2_000_000, (2_000, 20_000)
 
 FEW_ROWS = 200  # in fewer rows, values that hardly come again prove nothing
 
-SAMPLED = 256  # so many hashes of sequences a model keeps, the least: all of few sequences, and a fair sample of many
+SAMPLED = 256  # a model keeps this many hashes of sequences, the smallest: all of few sequences, a fair sample of many
 SHARE = 0.1  # fewer known ones may be short sequences, or things that stand still, which come again
 
 

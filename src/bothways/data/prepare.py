@@ -76,8 +76,8 @@ def read_and_split(
     """Read a table, give its columns their roles, and split its rows into train, valid and test.
 
     `roles` are those of `choose_columns`, and attributes of `Reading`. `seed`, `draw_valid` and `shares` are those of
-    `split_table`; `window` is how many steps training looks at together, and as many are left out between two parts of
-    one sequence. `vectors` names a file of pretrained vectors of words, or an installed package that has some. Rows
+    `split_table`; `window` is how many steps training looks at together; the same number is left out between two parts
+    of one sequence. `vectors` names a file of pretrained vectors of words, or an installed package that has some. Rows
     that each hold a text are refused.
     """
     files = None if vectors is None else find_vectors(vectors)

@@ -25,7 +25,7 @@ FILL = (
     " Write the name of the sequence in each row; or in its first one only, where all differ and the first row of the "
     "table has one: then they are filled downward."
 )
-MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers a step, training several times as many
+MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers per step, training several times that
 
 
 def read_sequences(
@@ -60,7 +60,7 @@ def long_notice(count: int, max_steps: int) -> str:
     """What is said where sequences are cut for their length."""
     return (
         f"Careful: {counted(count, 'sequence is', 'sequences are')} longer than {max_steps:,} steps and cut into "
-        "pieces of so many; what stands beyond a cut does not reach across it."
+        "pieces of at most that length; each piece is read on its own."
     )
 
 

@@ -25,7 +25,7 @@ VEHICLES = frozenset({"bus", "car", "tram", "plane", "bike", "walk", "ship", "tr
 """Beside these, `train` is no part."""
 
 FEW_WORDS = 10  # of more different words, one may be `train` by chance
-FIRST = 100  # most columns show within so many rows that they say no parts
+FIRST = 100  # most columns show within this many rows that they say no parts
 
 
 def guess_split(table: Table, names: Collection[str]) -> list[Guess]:

@@ -24,7 +24,7 @@ from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
 
-ROWS = 500_000  # so many rows are read at a time
+ROWS = 500_000  # read at a time
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,7 +83,7 @@ def split_frame(
     asked = _roles(labeler)
     table, label, labels = _labeled_table(labeler, "X", X, y, labeler.per)
     _classes(labels)
-    # Roles are given and never guessed: numbers are numbers, but for those of rows that pandas read out of a file.
+    # Roles are given and never guessed: numbers are numbers, except those of rows that pandas read out of a file.
     numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
     split = read_and_split(
         table,
