@@ -6,7 +6,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -187,13 +187,12 @@ def evaluation_part(
     part: str | None,
     classes: Sequence[Any],
     max_steps: int = MAX_STEPS,
-    scheme: Scheme | Literal["guess"] | None = "guess",
+    scheme: Scheme | None = None,
 ) -> tuple[str, Sequences, tuple[Any, ...], list[str]]:
     """The part of a table that a model is evaluated on.
 
     `part` is one of `PARTS`, or "all"; None is "test", or "all" in a table that has no parts. `classes` are those of
-    the model, and `scheme` the one of which they are tags; "guess" asks the labels. A part without a label that the
-    model knows is refused.
+    the model, and `scheme` the one of which they are tags. A part without a label that the model knows is refused.
 
     What is returned is the name of the part, its sequences, the labels that the model does not know (their codes follow
     those of `classes`), and what the user should be told.
@@ -202,7 +201,7 @@ def evaluation_part(
     if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:
         raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
     sequences, labels, notices = _labeled(table, columns, classes)
-    if isinstance(scheme, Scheme):
+    if scheme is not None:
         sequences, labels, said = retagged(table, columns.label, sequences, labels, classes, scheme)
         notices = [*notices, *said]
     draw = columns.draw
@@ -245,9 +244,7 @@ def evaluation_part(
             f"{part_words(part).capitalize()} has labels in {columns.label!r} that the model never saw: "
             f"{listed(names)}. They count as missed. The first: {_first_unseen(table, sequences, len(classes))}."
         )
-    if scheme == "guess" and columns.per == "step":
-        scheme = scheme_of(classes, sequences.labels, sequences.lengths, names)
-    if isinstance(scheme, Scheme):
+    if scheme is not None:
         sequences = replace(sequences, scheme=scheme.among([*classes, *names]))
         notices += malformed_notices(table, columns.label, [sequences], [*classes, *names])
     notices += masked_notices(columns, sequences)
