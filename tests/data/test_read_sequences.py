@@ -143,7 +143,7 @@ def test_rows_out_of_order_are_said() -> None:
 
 def test_long_sequences_are_cut_and_said() -> None:
     frame = pl.DataFrame({"flow": list("aaaaabb"), "at": range(7), "x": range(7), "label": [0, 1, 0, 1, 0, 0, 1]})
-    sequences, notices = read_sequences(Table("some.csv", frame), COLUMNS, max_steps=2)
+    _, sequences, _, notices = evaluation_part(Table("some.csv", frame), COLUMNS, "all", (0, 1), max_steps=2)
     assert sequences.ids == ("a", "a", "a", "b")
     assert [x[:, 0].tolist() for x in sequences.arrays()] == [[0, 1], [2, 3], [4], [5, 6]]
     assert sequences.by_row(sequences.values)[:, 0].tolist() == list(range(7))
