@@ -81,7 +81,6 @@ def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], r
     assert np.concatenate([chunk.sequences.values for chunk in chunks]).tolist() == whole.values.tolist()
     assert [name for chunk in chunks for name in chunk.sequences.ids or ()] == list(whole.ids)
     assert np.concatenate([chunk.sequences.lengths for chunk in chunks]).tolist() == whole.lengths.tolist()
-    assert [chunk.start for chunk in chunks] == np.cumsum([0, *(c.sequences.steps for c in chunks)]).tolist()[:-1]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

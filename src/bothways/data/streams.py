@@ -35,14 +35,12 @@ class Chunk:
         frame: the rows as they stand in the file (in a CSV file, text).
         values: the same with their types; only where they were asked for.
         sequences: their sequences; `sequences.rows` counts from the first row of the chunk.
-        start: the number of its first row in the table, from 0.
         anew: whether it is the whole table after all, and the chunks before it are void.
     """
 
     frame: pl.DataFrame
     values: pl.DataFrame
     sequences: Sequences
-    start: int
     anew: bool = False
 
 
@@ -220,7 +218,7 @@ class _Reader:
         units = columns.unit_notices(table.units)
         for notice in (*table.notices, *self._readings(table.readings), *units, *notices, *said):
             self.say(notice)
-        return Chunk(frame, values, sequences, 0, anew=True)
+        return Chunk(frame, values, sequences, anew=True)
 
     def _readings(self, readings: Mapping[str, str]) -> list[str]:
         """How columns were read, if only the model's were asked for, of these alone."""
@@ -275,9 +273,9 @@ class _Reader:
         match_columns(table, columns, label=False)
         bare = group_as_they_stand(table, columns)
         if bare is None:
-            bare, notices = group_rows(table, columns)
             if not (last and self.start == 0):
                 raise _MustSortError("the rows of a sequence do not stand together and in order")
+            bare, notices = group_rows(table, columns)
             for notice in notices:
                 self.say(notice)
         self._check_new(frame, bare)
@@ -285,7 +283,7 @@ class _Reader:
         self._check_place(table, through)
         values, own = (as_in_file(each, self.renamed) for each in (values, frame))
         sequences, _ = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
-        chunk = Chunk(own, values, sequences, self.start)
+        chunk = Chunk(own, values, sequences)
         self.start += frame.height
         return chunk
 
