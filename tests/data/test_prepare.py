@@ -525,8 +525,8 @@ def test_nines_far_from_all_other_values_are_told(tmp_path: Path) -> None:
     frame.with_columns(label=pl.Series([0, 1] * 60)).write_csv(path)
     notices = [each for each in read_and_split(path, sequence="none").notices if each.startswith("Careful")]
     assert notices == [
-        "Careful: far from all other values there is -999, 9999.9 in 'x'; -99 in 'z'. If that says that there is no "
-        "value, read it as missing (missing=['-999', '9999.9', '-99'])."
+        "Careful: far from all other values there is -999, 9999.9 in 'x'; -99 in 'z'. If that means that there is "
+        "no value, leave such fields empty, or read it as missing (missing=['-999', '9999.9', '-99'])."
     ]
     read = read_and_split(path, sequence="none", missing=[-999, 9999.9, "-99"])
     assert not any(each.startswith("Careful") for each in read.notices)

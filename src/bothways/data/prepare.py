@@ -173,8 +173,8 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
         where += "; ..." * (len(nines) > 5)
         words = dict.fromkeys(value for found in nines.values() for value in found)
         yield (
-            f"Careful: far from all other values there is {where}. If that says that there is no value, read it as "
-            f"missing ({option('missing', *words)})."
+            f"Careful: far from all other values there is {where}. If that means that there is no value, leave such "
+            f"fields empty, or read it as missing ({option('missing', *words)})."
         )
     if columns.sequence is None and (wide := wide_notice(table, columns.features)):
         yield wide
