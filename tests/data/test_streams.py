@@ -120,6 +120,14 @@ def test_rows_that_come_again_later_are_noticed(tmp_path: Path) -> None:
     assert "the rows of some sequences in 'flow' stand apart" in said[0]
 
 
+def test_names_with_blanks_around_them_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("flow,x\n" + "".join(f"{flow},1.5\n" for flow in ["a"] * 3 + ["b"] * 3 + [" a"] * 3))
+    *_, chunk = stream_sequences(path, Columns("label", ("x",), sequence="flow"), rows=3, say=lambda text: None)
+    assert chunk.anew
+    assert chunk.sequences.lengths.tolist() == [6, 3]
+
+
 def sentences(lengths: list[int]) -> pl.DataFrame:
     """As in Kaggle's table of entities: the number of each sentence stands on its first row."""
     firsts = [place == 0 for length in lengths for place in range(length)]

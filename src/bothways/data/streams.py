@@ -278,7 +278,7 @@ class _Reader:
             bare, notices = group_rows(table, columns)
             for notice in notices:
                 self.say(notice)
-        self._check_new(frame, bare)
+        self._check_new(table, bare)
         self.long += int((bare.lengths[int(self.cut) :] > self.max_steps).sum())
         self._check_place(table, through)
         values, own = (as_in_file(each, self.renamed) for each in (values, frame))
@@ -287,12 +287,12 @@ class _Reader:
         self.start += frame.height
         return chunk
 
-    def _check_new(self, frame: pl.DataFrame, sequences: Sequences) -> None:
+    def _check_new(self, table: Table, sequences: Sequences) -> None:
         """See to it that no sequence comes twice."""
         if self.columns.sequence is None:
             return
         starts = sequences.offsets[int(self.cut) : -1]
-        names = np.sort(frame.get_column(self.columns.sequence).alias("").gather(starts).hash().to_numpy())
+        names = np.sort(table.column(self.columns.sequence).gather(starts).hash().to_numpy())
         at = np.searchsorted(self.seen, names)
         if len(self.seen) and (self.seen[np.minimum(at, len(self.seen) - 1)] == names).any():
             raise _MustSortError(f"the rows of some sequences in {self.columns.sequence!r} stand apart")
