@@ -104,8 +104,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     """Check that a table has a model's columns, in any order and of the same kinds; with `label`, its label, too."""
-    needed = [columns.sequence, columns.order, columns.label if label else None]
-    table.require(*columns.features, *(name for name in needed if name is not None))
+    table.require(*columns.needed, *[columns.label] * label)
     encoding = columns.encoding
     categories = set(columns.categories)
     numbers = [name for name in columns.features if name not in categories]
