@@ -36,7 +36,7 @@ PARTS = ("train", "valid", "test")
 SHARES = (0.7, 0.15, 0.15)  # the shares of the parts where they are drawn, in the order of `PARTS`
 DRAWS = 200  # how often to draw for parts that have every class
 GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
-WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
+WIDEST_GAP = 0.05  # a gap is no wider than this share of the longest sequence
 LONG = 100  # a train sequence of at least this many steps is long enough to cut a valid part off
 MANY_EMPTY = 0.1  # where more of the labels are empty, that may be one
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
@@ -140,7 +140,7 @@ def draw_parts(
     It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
     train part first. Sequences without steps go to the train part. The `shares` of the parts, in the order of `PARTS`,
     add up to 1; the same `seed` draws the same parts; `groups` are numbers, one per sequence. At each cut in time `gap`
-    steps are left out, but no more than `WIDEST_GAP` of the sequence.
+    steps are left out, but no more than `WIDEST_GAP` of the longest sequence.
 
     What is returned is the sequences, the number of the part of each (-1 for what is left out), and what to say of
     them; messages call them `source`.
