@@ -166,6 +166,11 @@ def test_real_tables(shared_data: Path) -> None:
         assert found(name) == columns, name
 
 
+def test_a_number_out_of_range_hides_no_leak() -> None:
+    (leak,) = leaks(x=pl.when(pl.int_range(pl.len()) == 7).then(-1e300).otherwise(pl.col("label") + pl.col("x") / 100))
+    assert (leak.kind, leak.names) == ("column", ("x",))
+
+
 def test_copies_of_what_training_has_seen_are_all_counted() -> None:
     once, thrice = (Sequences(np.ones((2 * count, 1)), np.full(count, 2)) for count in (1, 3))
     (said,) = said_of_known(thrice, sample_of([once]))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns
+from bothways.data.encoding import float_column
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
 from bothways.errors import DataError, option
@@ -241,9 +242,10 @@ def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float,
     def told(column: pl.Series) -> tuple[float, float]:
         if not held_out or (len(column) < FEW_ROWS and column.n_unique() > len(column) / 4):
             return 0.0, 0.0
-        numbers = (column if column.dtype.is_numeric() else column.rank("dense")).cast(pl.Float64)
+        numbers, _ = float_column(column if column.dtype.is_numeric() else column.rank("dense"), double=True)
         # From 0 up, so that float32 tells large numbers apart; -1 is a missing one.
-        values = (numbers - (numbers.min() or 0)).fill_null(-1).to_numpy().astype(np.float32)[:, None]
+        above = (numbers - (numbers.min() or 0)).clip(upper_bound=np.finfo(np.float32).max)
+        values = above.fill_null(-1).to_numpy().astype(np.float32)[:, None]
         predicted = np.full_like(labels, NO_LABEL)
         for seen, unseen in held_out:
             tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=1e-3, random_state=0)
