@@ -22,6 +22,7 @@ from bothways.data import (
     LabeledWriter,
     SplitTable,
     Table,
+    evaluation_part,
     read_and_split,
     read_sequences,
     read_table,
@@ -335,6 +336,8 @@ def test_they_are_cut_where_a_table_is(tmp_path: Path, lengths: list[int], cut: 
     said: list[str] = []
     chunks = list(stream_sequences(path, COLUMNS, rows=10, max_steps=25, say=said.append))
     assert [n for chunk in chunks for n in chunk.sequences.lengths.tolist()] == cut
+    table = evaluation_part(read_table(path), COLUMNS, "all", (0, 1), max_steps=25)[1]
+    assert np.array_equal(np.concatenate([chunk.sequences.values for chunk in chunks]), table.values)
     assert [notice.partition(" longer")[0] for notice in said] == (
         [f"Careful: {counted(longer, 'sequence is', 'sequences are')}"] if longer else []
     )

@@ -56,9 +56,9 @@ class SplitTable:
         columns = self.columns.adopt(encoding)
         tally, parts = Tally(), dict[str, Any]()
         for name, part in self.parts.named.items():
+            cut, said = cut_long(part, max_steps)
             # What is rare in the train part is unknown by intention, and not counted.
-            values = encoded(self.table, columns, part, Tally() if name == "train" else tally)
-            parts[name], said = cut_long(values, max_steps)
+            parts[name] = encoded(self.table, columns, cut, Tally() if name == "train" else tally)
             notices += [notice for notice in said if notice not in notices]
         return columns, replace(self.parts, **parts), [*notices, *tally.notices()]
 

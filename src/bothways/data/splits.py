@@ -249,8 +249,8 @@ def evaluation_part(
         notices += malformed_notices(table, columns.label, [sequences], [*classes, *names])
     notices += masked_notices(columns, sequences)
     tally = Tally()
-    sequences, more = cut_long(encoded(table, columns, sequences, tally), max_steps)
-    return part, sequences, names, [*notices, *more, *tally.notices()]
+    sequences, more = cut_long(sequences, max_steps)
+    return part, encoded(table, columns, sequences, tally), names, [*notices, *more, *tally.notices()]
 
 
 def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tuple[Sequences, list[Any], list[str]]:

@@ -214,7 +214,8 @@ class _Reader:
         table = replace(table, values=as_trained(whole, table.word, columns)[0])
         match_columns(table, columns, label=False)
         bare, notices = group_rows(table, columns)
-        sequences, said = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
+        cut, said = cut_long(bare, self.max_steps)
+        sequences = encoded(table, columns, cut, self.tally)
         units = columns.unit_notices(table.units)
         for notice in (*table.notices, *self._readings(table.readings), *units, *notices, *said):
             self.say(notice)
@@ -282,8 +283,8 @@ class _Reader:
         self.long += int((bare.lengths[int(self.cut) :] > self.max_steps).sum())
         self._check_place(table, through)
         values, own = (as_in_file(each, self.renamed) for each in (values, frame))
-        sequences, _ = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
-        chunk = Chunk(own, values, sequences)
+        cut, _ = cut_long(bare, self.max_steps)
+        chunk = Chunk(own, values, encoded(table, columns, cut, self.tally))
         self.start += frame.height
         return chunk
 
