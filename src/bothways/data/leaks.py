@@ -244,7 +244,7 @@ def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float,
             return 0.0, 0.0
         numbers, _ = float_column(column if column.dtype.is_numeric() else column.rank("dense"), double=True)
         # From 0 up, so that float32 tells large numbers apart; -1 is a missing one.
-        above = (numbers - (numbers.min() or 0)).clip(upper_bound=np.finfo(np.float32).max)
+        above = (numbers - (numbers.min() or 0)).clip(upper_bound=float(np.finfo(np.float32).max))
         values = above.fill_null(-1).to_numpy().astype(np.float32)[:, None]
         predicted = np.full_like(labels, NO_LABEL)
         for seen, unseen in held_out:

@@ -137,7 +137,7 @@ class _Reader:
     seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     schema: pl.Schema | None = None
     cut_at: Any = None
-    """The place of the last step before a cut through a sequence; None if the sequence was not cut."""
+    """The place of the last step so far, where a cut may go through a sequence."""
     cut: bool = False
     long: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
