@@ -160,7 +160,9 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
                 f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "
                 f"its own: {option('sequence', f'{FILE},{columns.sequence}')}."
             )
-    joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
+    joined = [
+        guess.name for guess in columns.guesses if guess.why.startswith(NAMED) and names_sequences(guess.name) >= 2
+    ]
     if joined and columns.split is None and columns.group is None:
         yield Remark(
             f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
