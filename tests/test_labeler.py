@@ -592,7 +592,9 @@ def test_one_column_of_categories_is_a_list_of_one() -> None:
     assert quick(categorical=None).fit(X, y).columns_ == quick().fit(X, y).columns_
 
 
-@pytest.mark.parametrize("role", [{"sequence": "a"}, {"order": "a"}, {"features": ("x",)}, {"drop": ("x",)}])
+@pytest.mark.parametrize(
+    "role", [{"sequence": "a"}, {"order": "a"}, {"features": ("x",)}, {"drop": np.array(["x", "y"])}]
+)
 def test_roles_of_columns_are_for_data_frames(role: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"is for a data frame, but X holds arrays\. Leave it out\."):
         quick(**role).fit(*some_data([5, 9, 7] * 5))

@@ -71,6 +71,7 @@ def test_a_budget_in_seconds(given: Any, kept: str) -> None:
         ("clip", math.inf, "clip is inf; it must be a number above 0"),
         ("cell", ["lstm"], r"no cell \['lstm'\]. Use one of: lstm, gru"),
         ("depth", 101, "a whole number of at least 1 and at most 100"),
+        ("seed", -1, "a whole number of at least 0 and at most 4294967295"),
     ],
 )
 def test_wrong_values_are_refused(name: str, value: Any, message: str) -> None:

@@ -96,7 +96,7 @@ class Option(NamedTuple):
         if self.kind not in (int, float):
             return "a string"
         ranges = {"above": self.above, "of at least": self.least, "at most": self.most, "below": self.below}
-        known = [f"{words} {number:g}" for words, number in ranges.items() if number is not None]
+        known = [f"{words} {number:.15g}" for words, number in ranges.items() if number is not None]
         return f"a {'whole ' if self.kind is int else ''}number {' and '.join(known)}".strip()
 
     def _within(self, value: Any) -> bool:

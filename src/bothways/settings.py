@@ -129,7 +129,7 @@ class Reading:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "missing", as_names(self.missing))
+        object.__setattr__(self, "missing", tuple(map(str, as_names(self.missing))))
         check_options(self)
 
 

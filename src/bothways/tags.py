@@ -99,7 +99,7 @@ class Scheme:
         """The steps whose tag may not follow the one before, or not stand last, as `allowed` says.
 
         Steps without a label, and those beside them, are in order. Of sequences of which these are not the first steps
-        `before` is `(sequences,)`, the class of the step before, as many as there are classes where there is none;
+        `before` is `(sequences,)`, the class of the step before, the number of classes where there is none;
         those that do not end here go on after them.
         """
         edge = len(self.letters)

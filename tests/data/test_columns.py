@@ -284,3 +284,9 @@ def test_lists_and_objects_tell_no_rows_apart(role: str, values: Any) -> None:
 def test_gaps_between_numbers_of_few_bits(kind: Any) -> None:
     places = pl.Series([100, 127] if kind == pl.UInt8 else [-100, 100], dtype=kind)
     assert gaps_of(places, np.array([0, 2]))[1] == np.log1p(places[1] - places[0]).astype(np.float32)
+
+
+def test_gaps_of_centuries() -> None:
+    """As to 9999-12-31, which stands for no end."""
+    places = pl.Series([datetime.date(2024, 1, 1), datetime.date(9999, 12, 31)])
+    assert gaps_of(places, np.array([0, 2]))[1] == np.log1p((places[1] - places[0]).days * 86400).astype(np.float32)

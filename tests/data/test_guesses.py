@@ -729,6 +729,7 @@ def test_columns_that_say_yes_or_no_to_different_parts_are_none() -> None:
     words = log(is_train=DEVICES < 9, part=np.where(DEVICES < 9, "train", "test"))
     assert choose_columns(Table("some.csv", words)).split == "part"
     assert choose_columns(Table("some.csv", words)).features == ("x",)
+    assert choose_columns(Table("some.json", log(is_train=[[device // 9] for device in DEVICES]))).split is None
 
 
 @pytest.mark.parametrize("name", ["fold", "menge"])
@@ -778,7 +779,7 @@ def test_measurements_may_be_of_any_size() -> None:
         ("hash", [None] * 500 + [2**61] * 700, "too large for an amount, as ids and hashes are"),
         ("tick", [None, *MINUTES[1:].tolist()], "a clock, but empty in 1 row"),
         ("seen", [f"2024-03-05 08:{minute % 60:02}:00 CEST" for minute in MINUTES], "text that looks like times"),
-        ("seen", [f"Tue Mar  5 08:{minute % 60:02}:00 2024" for minute in MINUTES], "text that looks like times"),
+        ("seen", [None, *(f"Tue Mar  5 08:{minute % 60:02}:00 2024" for minute in MINUTES[1:])], "looks like times"),
     ],
 )
 def test_what_would_be_a_wrong_feature_is_left_out_and_told(name: str, values: Any, said: str) -> None:

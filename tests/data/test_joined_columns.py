@@ -124,11 +124,13 @@ def test_the_estimator() -> None:
     assert np.array_equal(found, predicted[apart.sort("trial", "index")["index"].to_numpy()])
 
 
-def test_a_group_keeps_the_sequences_of_a_subject_in_one_part() -> None:
+def test_a_group_keeps_the_sequences_of_a_subject_in_one_part(tmp_path: Path) -> None:
     said = "Sequences of one 'subject' may stand in several parts; group='subject' keeps them in one."
     some = frame_table("some", pl.concat([trials()] * 3), BOTH)
     assert said in read_and_split(some, label="grew", sequence=BOTH).notices
     assert said not in read_and_split(some, label="grew", sequence=BOTH, group="subject").notices
+    zeros = trials().with_columns(subject=pl.Series([f"0{row // 15}" for row in range(60)]))
+    assert said in read_and_split(written(zeros, tmp_path / "some.csv"), label="grew", sequence=BOTH).notices
 
 
 def test_events() -> None:

@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 
 from bothways.data import Columns, Leak, Table, choose_columns, find_leaks, read_table, split_table
+from bothways.data.leaks import said_of_known, sample_of
+from bothways.sequences import Sequences
 
 LENGTH = 40
 
@@ -162,6 +164,17 @@ def test_real_tables(shared_data: Path) -> None:
         assert found(name) == {}, name
     for name, columns in given_away.items():
         assert found(name) == columns, name
+
+
+def test_a_number_out_of_range_hides_no_leak() -> None:
+    (leak,) = leaks(x=pl.when(pl.int_range(pl.len()) == 7).then(-1e300).otherwise(pl.col("label") + pl.col("x") / 100))
+    assert (leak.kind, leak.names) == ("column", ("x",))
+
+
+def test_copies_of_what_training_has_seen_are_all_counted() -> None:
+    once, thrice = (Sequences(np.ones((2 * count, 1)), np.full(count, 2)) for count in (1, 3))
+    (said,) = said_of_known(thrice, sample_of([once]))
+    assert said.startswith("Careful: 3 of the 3 sequences are some that training has seen")
 
 
 @pytest.mark.slow

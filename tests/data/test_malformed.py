@@ -94,12 +94,9 @@ def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
     scheme = scheme_of(("B-x", "I-x", "O"))
     words = table([IOB1] * 9, [])
     columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded()[0]
-    of_model, of_labels = {"scheme": scheme}, dict[str, Any]()
-    for given, name, count in ((of_model, "BIO", 1), (of_labels, "IOB1", 0)):
-        _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), **given)
-        assert part.scheme is not None
-        assert part.scheme.name == name
-        assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == count
+    _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), scheme=scheme)
+    assert part.scheme == scheme
+    assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == 1
 
 
 @pytest.mark.parametrize("model", [("B-x", "I-x", "O"), ("b_x", "i_x", "O")])
@@ -142,7 +139,9 @@ def test_labels_that_training_does_not_have() -> None:
     said = next(notice for notice in split.notices if "The train part has no label" in notice)
     assert said.endswith("The first: words.csv: data row 122 (the first is 1).")
     columns = split.encoded()[0]
-    _, again, unseen, notices = evaluation_part(words, columns, "test", split.parts.classes)
+    _, again, unseen, notices = evaluation_part(
+        words, columns, "test", split.parts.classes, scheme=split.parts.train.scheme
+    )
     assert unseen == split.parts.unseen
     assert again.scheme == part.scheme
     assert sum("'I-x' may not follow 'foo' in BIO" in notice for notice in notices) == 1

@@ -345,6 +345,8 @@ def test_what_seems_to_have_been_columns() -> None:
     said = "Careful: some.csv: 'metric' and 'reading' seem to hold what were columns ('co2', 'hum', 'temp')"
     assert any(each.startswith(said) for each in read_and_split(Table("some.csv", long)).notices)
     assert not any("seem to" in each for each in read_and_split(Table("some.csv", long), sequence="metric").notices)
+    beside = long.with_columns(variable=pl.int_range(pl.len()) % 7 / 2)
+    assert any(each.startswith(said) for each in read_and_split(Table("some.csv", beside), drop="variable").notices)
     own = long.with_columns(label=(pl.col("reading") > 0).cast(pl.Int64))  # devices, each with labels of its own
     stacked = long.sort("metric", maintain_order=True)
     for other in (own, stacked):
@@ -523,10 +525,10 @@ def test_nines_far_from_all_other_values_are_told(tmp_path: Path) -> None:
     frame.with_columns(label=pl.Series([0, 1] * 60)).write_csv(path)
     notices = [each for each in read_and_split(path, sequence="none").notices if each.startswith("Careful")]
     assert notices == [
-        "Careful: far from all other values there is -999, 9999.9 in 'x'; -99 in 'z'. If that says that there is no "
-        "value, read it as missing (missing=['-999', '9999.9', '-99'])."
+        "Careful: far from all other values there is -999, 9999.9 in 'x'; -99 in 'z'. If that means that there is "
+        "no value, leave such fields empty, or read it as missing (missing=['-999', '9999.9', '-99'])."
     ]
-    read = read_and_split(path, sequence="none", missing=["-999", "9999.9", "-99"])
+    read = read_and_split(path, sequence="none", missing=[-999, 9999.9, "-99"])
     assert not any(each.startswith("Careful") for each in read.notices)
 
 

@@ -108,8 +108,14 @@ def test_labels_are_codes_of_classes(column: Any, classes: Any, codes: list[int]
     assert notices == ([said] if missing else [])
 
 
+def test_one_label_that_is_no_number_leaves_the_others_known() -> None:
+    table = Table("some.csv", pl.DataFrame({"label": ["2", "?!", "1"], "x": 1}))
+    _, sequences, unseen, _ = evaluation_part(table, Columns("label", ("x",)), "all", (1, 2))
+    assert (sequences.known_labels.tolist(), unseen) == ([1, 2, 0], ("?!",))
+
+
 @pytest.mark.parametrize(
-    ("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",)), (["01", "1"], (1, 2))]
+    ("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",)), (["01", "x"], (1, 2))]
 )
 def test_labels_that_are_no_classes(column: Any, classes: Any) -> None:
     with pytest.raises(DataError, match="no label that the model knows"):
@@ -137,7 +143,7 @@ def test_rows_out_of_order_are_said() -> None:
 
 def test_long_sequences_are_cut_and_said() -> None:
     frame = pl.DataFrame({"flow": list("aaaaabb"), "at": range(7), "x": range(7), "label": [0, 1, 0, 1, 0, 0, 1]})
-    sequences, notices = read_sequences(Table("some.csv", frame), COLUMNS, max_steps=2)
+    _, sequences, _, notices = evaluation_part(Table("some.csv", frame), COLUMNS, "all", (0, 1), max_steps=2)
     assert sequences.ids == ("a", "a", "a", "b")
     assert [x[:, 0].tolist() for x in sequences.arrays()] == [[0, 1], [2, 3], [4], [5, 6]]
     assert sequences.by_row(sequences.values)[:, 0].tolist() == list(range(7))

@@ -22,6 +22,7 @@ from bothways.data import (
     LabeledWriter,
     SplitTable,
     Table,
+    evaluation_part,
     read_and_split,
     read_sequences,
     read_table,
@@ -81,7 +82,6 @@ def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], r
     assert np.concatenate([chunk.sequences.values for chunk in chunks]).tolist() == whole.values.tolist()
     assert [name for chunk in chunks for name in chunk.sequences.ids or ()] == list(whole.ids)
     assert np.concatenate([chunk.sequences.lengths for chunk in chunks]).tolist() == whole.lengths.tolist()
-    assert [chunk.start for chunk in chunks] == np.cumsum([0, *(c.sequences.steps for c in chunks)]).tolist()[:-1]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -119,6 +119,14 @@ def test_rows_that_come_again_later_are_noticed(tmp_path: Path) -> None:
     assert [chunk.anew for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].sequences.steps == 100_100
     assert "the rows of some sequences in 'flow' stand apart" in said[0]
+
+
+def test_names_with_blanks_around_them_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("flow,x\n" + "".join(f"{flow},1.5\n" for flow in ["a"] * 3 + ["b"] * 3 + [" a"] * 3))
+    *_, chunk = stream_sequences(path, Columns("label", ("x",), sequence="flow"), rows=3, say=lambda text: None)
+    assert chunk.anew
+    assert chunk.sequences.lengths.tolist() == [6, 3]
 
 
 def sentences(lengths: list[int]) -> pl.DataFrame:
@@ -176,6 +184,12 @@ def test_ids_are_filled_in_chunks_as_in_the_whole(
     assert {name: x for chunk in chunks for name, x in named(chunk.sequences)} == dict(named(whole))
     assert all(chunk.frame["Sentence #"].null_count() == 0 for chunk in chunks)
     assert any("filled downward" in notice for notice in said) == (frame["Sentence #"].null_count() > 0)
+
+
+def test_the_column_of_sequences_may_have_any_name(tmp_path: Path) -> None:
+    write_table(flows([3, 2]).rename({"flow": "^x$"}), tmp_path / "some.csv")
+    (chunk,) = stream_sequences(tmp_path / "some.csv", replace(COLUMNS, sequence="^x$"), say=pytest.fail)
+    assert chunk.sequences.lengths.tolist() == [3, 2]
 
 
 def test_ids_that_are_learned_from_are_not_filled(tmp_path: Path) -> None:
@@ -313,6 +327,20 @@ def test_long_sequences_are_cut_and_said(tmp_path: Path) -> None:
     one = Columns("label", ("x",))
     chunks = list(stream_sequences(path, one, rows=10_000, max_steps=30_000, say=said.append))
     assert [chunk.sequences.lengths.tolist() for chunk in chunks] == [[30_000], [30_000], [10_010]]
+
+
+@pytest.mark.parametrize(("lengths", "cut", "longer"), [([22, 8], [22, 8], 0), ([28, 40, 5], [25, 3, 25, 15, 5], 2)])
+def test_they_are_cut_where_a_table_is(tmp_path: Path, lengths: list[int], cut: list[int], longer: int) -> None:
+    path = tmp_path / "some.parquet"
+    write_table(flows(lengths), path)
+    said: list[str] = []
+    chunks = list(stream_sequences(path, COLUMNS, rows=10, max_steps=25, say=said.append))
+    assert [n for chunk in chunks for n in chunk.sequences.lengths.tolist()] == cut
+    table = evaluation_part(read_table(path), COLUMNS, "all", (0, 1), max_steps=25)[1]
+    assert np.array_equal(np.concatenate([chunk.sequences.values for chunk in chunks]), table.values)
+    assert [notice.partition(" longer")[0] for notice in said] == (
+        [f"Careful: {counted(longer, 'sequence is', 'sequences are')}"] if longer else []
+    )
 
 
 def test_a_label_for_each_sequence_is_given_to_its_rows(tmp_path: Path) -> None:

@@ -717,7 +717,7 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     assert "is no number. If it is the unit of the column, take this row out. Put it right, " in said(
         "units.csv", "x,label\n°C,-\n1,0\n2,1\n"
     )
-    assert "separated by something else" in said("blanks.csv", "x  label\n1  0\n2  1\n")
+    assert "separated by something other" in said("blanks.csv", "x  label\n1  0\n2  1\n")
     assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')
     test = csv(tmp_path, "x\n1\n", "test.csv")
     assert "files without labels are for `bothways predict`" in said("train.csv", "x,label\n1,0\n", test)
@@ -732,7 +732,7 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
         choose_columns(read_table(str(tmp_path / "[rw]*" / "*.csv")))
     with pytest.raises(DataError, match=r"no column 'activity'.*If the folders \(run, walk, ...\) are called after"):
         choose_columns(read_table(str(tmp_path / "[rw]*" / "*.csv")), label="activity")
-    with pytest.raises(DataError, match=r"no column 'alarm'.*separated by something else"):
+    with pytest.raises(DataError, match=r"no column 'alarm'.*separated by something other"):
         choose_columns(read_table(tmp_path / "blanks.csv"), label="alarm")
     with pytest.raises(DataError, match="tables are not read from standard input"):
         read_table("-")

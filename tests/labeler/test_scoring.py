@@ -176,6 +176,9 @@ def test_a_sequence_of_a_data_frame_with_one_label_counts_once() -> None:
         assert scorer("accuracy")(each, frame, y, sample_weight=weights) == pytest.approx(
             labeler.score(frame, y, sample_weight=weights)
         )
+    late = [label if row + 1 in np.cumsum(lengths)[:-1] else None for row, label in enumerate(y.tolist())]
+    expected = np.mean(labeler.predict(frame)[first][:-1] == y[first][:-1])
+    assert labeler.score(frame, late) == scorer("accuracy")(labeler, frame, late) == expected
 
 
 def test_labels_may_be_a_column_of_pandas_without_the_row_0() -> None:

@@ -1,4 +1,4 @@
-"""Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
+"""Tables of sequences: one row per step, read from files, split into parts, written back with labels."""
 
 from bothways.data.columns import Columns, Draw, Guess, Remark, guess_rows, guess_table
 from bothways.data.encoding import Encoding, Tally

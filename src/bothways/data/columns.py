@@ -20,7 +20,7 @@ WORDS = 50  # a category with fewer values than this holds no words
 NAMED = "part of the name of a sequence"
 TOLD = "part of the time that sorts the steps"
 PLAIN = ("as given", "numbers", "text", NAMED, TOLD)  # reasons that need no word of their own
-SHOWN = 3  # as many columns are named where several have one role for one reason
+SHOWN = 3  # at most this many columns are named where several have one role for one reason
 MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 
 
@@ -164,9 +164,11 @@ class Columns:
             >>> columns.unit_notices({"wait": "s", "load": "g"})
             ["Careful: column 'load' has the unit 'g' here, and had 'kg' in training; numbers are taken as they are."]
         """
+        if self.units is None:
+            return []
         said = []
-        for name in (each for each in self.features if each not in self.categories and self.units is not None):
-            own, other = (self.units or {}).get(name, ""), units.get(name, "")
+        for name in (each for each in self.features if each not in self.categories):
+            own, other = self.units.get(name, ""), units.get(name, "")
             if own != other and not {own, other} <= {*SECONDS}:  # those are all read in seconds
                 here, had = f"the unit {other!r}" if other else "no unit", repr(own) if own else "none"
                 taken = "seconds" if own in SECONDS else "they are"

@@ -23,9 +23,9 @@ from bothways.data.vectors import Vectors
 from bothways.errors import DataError, ModelFileError, counted, option
 from bothways.sequences import Array, Numbers, Sequences, in_order
 
-SHOWN = 3  # so many unknown values are named
+SHOWN = 3  # at most this many unknown values are named
 INCOMPLETE = "The description of columns in the model file is incomplete. Train the model again."
-KEPT = 1000  # so many unknown values of a column are counted one by one; a stream may bring new ones for ever
+KEPT = 1000  # at most this many unknown values of a column are counted one by one; a stream may bring new ones forever
 
 
 @dataclass(frozen=True)
@@ -326,8 +326,8 @@ def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
     if places.dtype.is_signed_integer():  # the difference of two of 8 bits may take more
         places = places.cast(pl.Int64)
     gaps = places.diff()
-    if gaps.dtype == pl.Duration:
-        gaps = gaps.dt.total_nanoseconds() / 1e9
+    if isinstance(gaps.dtype, pl.Duration):  # in its own unit: centuries have too many nanoseconds
+        gaps = gaps.to_physical() / {"ns": 1e9, "us": 1e6, "ms": 1e3}[gaps.dtype.time_unit]
     seconds = gaps.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
     seconds[offsets[:-1][np.diff(offsets) > 0]] = 0.0
     return np.asarray(np.log1p(seconds), np.float32)

@@ -68,5 +68,5 @@ def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
             "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
         )
     if len(schema) == 1 and not nested:
-        return " Are the fields separated by something else than , ; | or tabs?"
+        return " Are the fields separated by something other than , ; | or tabs?"
     return ""

@@ -54,8 +54,7 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[N
     values = label_values(table, name)
     known = pl.Series(list(classes)) if classes else values.clear()
     if {known.dtype, values.dtype} == {pl.String(), pl.Int64()}:
-        typed = values.cast(known.dtype, strict=False)
-        values = typed if typed.cast(values.dtype).eq_missing(values).all() else values
+        known, values = known.cast(pl.String), values.cast(pl.String)
     alike = known if known.dtype == values.dtype else values.clear()
     found = values.drop_nulls().unique().sort()
     others = found.filter(~found.is_in(alike.implode()))
@@ -142,7 +141,7 @@ def number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> It
 
 
 def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
-    """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
+    """A word about labels that differ only in blanks and capitals, and one about words for a missing label."""
     name, same = columns.label, dict[str, list[str]]()
     for label in (label for label in labels if isinstance(label, str)):
         same.setdefault("".join(label.lower().split()), []).append(label)

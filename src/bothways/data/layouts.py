@@ -15,7 +15,7 @@ from bothways.data.tables import Table
 VARIABLE, VALUE = "variable", "value"
 """How melt and unpivot call the column with the names of columns, and that with what stood in them."""
 
-MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
+MANY_STEPS = 20  # at least this many numbered columns may be the steps of a sequence
 NUMBER = "'([0-9]+)$'"  # the pattern that takes the number of a step from its name
 DATE = r"\d{4}([-/.])\d\d?(\1\d\d?)?( 00:00:00)?|\d\d?([/.])\d\d?\4(\d{4}|\d\d)"  # the name of a column that is one
 

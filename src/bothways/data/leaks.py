@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns
+from bothways.data.encoding import float_column
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
 from bothways.errors import DataError, option
@@ -40,7 +41,7 @@ VALUES, ROWS = 2_000_000, (2_000, 20_000)
 
 FEW_ROWS = 200  # in fewer rows, values that hardly come again prove nothing
 
-SAMPLED = 256  # so many hashes of sequences a model keeps, the least: all of few sequences, and a fair sample of many
+SAMPLED = 256  # a model keeps this many hashes of sequences, the smallest: all of few sequences, a fair sample of many
 SHARE = 0.1  # fewer known ones may be short sequences, or things that stand still, which come again
 
 
@@ -241,9 +242,10 @@ def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float,
     def told(column: pl.Series) -> tuple[float, float]:
         if not held_out or (len(column) < FEW_ROWS and column.n_unique() > len(column) / 4):
             return 0.0, 0.0
-        numbers = (column if column.dtype.is_numeric() else column.rank("dense")).cast(pl.Float64)
+        numbers, _ = float_column(column if column.dtype.is_numeric() else column.rank("dense"), double=True)
         # From 0 up, so that float32 tells large numbers apart; -1 is a missing one.
-        values = (numbers - (numbers.min() or 0)).fill_null(-1).to_numpy().astype(np.float32)[:, None]
+        above = (numbers - (numbers.min() or 0)).clip(upper_bound=float(np.finfo(np.float32).max))
+        values = above.fill_null(-1).to_numpy().astype(np.float32)[:, None]
         predicted = np.full_like(labels, NO_LABEL)
         for seen, unseen in held_out:
             tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=1e-3, random_state=0)
@@ -284,8 +286,9 @@ def said_of_known(sequences: Sequences, known: Sequence[int]) -> list[str]:
     if not known or not len(sequences):
         return []
     numbers = [number for number in _hashes(sequences) if len(known) < SAMPLED or number <= known[-1]]
-    seen = len({*known}.intersection(numbers))
-    if not seen or seen < SHARE * len(numbers):
+    sample = {*known}
+    seen = sum(number in sample for number in numbers)
+    if len(sample.intersection(numbers)) < max(1, SHARE * len(numbers)):
         return []
     whole = len(numbers) == len(sequences)
     of = f"of the {len(sequences):,} sequences" if whole else f"of {len(numbers):,} sequences that were looked up"

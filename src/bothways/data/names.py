@@ -96,7 +96,7 @@ DURATIONS = frozenset(
 """Words in the names of columns whose hours and minutes are no times of day."""
 
 NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
-"""Words beside them in names of columns that hold times of day all the same."""
+"""Words beside them in names of columns that hold times of day nevertheless."""
 
 IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
@@ -183,7 +183,7 @@ def names_time_of_day(name: str) -> bool:
 
 
 def _last_of_clock(name: str) -> tuple[str, bool]:
-    """The last word in the name of what may be a clock, but for units, and whether it is the only one; else ""."""
+    """The last word in the name of what may be a clock, units aside, and whether it is the only one; else ""."""
     parts = words(name)
     if name == "T" or re.search(r"\d", name) or (names_duration(name) and not DURATIONS & CLOCKS & {*parts}):
         return "", False

@@ -56,9 +56,9 @@ class SplitTable:
         columns = self.columns.adopt(encoding)
         tally, parts = Tally(), dict[str, Any]()
         for name, part in self.parts.named.items():
+            cut, said = cut_long(part, max_steps)
             # What is rare in the train part is unknown by intention, and not counted.
-            values = encoded(self.table, columns, part, Tally() if name == "train" else tally)
-            parts[name], said = cut_long(values, max_steps)
+            parts[name] = encoded(self.table, columns, cut, Tally() if name == "train" else tally)
             notices += [notice for notice in said if notice not in notices]
         return columns, replace(self.parts, **parts), [*notices, *tally.notices()]
 
@@ -76,8 +76,8 @@ def read_and_split(
     """Read a table, give its columns their roles, and split its rows into train, valid and test.
 
     `roles` are those of `choose_columns`, and attributes of `Reading`. `seed`, `draw_valid` and `shares` are those of
-    `split_table`; `window` is how many steps training looks at together, and as many are left out between two parts of
-    one sequence. `vectors` names a file of pretrained vectors of words, or an installed package that has some. Rows
+    `split_table`; `window` is how many steps training looks at together; the same number is left out between two parts
+    of one sequence. `vectors` names a file of pretrained vectors of words, or an installed package that has some. Rows
     that each hold a text are refused.
     """
     files = None if vectors is None else find_vectors(vectors)
@@ -109,7 +109,7 @@ def read_and_split(
     names = long_columns(table, columns)
     given = names is not None and any(names[0] in as_names(each) for each in vars(asked).values())
     melted = "" if names is None or given else long_notice(table, *names)
-    if melted and asked.sequence is None and VARIABLE in table.names:
+    if melted and asked.sequence is None and names is not None and names[0] == VARIABLE:
         raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
     said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns, asked)]
     gap = GAP if window is None else window
@@ -160,7 +160,9 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
                 f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "
                 f"its own: {option('sequence', f'{FILE},{columns.sequence}')}."
             )
-    joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
+    joined = [
+        guess.name for guess in columns.guesses if guess.why.startswith(NAMED) and names_sequences(guess.name) >= 2
+    ]
     if joined and columns.split is None and columns.group is None:
         yield Remark(
             f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
@@ -173,8 +175,8 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
         where += "; ..." * (len(nines) > 5)
         words = dict.fromkeys(value for found in nines.values() for value in found)
         yield (
-            f"Careful: far from all other values there is {where}. If that says that there is no value, read it as "
-            f"missing ({option('missing', *words)})."
+            f"Careful: far from all other values there is {where}. If that means that there is no value, leave such "
+            f"fields empty, or read it as missing ({option('missing', *words)})."
         )
     if columns.sequence is None and (wide := wide_notice(table, columns.features)):
         yield wide

@@ -104,8 +104,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     """Check that a table has a model's columns, in any order and of the same kinds; with `label`, its label, too."""
-    needed = [columns.sequence, columns.order, columns.label if label else None]
-    table.require(*columns.features, *(name for name in needed if name is not None))
+    table.require(*columns.needed, *[columns.label] * label)
     encoding = columns.encoding
     categories = set(columns.categories)
     numbers = [name for name in columns.features if name not in categories]
@@ -320,7 +319,7 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
         return f"too large for an amount, as ids and hashes are ({keep})"
     if (ids := pointed_to(table, name)) is not None:
         return f"points to another row, by its {ids!r} ({option('numeric', name)} to learn from it)"
-    if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
+    if kind == "text" and all(_look_like_times(table.column(name).drop_nulls().head(rows)) for rows in (1, len(table))):
         sort = f"{option('order', name)} to sort the steps by it, written as 2024-03-31 18:05:00+02:00"
         return f"text that looks like times; it sorts nothing ({sort}; {option('categorical', name)} to learn from it)"
     return ""
@@ -333,7 +332,7 @@ def _are_huge(numbers: pl.Series) -> bool:
 
 def _look_like_times(column: pl.Series) -> bool:
     """Whether all values are short texts with a year and a time of day."""
-    text = column.cast(pl.String).drop_nulls()
+    text = column.cast(pl.String)
     fits = text.str.contains(r"\b(19|20)\d\d\b") & text.str.contains(r"\b\d?\d:\d\d\b")
     return bool(len(text)) and bool((fits & (text.str.len_chars() <= LONGEST_TIME)).all())
 

@@ -36,11 +36,11 @@ PERIODS = tuple(
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
-MOST = 0.8  # a column that as many rows have an id in is meant to tell sequences apart
+MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
-FIRST = 100  # most columns show within so many rows that they are no counters
+FIRST = 100  # most columns show within this many rows that they are no counters
 MOST_COUNTERS = 8
-LEAST_ROWS = 30  # on average a value has so many rows, or it proves nothing
+LEAST_ROWS = 30  # values of fewer rows on average prove nothing
 GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 

@@ -25,23 +25,20 @@ FILL = (
     " Write the name of the sequence in each row; or in its first one only, where all differ and the first row of the "
     "table has one: then they are filled downward."
 )
-MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers a step, training several times as many
+MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers per step, training several times that
 
 
-def read_sequences(
-    table: Table, columns: Columns, *, max_steps: int = MAX_STEPS, tally: Tally | None = None
-) -> tuple[Sequences, list[str]]:
+def read_sequences(table: Table, columns: Columns, tally: Tally | None = None) -> tuple[Sequences, list[str]]:
     """Group the rows of a table into sequences, sort their steps, and encode their features; labels are not read.
 
     Sequences are sorted by name, so that the order of the rows does not matter (unless it is all there is).
 
-    Longer sequences than `max_steps` are cut; without a `tally`, the notices say what the encoding did not know. A
-    missing name or place is refused, and so is a missing number that the encoding cannot fill.
+    Without a `tally`, the notices say what the encoding did not know. A missing name or place is refused, and so is a
+    missing number that the encoding cannot fill.
     """
     bare, notices = group_rows(table, columns)
     met = tally or Tally()
-    sequences, said = cut_long(encoded(table, columns, bare, met), max_steps)
-    return sequences, [*notices, *said, *([] if tally else met.notices())]
+    return encoded(table, columns, bare, met), [*notices, *([] if tally else met.notices())]
 
 
 def encoded(table: Table, columns: Columns, sequences: Sequences, tally: Tally) -> Sequences:
@@ -60,7 +57,7 @@ def long_notice(count: int, max_steps: int) -> str:
     """What is said where sequences are cut for their length."""
     return (
         f"Careful: {counted(count, 'sequence is', 'sequences are')} longer than {max_steps:,} steps and cut into "
-        "pieces of so many; what stands beyond a cut does not reach across it."
+        "pieces of at most that length; each piece is read on its own."
     )
 
 

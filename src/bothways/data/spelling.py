@@ -7,7 +7,7 @@ from functools import partial
 
 import polars as pl
 
-LONGEST = 100  # so many characters of a word show its shape
+LONGEST = 100  # at most this many characters of a word show its shape
 LONG = 20  # characters; of a longer word no more are counted
 
 SIGNS = {r"\p{Lu}": "\x01", r"\p{L}": "\x02", r"\p{Nd}": "\x03"}
@@ -45,7 +45,7 @@ VIEWS: Mapping[str, Callable[[pl.Series], pl.Series]] = {
 }
 """What of its spelling is read beside a word itself, each as a category of its own."""
 
-LEAST = 2  # so often training must have seen a view of words for it to be known
+LEAST = 2  # a view of words is known if training has seen it at least this often
 
 
 def views(name: str, text: pl.Series) -> pl.Series:

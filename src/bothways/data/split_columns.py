@@ -25,7 +25,7 @@ VEHICLES = frozenset({"bus", "car", "tram", "plane", "bike", "walk", "ship", "tr
 """Beside these, `train` is no part."""
 
 FEW_WORDS = 10  # of more different words, one may be `train` by chance
-FIRST = 100  # most columns show within so many rows that they say no parts
+FIRST = 100  # most columns show within this many rows that they say no parts
 
 
 def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
@@ -114,7 +114,7 @@ def _says_parts(column: pl.Series, named: bool) -> bool:
 
 def _says_yes_or_no(column: pl.Series, often: bool) -> bool:
     """Whether each row says yes or no, both are said, and `often`, or from one row to the next it mostly stays."""
-    if column.n_unique() != 2 or _truths(column).null_count():
+    if column.dtype.is_nested() or column.n_unique() != 2 or _truths(column).null_count():
         return False
     return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)  # else somebody has measured a `test`
 

@@ -6,7 +6,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -36,8 +36,8 @@ PARTS = ("train", "valid", "test")
 SHARES = (0.7, 0.15, 0.15)  # the shares of the parts where they are drawn, in the order of `PARTS`
 DRAWS = 200  # how often to draw for parts that have every class
 GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
-WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
-LONG = 100  # a train sequence of as many steps is long enough to cut a valid part off
+WIDEST_GAP = 0.05  # a gap is no wider than this share of the longest sequence
+LONG = 100  # a train sequence of at least this many steps is long enough to cut a valid part off
 MANY_EMPTY = 0.1  # where more of the labels are empty, that may be one
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
@@ -140,7 +140,7 @@ def draw_parts(
     It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
     train part first. Sequences without steps go to the train part. The `shares` of the parts, in the order of `PARTS`,
     add up to 1; the same `seed` draws the same parts; `groups` are numbers, one per sequence. At each cut in time `gap`
-    steps are left out, but no more than `WIDEST_GAP` of the sequence.
+    steps are left out, but no more than `WIDEST_GAP` of the longest sequence.
 
     What is returned is the sequences, the number of the part of each (-1 for what is left out), and what to say of
     them; messages call them `source`.
@@ -187,13 +187,12 @@ def evaluation_part(
     part: str | None,
     classes: Sequence[Any],
     max_steps: int = MAX_STEPS,
-    scheme: Scheme | Literal["guess"] | None = "guess",
+    scheme: Scheme | None = None,
 ) -> tuple[str, Sequences, tuple[Any, ...], list[str]]:
     """The part of a table that a model is evaluated on.
 
     `part` is one of `PARTS`, or "all"; None is "test", or "all" in a table that has no parts. `classes` are those of
-    the model, and `scheme` the one of which they are tags; "guess" asks the labels. A part without a label that the
-    model knows is refused.
+    the model, and `scheme` the one of which they are tags. A part without a label that the model knows is refused.
 
     What is returned is the name of the part, its sequences, the labels that the model does not know (their codes follow
     those of `classes`), and what the user should be told.
@@ -202,7 +201,7 @@ def evaluation_part(
     if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:
         raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
     sequences, labels, notices = _labeled(table, columns, classes)
-    if isinstance(scheme, Scheme):
+    if scheme is not None:
         sequences, labels, said = retagged(table, columns.label, sequences, labels, classes, scheme)
         notices = [*notices, *said]
     draw = columns.draw
@@ -245,15 +244,13 @@ def evaluation_part(
             f"{part_words(part).capitalize()} has labels in {columns.label!r} that the model never saw: "
             f"{listed(names)}. They count as missed. The first: {_first_unseen(table, sequences, len(classes))}."
         )
-    if scheme == "guess" and columns.per == "step":
-        scheme = scheme_of(classes, sequences.labels, sequences.lengths, names)
-    if isinstance(scheme, Scheme):
+    if scheme is not None:
         sequences = replace(sequences, scheme=scheme.among([*classes, *names]))
         notices += malformed_notices(table, columns.label, [sequences], [*classes, *names])
     notices += masked_notices(columns, sequences)
     tally = Tally()
-    sequences, more = cut_long(encoded(table, columns, sequences, tally), max_steps)
-    return part, sequences, names, [*notices, *more, *tally.notices()]
+    sequences, more = cut_long(sequences, max_steps)
+    return part, encoded(table, columns, sequences, tally), names, [*notices, *more, *tally.notices()]
 
 
 def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tuple[Sequences, list[Any], list[str]]:

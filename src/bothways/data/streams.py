@@ -24,7 +24,7 @@ from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
 
-ROWS = 500_000  # so many rows are read at a time
+ROWS = 500_000  # read at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +35,12 @@ class Chunk:
         frame: the rows as they stand in the file (in a CSV file, text).
         values: the same with their types; only where they were asked for.
         sequences: their sequences; `sequences.rows` counts from the first row of the chunk.
-        start: the number of its first row in the table, from 0.
         anew: whether it is the whole table after all, and the chunks before it are void.
     """
 
     frame: pl.DataFrame
     values: pl.DataFrame
     sequences: Sequences
-    start: int
     anew: bool = False
 
 
@@ -139,7 +137,7 @@ class _Reader:
     seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     schema: pl.Schema | None = None
     cut_at: Any = None
-    """The place of the last step before a cut through a sequence; None if the sequence was not cut."""
+    """The place of the last step so far, where a cut may go through a sequence."""
     cut: bool = False
     long: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
@@ -179,12 +177,13 @@ class _Reader:
                 batch = self._filled(name, batch)
                 self.read[name] = self.read.get(name, 0) + batch.height
                 frame = batch if rest is None else pl.concat([rest, batch])
-                if following is not end and (begin := self._last_sequence(frame)):
-                    yield self._chunk(frame.head(begin), through=False)
-                    frame = frame.slice(begin)
-                while frame.height > self.max_steps:
-                    yield self._chunk(frame.head(self.max_steps), through=True)
-                    frame = frame.slice(self.max_steps)
+                if following is not end:
+                    if begin := self._last_sequence(frame):
+                        yield self._chunk(frame.head(begin), through=False)
+                        frame = frame.slice(begin)
+                    while frame.height > self.max_steps:
+                        yield self._chunk(frame.head(self.max_steps), through=True)
+                        frame = frame.slice(self.max_steps)
                 rest = frame
             if rest is None or not rest.height:
                 raise DataError(f"{self.files.name}: this table has no rows.")
@@ -215,11 +214,12 @@ class _Reader:
         table = replace(table, values=as_trained(whole, table.word, columns)[0])
         match_columns(table, columns, label=False)
         bare, notices = group_rows(table, columns)
-        sequences, said = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
+        cut, said = cut_long(bare, self.max_steps)
+        sequences = encoded(table, columns, cut, self.tally)
         units = columns.unit_notices(table.units)
         for notice in (*table.notices, *self._readings(table.readings), *units, *notices, *said):
             self.say(notice)
-        return Chunk(frame, values, sequences, 0, anew=True)
+        return Chunk(frame, values, sequences, anew=True)
 
     def _readings(self, readings: Mapping[str, str]) -> list[str]:
         """How columns were read, if only the model's were asked for, of these alone."""
@@ -234,7 +234,7 @@ class _Reader:
         """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled."""
         if self.columns.sequence not in batch.columns or not batch.height or self.filling is False:
             return batch
-        column = batch.get_column(self.columns.sequence)
+        column = batch.get_column(self.columns.sequence).alias("")
         ids, new = column.drop_nulls(), name not in self.read
         differ = ids.n_unique() == len(ids) and (column[0] is not None if new else ids[:1].to_list() != [self.last])
         if not self.read:
@@ -244,7 +244,7 @@ class _Reader:
         if not self.filling:
             return batch
         self.named[name] = self.named.get(name, 0) + len(ids)
-        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column.alias("")]).forward_fill()[1:]
+        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column]).forward_fill()[1:]
         self.last = filled[-1]
         return batch.with_columns(filled.alias(self.columns.sequence))
 
@@ -274,24 +274,26 @@ class _Reader:
         match_columns(table, columns, label=False)
         bare = group_as_they_stand(table, columns)
         if bare is None:
-            bare, notices = group_rows(table, columns)
             if not (last and self.start == 0):
                 raise _MustSortError("the rows of a sequence do not stand together and in order")
+            bare, notices = group_rows(table, columns)
             for notice in notices:
                 self.say(notice)
-        self._check_new(frame, bare)
+        self._check_new(table, bare)
+        self.long += int((bare.lengths[int(self.cut) :] > self.max_steps).sum())
         self._check_place(table, through)
         values, own = (as_in_file(each, self.renamed) for each in (values, frame))
-        chunk = Chunk(own, values, encoded(table, columns, bare, self.tally), self.start)
+        cut, _ = cut_long(bare, self.max_steps)
+        chunk = Chunk(own, values, encoded(table, columns, cut, self.tally))
         self.start += frame.height
         return chunk
 
-    def _check_new(self, frame: pl.DataFrame, sequences: Sequences) -> None:
+    def _check_new(self, table: Table, sequences: Sequences) -> None:
         """See to it that no sequence comes twice."""
         if self.columns.sequence is None:
             return
         starts = sequences.offsets[int(self.cut) : -1]
-        names = np.sort(frame.get_column(self.columns.sequence).alias("").gather(starts).hash().to_numpy())
+        names = np.sort(table.column(self.columns.sequence).gather(starts).hash().to_numpy())
         at = np.searchsorted(self.seen, names)
         if len(self.seen) and (self.seen[np.minimum(at, len(self.seen) - 1)] == names).any():
             raise _MustSortError(f"the rows of some sequences in {self.columns.sequence!r} stand apart")

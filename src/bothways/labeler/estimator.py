@@ -374,7 +374,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     def load(cls, path: str | os.PathLike[str]) -> SequenceLabeler:
         """A fitted labeler from a file that `save` or `bothways train` wrote.
 
-        Its settings are those of the training, save a `class_weight` by label and a `random_state` that is no number.
+        Its settings are those of the training, except a `class_weight` by label and a `random_state` that is no number.
 
         Raises:
             ModelFileError: the file cannot be read.

@@ -36,7 +36,7 @@ from bothways.runtime.inputs import (
     read_input,
 )
 from bothways.sequences import NO_LABEL, Array, Sequences
-from bothways.settings import Roles
+from bothways.settings import Roles, as_names
 from bothways.tags import Scheme, scheme_of
 from bothways.training import Settings
 
@@ -49,7 +49,7 @@ def split_arrays(
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The columns of arrays, the classes, what to learn from, and what is held out."""
     for name in ("vectors", "sequence", "order", "features", "drop"):
-        if getattr(labeler, name):
+        if any(as_names(getattr(labeler, name))):
             raise InputError(
                 f"{name}={getattr(labeler, name)!r} is for a data frame, but X holds arrays. Leave it out."
             )
@@ -83,7 +83,7 @@ def split_frame(
     asked = _roles(labeler)
     table, label, labels = _labeled_table(labeler, "X", X, y, labeler.per)
     _classes(labels)
-    # Roles are given and never guessed: numbers are numbers, but for those of rows that pandas read out of a file.
+    # Roles are given and never guessed: numbers are numbers, except those of rows that pandas read out of a file.
     numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
     split = read_and_split(
         table,

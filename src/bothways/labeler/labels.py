@@ -97,9 +97,20 @@ def read_truth(labeler: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Sequen
     per = getattr(labeler, "per_", "auto")
     labels = read_labels("y", y, given, form, per, getattr(labeler, "missing_label", None))
     check_kind("y", labels.values[labels.present], labeler.classes_)
+    if form == "frame" and labels.per == "sequence":
+        labels = _spread(labels, sequences)
     if sample_weight is None:
         return sequences, form, labels, None
     return sequences, form, labels, read_weights("sample_weight", sample_weight, given, form, labels.per)
+
+
+def _spread(labels: Labels, sequences: Sequences) -> Labels:
+    """The labels of the rows of a frame, each that of its sequence: the first one that there is in it."""
+    rows, lacking = sequences.table_rows, ~labels.present[sequences.table_rows]
+    first = np.minimum.reduceat(np.arange(len(rows)) + len(rows) * lacking, sequences.offsets[:-1]) % len(rows)
+    of_rows = np.empty_like(rows)
+    of_rows[rows] = np.repeat(rows[first], sequences.lengths)
+    return labels._replace(values=labels.values[of_rows], present=labels.present[of_rows])
 
 
 def coded(labels: Labels, classes: Array) -> Numbers:

@@ -103,8 +103,8 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
             nothing = np.empty((0, len(columns.fitted.names)), columns.fitted.dtype)
             return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form
         match_columns(table, columns, label=False)
-        # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
-        sequences, _ = read_sequences(table, columns, max_steps=len(table), tally=tally)
+        # That rows are sorted by the column that was named for it needs no word.
+        sequences, _ = read_sequences(table, columns, tally)
     for notice in tally.notices():
         warnings.warn(notice, UserWarning, stacklevel=4)
     return sequences, form

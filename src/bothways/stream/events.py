@@ -124,7 +124,7 @@ def gaps(steps: Array, before: Array) -> Array:
     """log(1 + the gap to the step before), as in training: in seconds where steps are times."""
     found = steps - before
     if len(found) and isinstance(found[0], timedelta):
-        found = np.array([each // timedelta(microseconds=1) * 1000 / 1e9 for each in found])
+        found = np.array([each // timedelta(microseconds=1) / 1e6 for each in found])
     return np.log1p(found.astype(np.float64))
 
 
