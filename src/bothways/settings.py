@@ -53,7 +53,8 @@ def unweighable() -> InputError:
     """The error of weights beside a CRF."""
     return InputError(
         f"{option('head', 'crf')} learns the labels of a sequence together, which weights other than 0 and 1 cannot "
-        f"weigh. Leave out the weights ({option('class_weight', 'balanced')}, too), or give {option('head', 'softmax')}."
+        f"weigh. Leave out the weights ({option('class_weight', 'balanced')}, too), or give "
+        f"{option('head', 'softmax')}."
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.errors import InputError, option
+from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import check_codes
 from bothways.runtime.numbers import entering
