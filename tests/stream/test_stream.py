@@ -334,7 +334,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
     assert stream.close("a") == stream.flush() == stream.push_many([], [], []) == []
     for options, said in (
         ({"lookahead": -1}, "lookahead"),
-        ({"lookahead": 10**20}, "at most 1e"),
+        ({"lookahead": 10**20}, "at most 1000000000"),
         ({"chunk": 0}, "chunk"),
         ({"reorder": 1.5}, "reorder"),
         ({"idle": 0}, "idle"),
