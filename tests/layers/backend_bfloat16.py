@@ -161,11 +161,15 @@ def test_wrappers_of_another_dtype_than_their_layers() -> None:
         assert error(numpy(outputs[0][0]), numpy(outputs[1][0])) < BFLOAT16
 
 
-def test_layers_of_two_dtypes_run_one_after_the_other() -> None:
+@pytest.mark.parametrize("of_cells", [False, True])
+def test_layers_of_two_dtypes_run_one_after_the_other(of_cells: bool) -> None:
+    def layer(home: Any, dtype: str, **options: Any) -> Any:
+        return home.RNN(L.LSTMCell(8, dtype=dtype), **options) if of_cells else home.LSTM(8, dtype=dtype, **options)
+
     pair = []
     for home in (ours, L):
-        backward = home.LSTM(8, dtype="mixed_bfloat16", go_backwards=True)
-        pair.append(home.Bidirectional(home.LSTM(8, dtype="float32"), backward_layer=backward, dtype="float32"))
+        backward = layer(home, "mixed_bfloat16", go_backwards=True)
+        pair.append(home.Bidirectional(layer(home, "float32"), backward_layer=backward, dtype="float32"))
     same_weights(*pair)
     assert pair[0].engine == "its layers compute in float32 and bfloat16; the engine has one dtype for both"
     assert pair[0].backward_layer.engine == "native"
