@@ -46,9 +46,13 @@ class OnEngine:
         return variables + [state for state in states if id(state) not in known]
 
     def reset_state(self) -> None:
-        """Set the states to zero."""
-        try:
+        """Set the states to zero; those of a stack of cells, too, on which Keras fails."""
+        states = keras.tree.flatten(self.states or ())  # type: ignore[attr-defined]
+        if not states:
             super().reset_state()  # type: ignore[misc]
+        try:
+            for state in states:
+                state.assign(keras.ops.zeros_like(state.value))
         except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
             raise InputError(
                 f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
