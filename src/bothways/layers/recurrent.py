@@ -8,7 +8,7 @@ import keras
 
 from bothways.errors import InputError
 from bothways.layers import ops
-from bothways.layers.eligibility import differs_from_stock, engine_of
+from bothways.layers.eligibility import cell_kind, cells_of, differs_from_stock, engine_of
 from bothways.layers.native import check_sequences, check_states, one_mask, run_layer, runs_here
 
 
@@ -76,7 +76,7 @@ class RecurrentOnEngine(OnEngine):
         """As in Keras."""
         check_sequences([self], sequences)
         mask = one_mask(mask)
-        if initial_state is not None:
+        if initial_state is not None and all(map(cell_kind, cells_of(self))):
             check_states([self], initial_state, sequences)
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
 
