@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bothways.errors import InputError
-from bothways.layers import LSTM, Bidirectional
+from bothways.layers import LSTM, RNN, Bidirectional
 from bothways.layers.backend import WRITTEN_BY_KERAS, choose_backend
 from tolerances import KERAS, error
 
@@ -180,6 +180,14 @@ def test_wrong_masks_and_states_are_named() -> None:
     zero = np.zeros((4, 4), "float32")
     with pytest.raises(InputError, match=r"initial_state has shapes .* needs .*the states of the forward layer"):
         Bidirectional(LSTM(4))(X, initial_state=[zero, zero])
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3, 3)])
+def test_sequences_of_other_axes_are_named(shape: tuple[int, ...]) -> None:
+    """Of a layer of any cell Keras does not know how many there are."""
+    for layer in (RNN(keras.layers.LSTMCell(4)), Bidirectional(RNN(keras.layers.LSTMCell(4)))):
+        with pytest.raises(InputError, match=r"sequences has shape \(4, 6.*\); give \(batch, time, features\)"):
+            layer(np.zeros(shape, "float32"))
 
 
 def test_a_wrong_number_of_states_is_named() -> None:
