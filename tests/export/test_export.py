@@ -414,6 +414,7 @@ def test_the_spelling_of_words(tmp_path: Path) -> None:
     """Every view of words, those that training never saw and those of other scripts among them."""
     words = ["Ran", "ran", "Walking", "walking", "USA", "U.S.A.", "x-y", "1:30", "20", "", "Ångström", "Ωmega", "МИР"]
     words += ["мир", "e-mail-to-Him-and-Her-2", "a\nb", "[x]", "٣", "日本", "Dz"]
+    words += ["İzmir", "İZMİR", "i̇zmir", "Kİ", "Kİ", "İ", "Kİr", "ki̇r"]  # of which a small letter makes two characters
     words += ["ü" * 19, "x" * 20, "😀" * 20, "x" * 300]
     kinds = [Category("word", tuple(words[:3]))]
     for view in VIEWS:
