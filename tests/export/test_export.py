@@ -225,6 +225,15 @@ def test_raw_columns(gaps: str, clock: tuple[str, ...], per: str, tmp_path: Path
     check(model, tmp_path / "some.onnx", padded(model, frame, sequences), sequences)
 
 
+def test_numbers_too_large_for_float32_are_missing_in_double_precision_too(tmp_path: Path) -> None:
+    columns = Columns("y", ("a", "b"), "id", encoding=Encoding((Number("a", 0.5, True, double=True), Number("b", 0.5))))
+    model = Model([some_member(features=3, categories=())], (1, 2, 3), columns)
+    frame = pl.DataFrame({"id": [0, 0, 0], "a": [1e9, 1e300, 2e9], "b": [1.0, 2.0, 1e39]})
+    sequences, _ = read_sequences(Table("some.csv", frame), columns)
+    inputs = {name: frame[name].to_numpy()[None] for name in columns.features}
+    check(model, tmp_path / "some.onnx", {**inputs, "lengths": np.array([3])}, sequences)
+
+
 def test_arrays_with_categories_and_missing_numbers(tmp_path: Path) -> None:
     encoding = Encoding((Number("1", 0.5, flagged=True), Number("2")), (Category("0", ("7", "3")),))
     columns = Columns("", ("0", "1", "2"), categories=("0",), encoding=encoding)
