@@ -190,16 +190,6 @@ def test_sequences_of_other_axes_are_named(shape: tuple[int, ...]) -> None:
             layer(np.zeros(shape, "float32"))
 
 
-def test_a_wrong_number_of_states_is_named() -> None:
-    zero = np.zeros((4, 4), "float32")
-    with pytest.raises(
-        InputError, match=r"initial_state has shapes \[\(4, 4\)\]; this layer needs \[\(4, 4\), \(4, 4\)\]"
-    ):
-        LSTM(4)(X, initial_state=[zero])
-    with pytest.raises(InputError, match=r"initial_state has shapes \[\(4, 4\), \(4, 5\)\]"):
-        LSTM(4)(X, initial_state=[zero, np.zeros((4, 5), "float32")])
-
-
 @pytest.mark.parametrize("make", [lambda: LSTM(4), lambda: Bidirectional(LSTM(4))])
 def test_whole_numbers_and_strides_are_taken(make: Any) -> None:
     layer = make()
