@@ -22,7 +22,7 @@ from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
 from bothways.errors import InputError
-from bothways.export import OLDEST_OPSET, export_onnx
+from bothways.export import OLDEST_OPSET, export_onnx, graph_of
 from bothways.export.cells import OPERATORS
 from bothways.export.graph import Graph
 from bothways.merge import MERGE_MODES
@@ -385,6 +385,8 @@ def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes
     model = Model([member, BaselineMember(found, 9.0)], tuple("abcd"[:classes]))
     assert len(set(found.predict(sequences).tolist())) > 1, "it tells classes apart"
     check_random(model, tmp_path / "some.onnx")
+    tables = [each for each in graph_of(model).constants.values() if each.size > 1000]
+    assert len({each.tobytes() for each in tables}) == len(tables), "no table is there twice"
 
 
 @pytest.mark.parametrize(("categories", "wide"), [((1500, 3), 0), ((3, 800, 900, 2), 0), ((1500, 3), 1)])
