@@ -208,20 +208,6 @@ def test_rows_do_not_depend_on_their_neighbours(instruction_set: str) -> None:
         np.testing.assert_array_equal(alone[0], together[row])
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
-@pytest.mark.parametrize("threads", [1, 2, 4])
-def test_the_bits_do_not_depend_on_threads(threads: int, cell: str) -> None:
-    case = make_case(32, 20, 16, (32, 32), mask="random", states=True, cells=(cell, cell))
-    before = engine.threads()
-    results = []
-    for count in (1, threads):
-        engine.set_threads(count)
-        results.append(everything(engine, case))
-    engine.set_threads(before)
-    for one, many in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, many)
-
-
 @pytest.mark.usefixtures("four_threads")
 def test_several_python_threads_at_once() -> None:
     cases = [make_case(16, 20, 16, (32, 32), seed=seed) for seed in range(4)]
