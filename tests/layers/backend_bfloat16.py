@@ -212,6 +212,19 @@ def test_stateful_layers(wrapped: bool) -> None:
         assert error(numpy(actual.value), numpy(expected.value)) < 2 * BFLOAT16
 
 
+def test_layers_of_float32_carry_their_states_in_a_wrapper_of_bfloat16() -> None:
+    pair = [
+        home.Bidirectional(home.LSTM(8, stateful=True, dtype="float32"), dtype="mixed_bfloat16") for home in (ours, L)
+    ]
+    same_weights(*pair)
+    for _ in range(2):
+        for each in pair:
+            each(tensor(X))
+    for actual, expected in zip(*(each.states for each in pair), strict=True):
+        assert numpy(actual).any()
+        assert error(numpy(actual), numpy(expected)) < KERAS
+
+
 def tagger(home: Any, policy: str) -> keras.Model:
     options = {"return_sequences": True, "dtype": policy}
     return keras.Sequential(
