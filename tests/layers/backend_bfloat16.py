@@ -201,13 +201,15 @@ def test_dropout(cell: str, wrapped: bool) -> None:
 
 @KINDS
 def test_stateful_layers(wrapped: bool) -> None:
-    layer, stock = (layer_of(home, "LSTM", wrapped, "mixed_bfloat16", stateful=True) for home in (ours, L))
-    same_weights(layer, stock)
+    """Not against stock Keras in bfloat16, whose states stay zeros on torch."""
+    policies = [(ours, "mixed_bfloat16"), (L, "float32")]
+    layer, exact = (layer_of(home, "LSTM", wrapped, policy, stateful=True) for home, policy in policies)
+    same_weights(layer, exact)
     layer.reset_states()
-    stock.reset_states()
+    exact.reset_states()
     for _ in range(2):
-        assert error(*(numpy(each(tensor(X))) for each in (layer, stock))) < 2 * BFLOAT16
-    for actual, expected in zip(layer.states, stock.states, strict=True):
+        assert error(*(numpy(each(tensor(X))) for each in (layer, exact))) < 2 * BFLOAT16
+    for actual, expected in zip(layer.states, exact.states, strict=True):
         assert actual.dtype == expected.dtype
         assert error(numpy(actual.value), numpy(expected.value)) < 2 * BFLOAT16
 

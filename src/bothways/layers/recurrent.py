@@ -72,6 +72,12 @@ class RecurrentOnEngine(OnEngine):
     def supports_masking(self, value: bool) -> None:  # the constructor of Keras sets it
         pass
 
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """As in Keras; but Keras on torch assigns states to copies of them where it casts variables by itself."""
+        super().build(sequences_shape, initial_state_shape)  # type: ignore[misc]
+        for state in keras.tree.flatten(self.states or ()):  # type: ignore[attr-defined]
+            state._autocast = False
+
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As in Keras."""
         check_sequences([self], sequences)
