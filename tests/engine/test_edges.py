@@ -163,9 +163,9 @@ def test_any_shape_mask_and_layout_agrees_with_the_oracle(data: st.DataObject) -
     sides = data.draw(st.sampled_from([1, 2]), "directions")
     units = data.draw(st.tuples(*[st.integers(1, 40)] * sides), "units")
     case = make_case(
-        data.draw(st.integers(0, 12), "batch"),
-        data.draw(st.integers(0, 9), "time"),
-        data.draw(st.integers(0, 12), "features"),
+        data.draw(st.integers(0, 20), "batch"),
+        data.draw(st.integers(0, 12), "time"),
+        data.draw(st.integers(0, 20), "features"),
         units,
         mask=data.draw(st.sampled_from(MASKS), "mask"),
         states=data.draw(st.booleans(), "states"),

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bothways import engine
 from bothways.errors import InputError
@@ -166,39 +164,6 @@ def test_directions_of_different_widths(instruction_set: str) -> None:
     assert np.shape(engine.run(case.x, case.directions).outputs) == (4, 6, 25)
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    batch=st.integers(0, 20),
-    time=st.integers(0, 12),
-    features=st.integers(1, 20),
-    units=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    mask=st.sampled_from([None, "random", "right", "left", "all", "holes"]),
-    states=st.booleans(),
-    cells=st.tuples(st.sampled_from(sorted(CELLS)), st.sampled_from(sorted(CELLS))),
-    zero=st.booleans(),
-    seed=st.integers(0, 100),
-)
-def test_any_shape_and_mask_agrees_with_the_oracle(
-    batch: int,
-    time: int,
-    features: int,
-    units: tuple[int, int],
-    mask: str | None,
-    states: bool,
-    cells: tuple[str, str],
-    zero: bool,
-    seed: int,
-) -> None:
-    options: dict[str, Any] = {
-        "mask": mask,
-        "states": states,
-        "cells": cells,
-        "seed": seed,
-        "zero_output_for_mask": zero,
-    }
-    assert_agrees(make_case(batch, time, features, units, **options))
-
-
 def test_reading_backward_is_reading_the_flipped_sequence(instruction_set: str) -> None:
     case = make_case(5, 9, 3, (8,))
     forward = case.directions[0]
@@ -241,20 +206,6 @@ def test_rows_do_not_depend_on_their_neighbours(instruction_set: str) -> None:
         alone = engine.run(case.x[row : row + 1], case.directions, mask=case.options["mask"][row : row + 1]).outputs
         assert isinstance(alone, np.ndarray)
         np.testing.assert_array_equal(alone[0], together[row])
-
-
-@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
-@pytest.mark.parametrize("threads", [1, 2, 4])
-def test_the_bits_do_not_depend_on_threads(threads: int, cell: str) -> None:
-    case = make_case(32, 20, 16, (32, 32), mask="random", states=True, cells=(cell, cell))
-    before = engine.threads()
-    results = []
-    for count in (1, threads):
-        engine.set_threads(count)
-        results.append(everything(engine, case))
-    engine.set_threads(before)
-    for one, many in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, many)
 
 
 @pytest.mark.usefixtures("four_threads")
@@ -303,37 +254,6 @@ def test_activations_meet_their_stated_errors(instruction_set: str) -> None:
     _, c = engine.run(x, [gate]).states[0]
     assert np.abs(c[:, 0] - 1 / (1 + np.exp(-x[:, 0, 0]))).max() < 2e-7
     np.testing.assert_array_equal(c[x[:, 0] == 0], 0.5)
-
-
-def test_very_large_sums_saturate(instruction_set: str) -> None:
-    case = make_case(3, 4, 2, (5, 5))
-    result = engine.run(case.x * 1e30, case.directions, record=True)
-    gradients = engine.backprop(result.tape, np.ones_like(result.outputs))
-    assert all(np.isfinite(array).all() for array in [*flat(result), *flat(gradients)])
-
-
-def test_nan_stays_in_its_row(instruction_set: str) -> None:
-    case = make_case(9, 4, 2, (5, 5))
-    case.x[3, 1, 0] = np.nan
-    outputs = engine.run(case.x, case.directions).outputs
-    assert isinstance(outputs, np.ndarray)
-    assert np.isnan(outputs[3]).any()
-    assert np.isfinite(np.delete(outputs, 3, axis=0)).all()
-
-
-def test_strided_read_only_and_other_dtypes_are_taken(instruction_set: str) -> None:
-    case = make_case(6, 8, 4, (5, 5))
-    expected = engine.run(case.x.astype(np.float32), case.directions).outputs
-    wide = np.empty((6, 16, 4))
-    wide[:, ::2] = case.x
-    read_only = case.x.copy()
-    read_only.setflags(write=False)
-    for x in (wide[:, ::2], np.asfortranarray(case.x), read_only):
-        np.testing.assert_array_equal(engine.run(x, case.directions).outputs, expected)
-    whole = np.arange(6 * 8 * 4).reshape(6, 8, 4) % 3
-    np.testing.assert_array_equal(
-        engine.run(whole, case.directions).outputs, engine.run(whole.astype(np.float32), case.directions).outputs
-    )
 
 
 def test_a_tape_serves_once() -> None:

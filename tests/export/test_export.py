@@ -22,7 +22,7 @@ from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
 from bothways.errors import InputError
-from bothways.export import OLDEST_OPSET, export_onnx
+from bothways.export import OLDEST_OPSET, export_onnx, graph_of
 from bothways.export.cells import OPERATORS
 from bothways.export.graph import Graph
 from bothways.merge import MERGE_MODES
@@ -225,6 +225,15 @@ def test_raw_columns(gaps: str, clock: tuple[str, ...], per: str, tmp_path: Path
     check(model, tmp_path / "some.onnx", padded(model, frame, sequences), sequences)
 
 
+def test_numbers_too_large_for_float32_are_missing_in_double_precision_too(tmp_path: Path) -> None:
+    columns = Columns("y", ("a", "b"), "id", encoding=Encoding((Number("a", 0.5, True, double=True), Number("b", 0.5))))
+    model = Model([some_member(features=3, categories=())], (1, 2, 3), columns)
+    frame = pl.DataFrame({"id": [0, 0, 0], "a": [1e9, 1e300, 2e9], "b": [1.0, 2.0, 1e39]})
+    sequences, _ = read_sequences(Table("some.csv", frame), columns)
+    inputs = {name: frame[name].to_numpy()[None] for name in columns.features}
+    check(model, tmp_path / "some.onnx", {**inputs, "lengths": np.array([3])}, sequences)
+
+
 def test_arrays_with_categories_and_missing_numbers(tmp_path: Path) -> None:
     encoding = Encoding((Number("1", 0.5, flagged=True), Number("2")), (Category("0", ("7", "3")),))
     columns = Columns("", ("0", "1", "2"), categories=("0",), encoding=encoding)
@@ -376,6 +385,8 @@ def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes
     model = Model([member, BaselineMember(found, 9.0)], tuple("abcd"[:classes]))
     assert len(set(found.predict(sequences).tolist())) > 1, "it tells classes apart"
     check_random(model, tmp_path / "some.onnx")
+    tables = [each for each in graph_of(model).constants.values() if each.size > 1000]
+    assert len({each.tobytes() for each in tables}) == len(tables), "no table is there twice"
 
 
 @pytest.mark.parametrize(("categories", "wide"), [((1500, 3), 0), ((3, 800, 900, 2), 0), ((1500, 3), 1)])
@@ -414,6 +425,7 @@ def test_the_spelling_of_words(tmp_path: Path) -> None:
     """Every view of words, those that training never saw and those of other scripts among them."""
     words = ["Ran", "ran", "Walking", "walking", "USA", "U.S.A.", "x-y", "1:30", "20", "", "Ångström", "Ωmega", "МИР"]
     words += ["мир", "e-mail-to-Him-and-Her-2", "a\nb", "[x]", "٣", "日本", "Dz"]
+    words += ["İzmir", "İZMİR", "i̇zmir", "Kİ", "Kİ", "İ", "Kİr", "ki̇r"]  # of which a small letter makes two characters
     words += ["ü" * 19, "x" * 20, "😀" * 20, "x" * 300]
     kinds = [Category("word", tuple(words[:3]))]
     for view in VIEWS:

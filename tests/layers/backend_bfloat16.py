@@ -161,11 +161,15 @@ def test_wrappers_of_another_dtype_than_their_layers() -> None:
         assert error(numpy(outputs[0][0]), numpy(outputs[1][0])) < BFLOAT16
 
 
-def test_layers_of_two_dtypes_run_one_after_the_other() -> None:
+@pytest.mark.parametrize("of_cells", [False, True])
+def test_layers_of_two_dtypes_run_one_after_the_other(of_cells: bool) -> None:
+    def layer(home: Any, dtype: str, **options: Any) -> Any:
+        return home.RNN(L.LSTMCell(8, dtype=dtype), **options) if of_cells else home.LSTM(8, dtype=dtype, **options)
+
     pair = []
     for home in (ours, L):
-        backward = home.LSTM(8, dtype="mixed_bfloat16", go_backwards=True)
-        pair.append(home.Bidirectional(home.LSTM(8, dtype="float32"), backward_layer=backward, dtype="float32"))
+        backward = layer(home, "mixed_bfloat16", go_backwards=True)
+        pair.append(home.Bidirectional(layer(home, "float32"), backward_layer=backward, dtype="float32"))
     same_weights(*pair)
     assert pair[0].engine == "its layers compute in float32 and bfloat16; the engine has one dtype for both"
     assert pair[0].backward_layer.engine == "native"
@@ -197,15 +201,30 @@ def test_dropout(cell: str, wrapped: bool) -> None:
 
 @KINDS
 def test_stateful_layers(wrapped: bool) -> None:
-    layer, stock = (layer_of(home, "LSTM", wrapped, "mixed_bfloat16", stateful=True) for home in (ours, L))
-    same_weights(layer, stock)
+    """Not against stock Keras in bfloat16, whose states stay zeros on torch."""
+    policies = [(ours, "mixed_bfloat16"), (L, "float32")]
+    layer, exact = (layer_of(home, "LSTM", wrapped, policy, stateful=True) for home, policy in policies)
+    same_weights(layer, exact)
     layer.reset_states()
-    stock.reset_states()
+    exact.reset_states()
     for _ in range(2):
-        assert error(*(numpy(each(tensor(X))) for each in (layer, stock))) < 2 * BFLOAT16
-    for actual, expected in zip(layer.states, stock.states, strict=True):
+        assert error(*(numpy(each(tensor(X))) for each in (layer, exact))) < 2 * BFLOAT16
+    for actual, expected in zip(layer.states, exact.states, strict=True):
         assert actual.dtype == expected.dtype
         assert error(numpy(actual.value), numpy(expected.value)) < 2 * BFLOAT16
+
+
+def test_layers_of_float32_carry_their_states_in_a_wrapper_of_bfloat16() -> None:
+    pair = [
+        home.Bidirectional(home.LSTM(8, stateful=True, dtype="float32"), dtype="mixed_bfloat16") for home in (ours, L)
+    ]
+    same_weights(*pair)
+    for _ in range(2):
+        for each in pair:
+            each(tensor(X))
+    for actual, expected in zip(*(each.states for each in pair), strict=True):
+        assert numpy(actual).any()
+        assert error(numpy(actual), numpy(expected)) < KERAS
 
 
 def tagger(home: Any, policy: str) -> keras.Model:

@@ -12,7 +12,6 @@ import pytest
 
 import bothways
 from bothways import layers as ours
-from bothways.errors import InputError
 from layer_cases import CELLS_AND_ACTIVATIONS
 from tolerances import KERAS, error
 
@@ -137,11 +136,6 @@ def test_both_directions_with_states_and_in_compiled_functions(mask: Any, compil
 def test_the_last_output_of_masked_sequences_with_states(mask: Any) -> None:
     pair = [home.Bidirectional(home.LSTM(4)) for home in (ours, keras.layers)]
     assert_parity(pair[0], pair[1], mask, initial_state=states(4, 4, 4, 4))
-
-
-def test_wrong_masks_are_named() -> None:
-    with pytest.raises(InputError, match=r"mask has shape \(4, 5\); sequences \(5, 7, 3\) need \(5, 7\)"):
-        ours.LSTM(4)(tensor(X), mask=tensor(np.ones((4, 5), bool)))
 
 
 def tagger(home: Any, **options: Any) -> keras.Model:

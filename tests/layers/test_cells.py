@@ -114,5 +114,7 @@ def test_cells_of_others_run_in_stock_keras() -> None:
     layer, stack = RNN(_Plain(4)), RNN([_Plain(4), GRUCell(3)])
     stock = keras.layers.RNN(layer.cell)
     assert np.array_equal(layer(x), stock(x))
+    wide, state = x[:, :, None].repeat(2, axis=2), [np.ones((2, 2, 4), "float32")]  # two rows in each step
+    assert np.array_equal(layer(wide, initial_state=state), stock(wide, initial_state=state))
     assert "_Plain is no cell of the engine" in layer.engine
     assert stack(x).shape == (2, 3)

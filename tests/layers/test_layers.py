@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bothways.errors import InputError
-from bothways.layers import LSTM, Bidirectional
+from bothways.layers import LSTM, RNN, Bidirectional
 from bothways.layers.backend import WRITTEN_BY_KERAS, choose_backend
 from tolerances import KERAS, error
 
@@ -182,14 +182,12 @@ def test_wrong_masks_and_states_are_named() -> None:
         Bidirectional(LSTM(4))(X, initial_state=[zero, zero])
 
 
-def test_a_wrong_number_of_states_is_named() -> None:
-    zero = np.zeros((4, 4), "float32")
-    with pytest.raises(
-        InputError, match=r"initial_state has shapes \[\(4, 4\)\]; this layer needs \[\(4, 4\), \(4, 4\)\]"
-    ):
-        LSTM(4)(X, initial_state=[zero])
-    with pytest.raises(InputError, match=r"initial_state has shapes \[\(4, 4\), \(4, 5\)\]"):
-        LSTM(4)(X, initial_state=[zero, np.zeros((4, 5), "float32")])
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3, 3)])
+def test_sequences_of_other_axes_are_named(shape: tuple[int, ...]) -> None:
+    """Of a layer of any cell Keras does not know how many there are."""
+    for layer in (RNN(keras.layers.LSTMCell(4)), Bidirectional(RNN(keras.layers.LSTMCell(4)))):
+        with pytest.raises(InputError, match=r"sequences has shape \(4, 6.*\); give \(batch, time, features\)"):
+            layer(np.zeros(shape, "float32"))
 
 
 @pytest.mark.parametrize("make", [lambda: LSTM(4), lambda: Bidirectional(LSTM(4))])

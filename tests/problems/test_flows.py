@@ -99,7 +99,6 @@ def test_flows_become_columns_of_a_table() -> None:
     [
         (lambda X, y: intrusion_flows(2, 3, labels="kind"), 'labels is .kind.; it must be "attack" or "stage"'),
         (lambda X, y: PROBLEMS["intrusion-flows"].bayes_accuracy(3, labels="kind"), "labels is 'kind'"),
-        (lambda X, y: intrusion_flows(0, 3), "n_sequences is 0"),
         (lambda X, y: flow_columns(X, y[:, :, 0]), r"X is \(2, 3, 5\) and y is \(2, 3\)"),
         (lambda X, y: flow_columns(X, y + 5), "each 0 or 1"),
         (lambda X, y: flow_posteriors(X[..., :4]), r"X is \(2, 3, 4\)"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from bothways.errors import InputError
 from bothways.problems import PROBLEMS, noisy_switch
@@ -55,6 +56,14 @@ def test_a_switch_without_memory_is_known_from_its_step_alone(flip: float, noise
     alone = {1.0: 0.8413447460685429, 0.1: 1.0}[noise]  # the probability that a normal number is above -1 / noise
     for steps in (possible.forward_steps, possible.backward_steps, possible.both_steps):
         np.testing.assert_allclose(steps, alone, atol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [3.0, 19.0])
+def test_a_switch_that_never_moves_is_known_from_all_steps_alike(noise: float) -> None:
+    possible = PROBLEMS["noisy-switch"].bayes_accuracy(7, 1e-300, noise)
+    known = ndtr(np.sqrt(np.arange(1, 8)) / noise)  # the mean of t numbers has a deviation of noise / sqrt(t)
+    np.testing.assert_allclose(possible.forward_steps, known, atol=1e-9)
+    np.testing.assert_allclose(possible.both_steps, known[-1], atol=1e-9)
 
 
 @pytest.mark.parametrize(("flip", "noise"), [(1e-6, 0.051), (1e-6, 19.0), (0.999999, 1.0), (0.5, 19.0)])

@@ -117,7 +117,6 @@ class Setup(NamedTuple):
     features: int
     units: tuple[int, ...]
     side_by_side: bool  # merging leaves the outputs of the directions as the engine writes them
-    has_states: bool  # a direction has an initial state of its own
 
     def merged(self, both: Array) -> Any:
         """`Result.outputs`, from the outputs side by side."""
@@ -170,7 +169,6 @@ def check_setup(
         features=checked[0].kernel.shape[0],
         units=units,
         side_by_side=len(units) == 1 or merge_mode == "concat",
-        has_states=any(direction.initial_state is not None for direction in checked),
     )
 
 
@@ -191,9 +189,7 @@ def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any =
         )
     if mask is not None:
         mask = _check_mask(mask, x.shape)
-    states: tuple[States | None, ...] = (None,) * len(setup.units)
-    if initial_states is not None or setup.has_states:
-        states = _check_initial_states(setup, initial_states, x.shape[0])
+    states = _check_initial_states(setup, initial_states, x.shape[0])
     return Call(setup, x, mask, states, None if dropout is None else _check_dropout(setup, dropout, x.shape[0]))
 
 

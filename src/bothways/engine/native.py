@@ -105,7 +105,7 @@ class Layer:
         self._precision, self._frozen = precision, check_flag("frozen", frozen)
         if frozen:
             self._weights.freeze()
-        self._own_states = tuple(d.initial_state for d in setup.directions) if setup.has_states else None
+        self._own_states = tuple(d.initial_state for d in setup.directions)
         self._spare: deque[Array] = deque(maxlen=1)
 
     def __call__(self, x: Array, mask: Array | None = None) -> Any:
@@ -115,7 +115,7 @@ class Layer:
         except ValueError:  # these are not such arrays as the engine reads: convert them, or say what is wrong
             call = check_call(self._setup, x, mask)
             both = self._weights.outputs(call.x, call.mask, call.initial_states)
-        return both if self._setup.side_by_side else self._setup.merged(both)
+        return self._setup.merged(both)
 
     def run(
         self,

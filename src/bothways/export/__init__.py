@@ -52,8 +52,9 @@ class Exported:
 def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = None) -> Exported:
     """Write a model as one graph of ONNX.
 
-    Its inputs are the columns of the table, each `(batch, time)`: numbers in float32, NaN where one is missing;
-    categories as text, empty where it is missing; where gaps between steps are a feature the order column, in float64.
+    Its inputs are the columns of the table, each `(batch, time)`: numbers in float32, or all in float64 if one changes
+    by less than float32 shows, NaN where one is missing; categories as text, empty where it is missing; where gaps
+    between steps, times of day or weekdays are features the order column, in float64.
     A model of arrays has one input, `features`, `(batch, time, features)` in float32. Beside them stands `lengths`,
     `(batch,)` in int64: what comes after the end of a sequence is not read. The rows of a sequence are sorted.
 

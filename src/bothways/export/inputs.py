@@ -181,7 +181,8 @@ def _complete(graph: Graph, encoding: Encoding, raw: Value | None, of_order: lis
     """Numbers with what is missing filled, the flags of it, and what is made of the order column: `Encoding.encode`."""
     parts = []
     if raw is not None:
-        missing = graph("IsNaN", raw - raw)  # of infinite numbers, too
+        single = graph.cast(raw, np.float32)
+        missing = graph("IsNaN", single - single)  # of infinite numbers, too, and of those too large for float32
         fill = [np.nan if each.fill is None else each.fill for each in encoding.numbers]
         parts.append(graph.where(missing, np.array(fill, encoding.dtype), raw))
         if flagged := [at for at, each in enumerate(encoding.numbers) if each.flagged]:

@@ -80,7 +80,7 @@ def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
     leaf, own = model.inputs < 0, np.arange(len(model.inputs))
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in model.children.T)
-    kinds = np.unpackbits(model.left, axis=1).astype(bool).ravel()
+    kinds, sets_of = np.unpackbits(model.left, axis=1).astype(bool).ravel(), model.sets.astype(np.int64)
     nodes = graph("Expand", model.roots, graph("Concat", graph("Shape", inputs, end=2), [len(model.roots)], axis=0))
     for _ in range(depth(model.inputs, model.children)):
         asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=-1)
@@ -88,7 +88,7 @@ def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
         goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
         goes = graph("Or", goes, graph("And", nothing, graph("Gather", model.missing, nodes)))
         if len(kinds):
-            sets = graph("Gather", model.sets.astype(np.int64), nodes)
+            sets = graph("Gather", sets_of, nodes)
             places = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
             among = graph("Max", sets, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(places, np.int64)
             none, one = graph("Less", sets, np.int64(0)), graph("Gather", kinds, among)

@@ -24,6 +24,7 @@ LARGE = 8  # classes of all characters in a pattern; one with more knows the let
 
 SHAPES = {"X": r"\p{Lu}", "x": r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]", "d": r"\p{Nd}"}
 LENGTHS = {**{str(length): f".{{{length}}}" for length in range(LONG)}, str(LONG): f".{{{LONG},}}"}
+PLAIN, DOT, DOTTED = r"[\x{49}\x{69}]", r"\x{307}", r"\x{130}"  # in small letters the I with a dot is two characters
 NOTHING = r"[^\x{0}-\x{10ffff}]"  # what a file says that no view shows
 
 
@@ -63,9 +64,13 @@ def pattern_of(view: str, value: str) -> str:
     letters = "".join(
         r"\p{Nd}" if letter == "0" else _one(*sorted([*_large().get(letter, ()), letter])) for letter in value
     )
+    letters = letters.replace(PLAIN + DOT, f"(?:{PLAIN}{DOT}|{DOTTED})")
     side, _, count = view.partition(" ")
-    rest = ".*" if count.isdecimal() and len(value) == int(count) else ""
-    return rest + letters if side == "last" else letters + rest
+    if not count.isdecimal() or len(value) < int(count):
+        return letters
+    if side == "last":
+        return ".*" + (f"[{DOT}{DOTTED}]{letters.removeprefix(DOT)}" if letters.startswith(DOT) else letters)
+    return (f"{letters.removesuffix(PLAIN)}(?:{PLAIN}|{DOTTED})" if letters.endswith(PLAIN) else letters) + ".*"
 
 
 @cache

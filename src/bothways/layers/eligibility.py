@@ -113,9 +113,11 @@ def _engine_of_both(wrapper: Any, oracle: bool) -> str:
             return f"{side} layer: {engine}"
         if layer.activity_regularizer is not None:
             return f"{side} layer: an activity regularizer, which only stock Keras applies"
-    dtypes = [layer.compute_dtype for layer in (wrapper.forward_layer, wrapper.backward_layer)]
-    if dtypes[0] != dtypes[1]:
-        return f"its layers compute in {dtypes[0]} and {dtypes[1]}; the engine has one dtype for both"
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    for each in (layers, [cells_of(layer)[0] for layer in layers]):
+        forward, backward = (one.compute_dtype for one in each)
+        if forward != backward:
+            return f"its layers compute in {forward} and {backward}; the engine has one dtype for both"
     return engine
 
 

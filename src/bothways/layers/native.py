@@ -51,21 +51,22 @@ def run_both(
     check_sequences(layers, sequences)
     mask = checked_mask(mask, sequences)
     sequences = cast(sequences, layers[0].compute_dtype)
-    initial_states = _initial_states(layers, sequences, initial_state)
     call = mask, training, wrapper.return_sequences
-    if any(map(is_stack, layers)):
-        each = zip(layers, initial_states, strict=True)
-        sides = [run_cells([layer], sequences, [states], *call) for layer, states in each]
-        outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if wrapper.return_sequences else None
-        by_cell = [states for _, (states,) in sides]
-    else:
-        outputs, by_cell = run_cells(layers, sequences, initial_states, *call)
-    by_cell = [[[cast(one, layers[0].compute_dtype) for one in of] for of in side] for side in by_cell]
-    for layer, states in zip(layers, by_cell, strict=True):
-        layer._maybe_reset_dropout_masks(layer.cell)
-        if layer.stateful:
-            for variable, value in zip(flat(layer.states), flat(states), strict=True):
-                variable.assign(value)
+    with seams.AutocastScope(layers[0].compute_dtype):  # as in their own calls: another would round what they carry
+        initial_states = _initial_states(layers, sequences, initial_state)
+        if any(map(is_stack, layers)):
+            each = zip(layers, initial_states, strict=True)
+            sides = [run_cells([layer], sequences, [states], *call) for layer, states in each]
+            outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if wrapper.return_sequences else None
+            by_cell = [states for _, (states,) in sides]
+        else:
+            outputs, by_cell = run_cells(layers, sequences, initial_states, *call)
+        by_cell = [[[cast(one, layers[0].compute_dtype) for one in of] for of in side] for side in by_cell]
+        for layer, states in zip(layers, by_cell, strict=True):
+            layer._maybe_reset_dropout_masks(layer.cell)
+            if layer.stateful:
+                for variable, value in zip(flat(layer.states), flat(states), strict=True):
+                    variable.assign(value)
     merged = _merged(wrapper, outputs, by_cell, mask)
     if not wrapper.return_state:
         return merged
@@ -228,6 +229,8 @@ def _dtype_of(compute_dtype: str) -> str:
 def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
     """Refuse sequences that `layers` cannot read."""
     shape = tuple(sequences.shape)
+    if len(shape) < 3 or (len(shape) > 3 and cell_kind(cells_of(layers[0])[0])):
+        raise InputError(f"sequences has shape {shape}; give (batch, time, features).")
     if shape[1] == 0:
         raise InputError(f"sequences has shape {shape}: no steps. Give at least one; a mask can leave it out.")
     _check_dtype("sequences", sequences)

@@ -8,7 +8,7 @@ import keras
 
 from bothways.errors import InputError
 from bothways.layers import ops
-from bothways.layers.eligibility import differs_from_stock, engine_of
+from bothways.layers.eligibility import cell_kind, cells_of, differs_from_stock, engine_of
 from bothways.layers.native import check_sequences, check_states, one_mask, run_layer, runs_here
 
 
@@ -46,9 +46,13 @@ class OnEngine:
         return variables + [state for state in states if id(state) not in known]
 
     def reset_state(self) -> None:
-        """Set the states to zero."""
-        try:
+        """Set the states to zero; those of a stack of cells, too, on which Keras fails."""
+        states = keras.tree.flatten(self.states or ())  # type: ignore[attr-defined]
+        if not states:
             super().reset_state()  # type: ignore[misc]
+        try:
+            for state in states:
+                state.assign(keras.ops.zeros_like(state.value))
         except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
             raise InputError(
                 f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
@@ -68,11 +72,17 @@ class RecurrentOnEngine(OnEngine):
     def supports_masking(self, value: bool) -> None:  # the constructor of Keras sets it
         pass
 
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """As in Keras; but Keras on torch assigns states to copies of them where it casts variables by itself."""
+        super().build(sequences_shape, initial_state_shape)  # type: ignore[misc]
+        for state in keras.tree.flatten(self.states or ()):  # type: ignore[attr-defined]
+            state._autocast = False
+
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As in Keras."""
         check_sequences([self], sequences)
         mask = one_mask(mask)
-        if initial_state is not None:
+        if initial_state is not None and all(map(cell_kind, cells_of(self))):
             check_states([self], initial_state, sequences)
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +34,7 @@ def step_weights(labels: npt.ArrayLike, class_weight: Mapping[int, float] | str)
         >>> step_weights([[0, 0, 0, 1]], "balanced")
         array([[0.6666667, 0.6666667, 0.6666667, 2.       ]], dtype=float32)
     """
-    codes = _codes(np.asarray(labels))
+    codes = _codes(labels)
     there = codes >= 0
     if isinstance(class_weight, str) and class_weight == "balanced":
         classes, counts = np.unique(codes[there], return_counts=True)
@@ -44,14 +43,20 @@ def step_weights(labels: npt.ArrayLike, class_weight: Mapping[int, float] | str)
         raise InputError(f"class_weight is {class_weight!r}. Give 'balanced', or a weight for each class.")
     weights = there.astype(np.float32)
     for code, weight in class_weight.items():
-        if not weight >= 0:
-            raise InputError(f"class_weight[{code!r}] is {weight}; a weight is zero or more.")
+        if np.asarray(code).dtype.kind not in "iufb":
+            raise InputError(f"class_weight has {code!r}; give each class by its code, a whole number.")
+        if np.asarray(weight).dtype.kind not in "iufb" or not weight >= 0:
+            raise InputError(f"class_weight[{code!r}] is {weight!r}; a weight is zero or more.")
         weights[there & (codes == code)] = weight
     return weights
 
 
-def _codes(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _codes(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """`(batch, time)`, -1 where there is no label."""
+    try:
+        labels = np.asarray(labels)
+    except ValueError:
+        raise InputError("labels has rows of unequal length; fill them up with -1, which is no label.") from None
     if labels.ndim not in (2, 3) or labels.dtype.kind not in "iufb":
         raise InputError(
             f"labels has shape {labels.shape} and dtype {labels.dtype}; give codes of classes, (batch, time) or "

@@ -59,7 +59,8 @@ def noisy_switch_accuracy(n_timesteps: int, flip: float = 0.1, noise: float = 1.
     steps = whole("n_timesteps", n_timesteps, 1)
     flip, noise = _parameters(flip, noise)
     told = 2 / noise**2
-    reach = told + abs(math.log(1 / flip - 1)) + 9 * math.sqrt(2 * told)
+    of_one, of_all = (n * told + 9 * math.sqrt(2 * n * told) for n in (1, steps))
+    reach = min(of_one + abs(math.log(1 / flip - 1)), of_all)  # so much a flip lets through, and all steps tell
     # In the middle stands a node without width: even odds, which is what nothing seen gives.
     x, w = (np.insert(each, NODES // 2, 0.0) for each in np.polynomial.legendre.leggauss(NODES))
     nodes, widths = reach * x, reach * w
