@@ -401,6 +401,12 @@ def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: s
     assert said == list(table.notices)
 
 
+@pytest.mark.parametrize("title", ["", "\n", "Report of March\n", '"Report\nof March, 2024"\n'])
+def test_a_field_of_two_lines_below_a_title(tmp_path: Path, title: str) -> None:
+    path = csv(tmp_path, title + "t,x,note,label\n" + '1,2,"two\nlines",a\n' * 5)
+    assert read_table(path).frame().rows() == [(1, 2, "two\nlines", "a")] * 5
+
+
 HOURS = "machine,time,x,y,label\n" + "".join(f"{'ab'[at // 20]},{at},{at / 7:.3f},1,ok\n" for at in range(40))
 
 

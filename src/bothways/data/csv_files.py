@@ -279,9 +279,9 @@ def _title(file: Path, comments: int, letters: str) -> int:
     found = [(0.0, 0)]
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
-        title = rows_of_title(rows)
-        if title is not None and not (title[0] and len(rows) < len(first)):
-            found.append((title[1], -title[0]))
+        if (title := rows_of_title(rows)) is not None:
+            lines = sum(1 + "".join(row).count("\n") for row in rows[: title[0]])
+            found.append((title[1], -lines))
     return -max(found)[1]
 
 
