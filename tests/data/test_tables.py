@@ -217,6 +217,14 @@ def test_a_file_that_differs_is_named(tmp_path: Path, second: dict[str, Any], sa
         read_table(tmp_path)
 
 
+def test_times_of_several_files_are_of_one_zone(tmp_path: Path) -> None:
+    times = pl.DataFrame({"at": [datetime.datetime(2024, 3, 1)]})
+    write_table(times, tmp_path / "a.parquet")
+    write_table(times.select(pl.col("at").dt.replace_time_zone("UTC")), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b.parquet: the column 'at' is of type Datetime.*'UTC'.* of the same kind"):
+        read_table(tmp_path)
+
+
 def test_files_of_two_formats_are_no_table(tmp_path: Path) -> None:
     write_table(pl.DataFrame({"x": [1]}), tmp_path / "a.parquet")
     write_table(pl.DataFrame({"x": [1]}), tmp_path / "b.csv")
@@ -311,6 +319,10 @@ def test_names_are_names(tmp_path: Path, ending: str) -> None:
     for at, name in enumerate(NAMES):
         assert table.column(name).to_list() == [at, at + 1]
     assert table.columns(NAMES[::-1]).columns == NAMES[::-1]
+    write_table(frame.cast(pl.Float64), tmp_path / f"other{ending}")
+    both = read_table(tmp_path)
+    assert both.names == NAMES
+    assert [both.column(name)[-1] for name in NAMES] == [at + 1 for at in range(len(NAMES))]
 
 
 @pytest.mark.parametrize("kind", ["numbers", "text"])

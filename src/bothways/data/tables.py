@@ -370,9 +370,12 @@ def _joined(
     schema = pl.Schema(schemas[0])
     for column in schema:  # what is empty in the first file has the type that it has in a later one
         schema[column] = next((own[column] for own in schemas if own.get(column, pl.Null) != pl.Null), pl.Null())
-    text = [at for at, dtype in enumerate(schema.values()) if _group(dtype) == "text"]
-    pieces = [alike(name, each.lazy(), first, schema) for name, each in frames]
+    # By number, for where types differ `concat` takes the names "*" and "^x$" for patterns.
+    numbered = [pl.nth(at).alias(str(at)) for at in range(len(schema))]
+    text = [at for at, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT)]
+    pieces = [alike(name, each.lazy(), first, schema).select(numbered) for name, each in frames]
     whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
+    whole = whole.rename(dict(zip(map(str, range(len(schema))), schema, strict=True)))
     counts = tuple((name, int(each.select(pl.len()).lazy().collect().item())) for name, each in frames)
     categories = {name for own in schemas for name, dtype in own.items() if dtype in (pl.Categorical, pl.Enum)}
     return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts, categories
@@ -385,5 +388,5 @@ def _group(dtype: pl.DataType) -> str:
     if isinstance(dtype, TEXT):
         return "text"
     if isinstance(dtype, (pl.Date, pl.Datetime)):
-        return "times"
+        return f"times in the zone {getattr(dtype, 'time_zone', None)}"
     return "nothing" if dtype == pl.Null else str(dtype)
