@@ -82,6 +82,12 @@ def test_durations_are_seconds_in_names(tmp_path: Path) -> None:
     assert {*names} == {*read_table(path, sequence=BOTH).column(BOTH)}
 
 
+def test_blanks_around_ids_make_no_sequence(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("subject,trial,x\na,1,0.5\na, 1,0.5\n")
+    (chunk,) = stream_sequences(tmp_path / "some.csv", COLUMNS)
+    assert chunk.sequences.ids == ("a,1",)
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_labels_are_written_beside_the_columns_of_the_file(ending: str, tmp_path: Path) -> None:
     model, out = tmp_path / "some.bothways", tmp_path / f"out{ending}"

@@ -302,7 +302,7 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
         table.require_keys(*parts)
         columns = [(pl.nth(table.names.index(part)), table.schema[part]) for part in parts]
         seconds_of = [part.dt.total_microseconds() / 1e6 if dtype == pl.Duration else part for part, dtype in columns]
-        texts = [part.cast(pl.String) for part in seconds_of]
+        texts = [part.cast(pl.String).str.strip_chars() for part in seconds_of]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
         values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
     if parts := joined_columns(order, table.names):

@@ -75,6 +75,8 @@ function side_by_side(fields) {
 function moment_text(fields, {told, between}) {
   if (fields.length === 1 || fields.includes(null)) return fields.length === 1 ? fields[0] : null
   const texts = fields.map((field, i) => told[i].part ? String(field).padStart(2, "0") : String(field))
+  const midnight = /(?:T|,? )(?:00?(?::00){1,2}(?:\.0+)?|12:00(?::00)? ?[Aa]\.?[Mm]\.?)$/
+  texts[0] = texts[0].replace(midnight, "").replace(/^\d{4}-\d{2}$/, "$&-01")
   return texts.map((text, i) => between[i] + (i ? text.replace(/^(\d{1,2})\.(\d{2})\.(\d{2})$/, "$1:$2:$3") : text)).join("") + between.at(-1)
 }
 /* In seconds since the first step of a sequence, or whole weeks before it: since 1970 they would be too large for microseconds. */
