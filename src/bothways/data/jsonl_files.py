@@ -50,7 +50,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             f"{path}: one object holds all rows, in the list under the key {lists[0]!r}. Write this list alone into a "
             "file, or one object per line."
         )
-    return by_word(f"{path}: {_what(path)}", frame)
+    return by_word(partial(_place, path), frame)
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -69,7 +69,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
                     frame = _parse(path, b"".join(lines), schema, start)
                 except DataError:
                     raise LaterRowsDifferError from None
-            yield from by_word(f"{path}: {_what(path)}", frame, count).iter_slices(rows)
+            yield from by_word(partial(_place, path), frame, count).iter_slices(rows)
             count, start = count + frame.height, start + len(lines)
 
 
@@ -81,9 +81,9 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
 
 
 def line(path: Path, row: int) -> int:
-    """The number of the sentence of a word, whose number from 0 is `row`."""
+    """The number of the line of a word, whose number from 0 is `row`."""
     ends = accumulate(words for _, words, _ in _entries(path, sentences=True))
-    return next(number for number, end in enumerate(ends, 1) if row < end)
+    return _line(path, next(number for number, end in enumerate(ends, 1) if row < end))
 
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
@@ -132,9 +132,16 @@ def _fault(lines: bytes, start: int, reason: str) -> str:
     return f"the key {key!r} has values of several kinds: {' and '.join(mixed[key])}. Write them in one way."
 
 
-def _what(path: Path) -> str:
-    """What messages call an object."""
-    return "object" if ".json" in path.suffixes else "line"
+def _place(path: Path, number: int) -> str:
+    """How messages call an object, by its number from 1."""
+    return f"{path}: object {number}" if ".json" in path.suffixes else f"{path}: line {_line(path, number)}"
+
+
+def _line(path: Path, number: int) -> int:
+    """The number of the line of an object; some may be blank."""
+    with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
+        filled = (place for place, line in enumerate(lines, 1) if line.strip())
+        return next(islice(filled, number - 1, None), number)  # a list may hold all of them in one line
 
 
 def _entries(path: Path, sentences: bool) -> Iterator[tuple[str, int, bool]]:

@@ -264,17 +264,18 @@ async function read_csv(file, needed, encoding, sequence) {
 }
 async function read_json(file, needed, encoding) {
   const columns = columns_of(needed), names = new Set(), form = {encoding, quoted: false}
-  let rows = 0
+  let rows = 0, number = 0
   await records(file, form, lines => {
     for (const line of lines) {
+      number++
       if (!line.trim()) continue
       let entry
       try { entry = JSON.parse(line) } catch { }
-      if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${rows + 1}: this is no JSON object; there must be one on each line.`)
+      if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${number}: this is no JSON object; there must be one on each line.`)
       Object.keys(entry).forEach(name => names.add(name))
       for (const name of needed) {
         const field = Object.hasOwn(entry, name) ? entry[name] : null
-        if (typeof field === "object" && field) throw Error(`${file.name}, line ${rows + 1}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line. ${INSTEAD}`)
+        if (typeof field === "object" && field) throw Error(`${file.name}, line ${number}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line. ${INSTEAD}`)
         columns[name].push(typeof field === "string" ? field.trim() || null : typeof field === "boolean" ? String(field) : field)
       }
       rows++
