@@ -217,6 +217,12 @@ def test_a_file_that_differs_is_named(tmp_path: Path, second: dict[str, Any], sa
         read_table(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["flows.csv.zip", "flows.TAR.gz", "flows.zst"])
+def test_what_is_packed_has_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"{name}: this file is packed or compressed; unpack it first"):
+        read_table(csv(tmp_path, b"PK\0", name))
+
+
 def test_times_of_several_files_are_of_one_zone(tmp_path: Path) -> None:
     times = pl.DataFrame({"at": [datetime.datetime(2024, 3, 1)]})
     write_table(times, tmp_path / "a.parquet")

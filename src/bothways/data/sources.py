@@ -35,6 +35,7 @@ WILDCARDS = "*?["
 
 TEXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
 PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
+PACKED = (".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tar.gz", ".tgz")  # each is unpacked first, by hand
 BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
 
@@ -161,6 +162,8 @@ def find_files(source: Source) -> Files:
     found = {path: format_of(path) for path in paths}
     for path, format in found.items():
         if format is None:
+            if path.name.lower().endswith(PACKED):
+                raise DataError(f"{path}: this file is packed or compressed; unpack it first.")
             *some, last = FORMATS
             raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
     formats = {format: path for path, format in reversed(found.items()) if format is not None}
