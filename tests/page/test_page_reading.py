@@ -156,6 +156,21 @@ def test_dates_that_can_be_read_in_two_ways(
     assert notice in alike(page, tmp_path / "t.csv", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("texts", "notice"),
+    [
+        ([f"06/{day:02d}/24 {hour:02d}:00" for day in range(1, 6) for hour in range(24)], "dates are month/day/year."),
+        ([f"24-0{month}-{day}" for month in (1, 2, 3) for day in range(10, 29)], "dates are year/month/day."),
+        (["01/02/24", "02/03/24", "03/02/24"], 'or month/day/year? ("bothways predict --dates month-first"); or year'),
+    ],
+)
+def test_dates_are_read_as_the_rows_stand(texts: list[str], notice: str, opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x", order="at", gaps="times"))
+    x = np.random.default_rng(0).normal(size=len(texts)).round(3)
+    pl.DataFrame({"flow": "a", "at": texts, "x": x}).write_csv(tmp_path / "t.csv")
+    assert notice in alike(page, tmp_path / "t.csv", tmp_path)
+
+
 @pytest.mark.slow
 def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
     header = "flow,at,x\n"
