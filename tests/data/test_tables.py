@@ -425,6 +425,12 @@ def test_a_field_of_two_lines_below_a_title(tmp_path: Path, title: str) -> None:
     assert read_table(path).frame().rows() == [(1, 2, "two\nlines", "a")] * 5
 
 
+def test_blank_lines_before_the_header_of_ragged_rows(tmp_path: Path) -> None:
+    path = csv(tmp_path, "\n \nt,x,y,label\n" + "1,2,3,a\n1,2\n" * 5)
+    assert read_table(path).names == ["t", "x", "y", "label"]
+    assert read_table(csv(tmp_path, "# a logger\n\nx\n1\n2\n")).column("x").to_list() == [1, 2]
+
+
 HOURS = "machine,time,x,y,label\n" + "".join(f"{'ab'[at // 20]},{at},{at / 7:.3f},1,ok\n" for at in range(40))
 
 

@@ -276,7 +276,8 @@ def _title(file: Path, comments: int, letters: str) -> int:
     """How many lines of a title stand before the header, by the separator with which most lines are alike after it."""
     lines = islice(_lines(file, comments), MOST_COMMENTS)
     first = ["\n" if re.fullmatch(RULER, line) else line for line in lines]
-    found = [(0.0, 0)]
+    blank = sum(1 for _ in takewhile(lambda line: not line.strip(), first))
+    found = [(0.0, -blank)]
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
         if (title := rows_of_title(rows)) is not None:
