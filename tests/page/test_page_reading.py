@@ -247,6 +247,14 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     table = written(tmp_path / "t.csv", "\n".join(lines))
     assert "t.csv: left out: 2 lines of comments or the header again." in alike(page, table, tmp_path)
     alike(page, written(tmp_path / "two.csv", "\n".join(["flow,at,x", "flow,at,x", *rows])), tmp_path)
+    above = "# a logger\n\nReport, 2024\n" + ",,s\n".join(["flow,at,x\n", "# no comment\n"])
+    table = written(tmp_path / "above.csv", above + "\n".join(rows))
+    text = alike(page, table, tmp_path)
+    assert "2 lines before the header are left out." in text
+    assert "the row of units below the names is left out." in text
+    table = written(tmp_path / "index.csv", "\n".join(f",{line}" for line in ["flow,at,x", *rows, "flow,at,x"]))
+    text = alike(page, table, tmp_path, lambda path: pl.read_csv(path)[:, 1:])
+    assert "left out: 1 line of comments or the header again." in text
     table = written(tmp_path / "cr.csv", "\r".join(["flow,at,x", *rows, ""]))
     ends = "lines end in CR alone, as on old Macs; they are written with LF again."
     assert ends in alike(page, table, tmp_path)
