@@ -119,9 +119,8 @@ def format_of(path: Path) -> Format | None:
     """How a file is read: as its ending says, or as CoNLL, or as a table, if it looks so; None if neither tells."""
     known = FORMATS.get(ending(path))
     if known in (None, _TEXT, _CSV, _TSV, _TABLE):
-        tabs = known in (_CSV, _TSV)
-        first = head(path, tabs)
-        if conll_files.look_so(first, tabs):
+        first = head(path)
+        if conll_files.look_so(first, tabs=known in (_CSV, _TSV)):
             return _CONLL
         if known is _TEXT and csv_files.look_so(first):
             return _TABLE
