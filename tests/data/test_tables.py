@@ -922,6 +922,22 @@ def test_a_first_column_that_is_called_as_a_pattern_is(tmp_path: Path) -> None:
     assert read_table(csv(tmp_path, "^x$,y\n1,a\n2,b\n")).frame().rows() == [(1, "a"), (2, "b")]
 
 
+def test_numbers_names_and_blank_rows_of_excel(tmp_path: Path) -> None:
+    """All digits of numbers; a column without a name, as pandas writes its index; a blank row is no step."""
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    rows = [["", "x", "code", ""], [0, 1.5e-12, "007", 2], [1, 1 / 3, "10", 2], [], [2, "n/a", "1", 3]]
+    with xlsxwriter.Workbook(tmp_path / "some.xlsx", {"strings_to_numbers": False}) as book:
+        sheet = book.add_worksheet()
+        for at, row in enumerate(rows):
+            sheet.write_row(at, 0, row)
+    table = read_table(tmp_path / "some.xlsx", text=["code"])
+    assert table.names == ["", "x", "code", "column 4"]
+    assert table.column("x").to_list() == [1.5e-12, 1 / 3, None]
+    assert table.column("code").to_list() == ["007", "10", "1"]
+    assert table.notices == (f"{tmp_path / 'some.xlsx'}: 1 row without any value is left out.",)
+
+
 def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
     """They are numbers below 1 there, which a library shows as times of the day before 1900."""
     xlsxwriter = pytest.importorskip("xlsxwriter")
