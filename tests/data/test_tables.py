@@ -217,6 +217,14 @@ def test_a_file_that_differs_is_named(tmp_path: Path, second: dict[str, Any], sa
         read_table(tmp_path)
 
 
+def test_pages_of_parquet_that_are_damaged(tmp_path: Path) -> None:
+    write_table(pl.DataFrame({"when": ["soon", "late"] * 50}), tmp_path / "some.parquet")
+    content = (tmp_path / "some.parquet").read_bytes()
+    (tmp_path / "some.parquet").write_bytes(content[:4] + b"\xff" * 40 + content[44:])
+    with pytest.raises(DataError, match=r"some.parquet: the file is damaged or cut short"):
+        read_table(tmp_path / "some.parquet")
+
+
 @pytest.mark.parametrize("name", ["flows.csv.zip", "flows.TAR.gz", "flows.zst"])
 def test_what_is_packed_has_to_be_unpacked(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=f"{name}: this file is packed or compressed; unpack it first"):

@@ -150,6 +150,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ("some.conll", "", "holds no words"),
         ("some.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": []}', "line 2 has 2 entries"),
         ("some.jsonl", '{"tokens": ["a"], "sentence_id": 1}', "line 1 has a 'sentence_id' of its own"),
+        ("some.jsonl", '{"tokens": ["a"]}\n{"tags": ["O"]}', "line 2 has 0 entries in 'tokens' and 1 in 'tags'"),
         ("some.jsonl", '\n{"tokens": []}\n\n{"tokens": ["a"], "tags": []}', "line 4 has 1 entry in 'tokens' and 0 in"),
         ("some.txt", "a b", "plain text has no labels"),
     ],

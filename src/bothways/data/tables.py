@@ -30,6 +30,8 @@ SPLIT, MADE = "split", "made of the names of the files"
 
 FILLED = "stands on the first row of each; filled downward"  # the word about ids of which all rows but one are empty
 
+DAMAGED = "the file is damaged or cut short, or was changed meanwhile."
+
 MANY_READS = 32  # from so many columns on, reads of a file take further columns along
 
 
@@ -181,7 +183,7 @@ class Table:
         return f"{source}: {ROW.format(row + 1)}"
 
     def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
-        with intact(f"{self.source}: the file is damaged or cut short, or was changed meanwhile."):
+        with intact(f"{self.source}: {DAMAGED}"):
             return frame.collect()
 
 
@@ -249,7 +251,9 @@ def read_files(
     reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
     fields = reader()
     if isinstance(values, pl.LazyFrame):
-        texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
+        with intact(f"{table.source}: {DAMAGED}"):
+            names = may_be_read(values, table.schema, reader())
+        texts = fields.read(table.columns(names))
         bare, read = without_blanks(table.schema), [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
         if not (bare or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)

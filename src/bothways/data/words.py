@@ -85,10 +85,10 @@ def by_word(place: Callable[[int], str], frame: pl.DataFrame, before: int = 0) -
             entries.append(at)
         elif column.name.lower().endswith(TAGS):
             row = int(wrong.arg_max() or 0)
+            some = " ".join(map(str, (frame.row(row, named=True)[word] or [])[:5]))
             raise DataError(
                 f"{place(before + row + 1)} has {counted(counts[row], 'entry', 'entries')} in {word!r} and "
-                f"{len(column[row])} in {column.name!r} ({' '.join(map(str, frame[word][row][:5]))!r}). Give each word "
-                "one entry."
+                f"{len(column[row])} in {column.name!r} ({some!r}). Give each word one entry."
             )
     nothing = pl.lit(None).repeat_by(pl.col(word).list.len())
     filled = frame.filter(counts > 0).with_columns(pl.nth(entries).fill_null(nothing))
