@@ -42,7 +42,7 @@ NAME = r"[\w.-]*[^\W\d][\w.-]*"  # the name of an entry in MISC
 RANGE = r"\d+[-.]\d+"  # the id of a token of several words or of an empty node of CoNLL-U, neither of which is a word
 COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"  # a comment, even if it has as many columns as a word
 FEW = 5  # a column that is the same within as many sentences, each of several words, holds no words
-LINES = 2**17  # at most so many lines are parsed at a time, or written again
+LINES = 2**17  # at most this many lines are parsed or written again at a time
 
 TAGS_FIRST = ["tag", "word"]  # the names of two columns of which the first holds tags
 MARK = codecs.BOM_UTF8.decode()

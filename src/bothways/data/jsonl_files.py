@@ -21,7 +21,7 @@ from bothways.data.words import LISTS, Piece, Pieces, by_word
 from bothways.errors import DataError
 
 BYTES = 2**24  # how many bytes of lines are read at a time
-ENTRIES = 1000  # so many objects are written again at a time
+ENTRIES = 1000  # objects written again at a time
 DEEPEST = 32  # values that are nested deeper are refused: Polars takes time that grows with the cube of the depth
 
 KINDS = {bool: "true/false", int: "numbers", float: "numbers", str: "text", list: "lists", dict: "objects"}
@@ -122,7 +122,7 @@ def _fault(lines: bytes, start: int, reason: str) -> str:
         objects = found if listed and isinstance(found, list) else [found]
         if not all(isinstance(each, dict) for each in objects):
             where = "" if listed else f" (line {number} is {line[:40].decode('utf-8', 'replace')!r})"
-            return f"this is no file of JSON objects, one a line or in one list{where}."
+            return f"this is no file of JSON objects, one per line or in one list{where}."
         for key, value in ((key, value) for each in objects for key, value in each.items() if value is not None):
             kinds[key].add(KINDS[type(value)])
     mixed = {key: sorted(some) for key, some in kinds.items() if len(some) > 1}

@@ -18,7 +18,7 @@ import polars as pl
 from bothways.errors import DataError
 
 BYTES = 2**20
-HEAD, HEAD_BYTES = 1000, 2**16  # at most so many lines and bytes show what a file is whose name does not say it
+HEAD, HEAD_BYTES = 1000, 2**16  # the first lines and bytes, which show what a file is whose name does not say it
 MOST_COMMENTS = 100  # lines before a header that are looked at
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text may begin with

@@ -1,4 +1,4 @@
-"""Tables: one row a step."""
+"""Tables: one row per step."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ FILLED = "stands on the first row of each; filled downward"  # the word about id
 
 DAMAGED = "the file is damaged or cut short, or was changed meanwhile."
 
-MANY_READS = 32  # from so many columns on, reads of a file take further columns along
+MANY_READS = 32  # after this many columns, each read of a file takes further columns along
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, one row a step.
+    """A table, one row per step.
 
     Attributes:
         source: the file or files that it came from, as messages name them.
