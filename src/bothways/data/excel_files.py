@@ -63,8 +63,6 @@ def read(path: Path, say: Say) -> pl.DataFrame:
 
 def _exact(fields: pl.Series, numbers: pl.Series) -> pl.Series:
     """Fields with all digits of their numbers, of which fastexcel writes nine behind the point as text."""
-    if fields.dtype != pl.String:
-        return fields
     rounded = (fields.cast(pl.Float64, strict=False) != numbers).fill_null(value=False)
     return numbers.cast(pl.String).zip_with(rounded, fields)
 
@@ -82,8 +80,6 @@ def _times(fields: pl.Series) -> pl.Series:
         >>> _times(pl.Series(["2024-01-31 00:00:00", None])).to_list()
         ['2024-01-31', None]
     """
-    if fields.dtype != pl.String:
-        return fields
     if fields.count() and fields.str.contains(DAY).drop_nulls().all():
         return fields.str.head(len("2024-01-31"))
     parts = fields.str.extract_groups(DAY_ZERO).struct.unnest()
