@@ -281,8 +281,7 @@ def _title(file: Path, comments: int, letters: str) -> int:
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
         if (title := rows_of_title(rows)) is not None:
-            lines = sum(1 + "".join(row).count("\n") for row in rows[: title[0]])
-            found.append((title[1], -lines))
+            found.append((title[1], -sum(1 + "".join(row).count("\n") for row in rows[: title[0]])))
     return -max(found)[1]
 
 
