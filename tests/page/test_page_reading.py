@@ -271,6 +271,8 @@ def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
     alike(page, table, tmp_path, lambda path: pl.read_ndjson(path, schema_overrides={"flow": pl.String}))
     rows = [f'{{"flow": {9007199254740992 + at % 2}, "x": {at % 5}}}\n' for at in range(8)]
     assert f'numbers in "flow" have too many digits. {INSTEAD}' in said(page, written(table, "".join(rows)))
+    written(table, '{"flow": "a NaN", "x": NaN}\n{"flow": "a NaN", "x": 1}\n')  # as Python writes what is missing
+    alike(page, table, tmp_path, lambda path: pl.read_ndjson(path.read_text().replace(" NaN", " null").encode()))
     refused(page, written(table, '{"flow": "a", "x": 1}\n\n[2]\n'), "t.jsonl, line 3: this is no JSON object", tmp_path)
 
 

@@ -263,6 +263,7 @@ async function read_csv(file, needed, encoding, sequence) {
   }
   return {form, parted, separator, comments, units, header, names, columns, rows, notices}
 }
+const NOT_FINITE = /("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b/g  /* which Python writes, though JSON has no such number; or text */
 async function read_json(file, needed, encoding) {
   const columns = columns_of(needed), names = new Set(), form = {encoding, quoted: false}
   let rows = 0, number = 0
@@ -271,7 +272,9 @@ async function read_json(file, needed, encoding) {
       number++
       if (!line.trim()) continue
       let entry
-      try { entry = JSON.parse(line) } catch { }
+      try { entry = JSON.parse(line) } catch {
+        try { entry = JSON.parse(line.replace(NOT_FINITE, (_, text) => text ?? null)) } catch { }
+      }
       if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${number}: this is no JSON object; there must be one on each line.`)
       Object.keys(entry).forEach(name => names.add(name))
       for (const name of needed) {
