@@ -643,7 +643,7 @@ def test_json_lines_with_something_else_called_tokens(tmp_path: Path, columns: C
             "'spans' says .*offsets_to_biluo_tags",
         ),
         ("some.json", {"data": [{"tokens": ["In"], "tags": ["O"]}]}, "in the list under the key 'data'"),
-        ("some.json", [{"x": 1}, {"x": 2}], "separated by something else"),
+        ("some.json", [{"x": 1}, {"x": 2}], r"The columns are: 'x'\.$"),
     ],
 )
 def test_json_without_labels(tmp_path: Path, name: str, entry: Any, said: str) -> None:
