@@ -83,7 +83,7 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
 def line(path: Path, row: int) -> int:
     """The number of the line of a word, whose number from 0 is `row`."""
     ends = accumulate(words for _, words, _ in _entries(path, sentences=True))
-    return _line(path, next(number for number, end in enumerate(ends, 1) if row < end))
+    return next(number for (number, _), end in zip(_objects(path), ends, strict=False) if row < end)
 
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
@@ -134,21 +134,16 @@ def _fault(lines: bytes, start: int, reason: str) -> str:
 
 def _place(path: Path, number: int) -> str:
     """How messages call an object, by its number from 1."""
-    return f"{path}: object {number}" if ".json" in path.suffixes else f"{path}: line {_line(path, number)}"
-
-
-def _line(path: Path, number: int) -> int:
-    """The number of the line of an object; some may be blank."""
-    with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
-        filled = (place for place, line in enumerate(lines, 1) if line.strip())
-        return next(islice(filled, number - 1, None), number)  # a list may hold all of them in one line
+    if ".json" in path.suffixes:
+        return f"{path}: object {number}"
+    return f"{path}: line {next(islice(_objects(path), number - 1, None))[0]}"
 
 
 def _entries(path: Path, sentences: bool) -> Iterator[tuple[str, int, bool]]:
     """The objects as text, how many rows each is, and whether it holds lists with an entry per row."""
-    lists = (key for text in _objects(path) for key in LISTS if _is_list(json.loads(text).get(key)))
+    lists = (key for _, text in _objects(path) for key in LISTS if _is_list(json.loads(text).get(key)))
     word = next(lists, None) if sentences else None
-    for text in _objects(path):
+    for _, text in _objects(path):
         yield text, 1 if word is None else len(json.loads(text).get(word) or ()), word is not None
 
 
@@ -156,14 +151,15 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and not any(isinstance(each, (list, dict)) for each in value)
 
 
-def _objects(path: Path) -> Iterator[str]:
-    """The text of each object."""
+def _objects(path: Path) -> Iterator[tuple[int, str]]:
+    """The number of the line at which each object begins, or the list that holds it, and the text of the object."""
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
-        for line in filter(str.strip, lines):
+        for number, line in enumerate(lines, 1):
             if line.lstrip().startswith("["):
-                yield from (json.dumps(each, ensure_ascii=False) for each in json.loads(line + lines.read()))
-            else:
-                yield line.strip()
+                objects = json.loads(line + lines.read())
+                yield from ((number, json.dumps(each, ensure_ascii=False)) for each in objects)
+            elif line.strip():
+                yield number, line.strip()
 
 
 def _labeled(entries: Sequence[tuple[str, int, bool]], per: str, predicted: pl.DataFrame) -> str:
