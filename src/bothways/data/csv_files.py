@@ -147,18 +147,16 @@ def _dialect(
     lines = 1 + sum(name.count("\n") for name in names)
     if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
-    # Without a name the first column is the index of a data frame; others end lines with one separator too many.
-    bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
     below = _rows(_lines(file, above), separator, quoted, LOOKED_AT + 4)[1:]
-    if _are_data(bare) or as_below(bare, below):
-        shown = ", ".join(bare[:3]) + (", ..." if len(bare) > 3 else "")
+    if _are_data(names) or as_below(names, below):
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise DataError(
             f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
             "each column."
         )
-    before, after = unnamed(path, len(bare), list(filter(any, below)), separator, say)
-    header = [*(name or None for name in bare), *(None for _ in (*before, *after))]
-    bare, names = [*before, *bare, *after], [*before, *told_apart(path, names, say), *after]
+    before, after = unnamed(path, len(names), list(filter(any, below)), separator, say)
+    header = [*(name or None for name in names), *(None for _ in (*before, *after))]
+    bare, names = [*before, *names, *after], [*before, *told_apart(path, names, say), *after]
     units = units_below(path, bare, below, say)
     if before or after:
         return {"has_header": False, "skip_lines": above + lines + units}, names, header

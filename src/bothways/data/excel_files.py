@@ -50,8 +50,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     fields = pl.DataFrame([_times(_exact(*pair)).alias(pair[0].name) for pair in pairs])
     bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
     fields = fields[units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say) :]
-    called = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(bare)]  # as in CSV
-    fields.columns = told_apart(path, called, say)
+    fields.columns = told_apart(path, bare, say)
     if len(names) > 1:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
