@@ -329,6 +329,8 @@ def test_events(kind: str) -> None:
     assert event[1] == EventLines(some_model("at")).event('{"at": "2023-11-28T07:00:00", "x": 1}', 1)[1]  # type: ignore[index]
     with pytest.raises(DataError, match="has no "):
         EventLines(some_model(NAMES[kind])).event('{"x": 1}', 1)
+    with pytest.raises(DataError, match="which is no number and no time"):
+        EventLines(some_model(NAMES[kind])).event(json.dumps(dict.fromkeys(row, " ")), 1)
 
 
 def test_what_stands_between() -> None:

@@ -44,7 +44,7 @@ def moment_text(names: Sequence[str], fields: Iterable[Any]) -> str:
     """
     *before, after = template(names)
     texts = _spelled(names, [_text(pl.Series([str(field)])) for field in fields])
-    return "".join(start + text[0] for start, text in zip(before, texts, strict=True)) + after
+    return "".join(start + (text[0] or "") for start, text in zip(before, texts, strict=True)) + after
 
 
 def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = True) -> pl.Series:
