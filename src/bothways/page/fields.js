@@ -195,8 +195,8 @@ function likelier(...readings) {
 function order_of_dates(fields, ways) {
   const order = ways["month-first"] && fields.some(text => AMERICAN.test(text)) ? "month-first" : Object.keys(ways)[0]
   const others = Object.keys(ways).filter(way => differ(ways[way], ways[order]) >= 0), shown = way => likelier(ways[way], ways[order])
-  const better = others.find(way => shown(way) > 0), doubtful = better ? [] : others.filter(way => !shown(way))
-  return [better ?? order, doubtful.map(way => `or ${SAID[way].replace("dates are ", "")}? (${asked(way)})`).join("; ")]
+  const better = others.find(way => shown(way) > 0)
+  return better ? [better] : [order, others.filter(way => !shown(way)).map(way => `or ${SAID[way].slice(10)}? (${asked(way)})`).join("; ")]
 }
 /* How columns are read, by their names: {way, values, unit, note, fields}; `numbers` are those that the model takes for numbers. Where two
    ways fit, the other columns decide, then how the table was read that the model learned from. */

@@ -20,7 +20,7 @@ async function* pieces(file, encoding) {
   }
   yield decoder.decode()
 }
-const too_large = file => Error(`${file.name} is larger than ${megabytes(MOST_BYTES)}, the most that this page reads. Cut it into several files, or label it with "bothways predict".`)
+const too_large = file => Error(`${file.name} is larger than ${megabytes(MOST_BYTES)}, the most that this page reads. Cut it into several files. ${INSTEAD}`)
 
 const times_in = (line, sign) => { let n = 0; for (let at = line.indexOf(sign); at >= 0; at = line.indexOf(sign, at + 1)) n++; return n }
 const odd = line => times_in(line, '"') % 2
@@ -264,6 +264,7 @@ async function read_csv(file, needed, encoding, sequence) {
   return {form, parted, separator, comments, units, header, names, columns, rows, notices}
 }
 const NOT_FINITE = /("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b/g  /* which Python writes, though JSON has no such number; or text */
+const parsed_json = text => { try { return JSON.parse(text) } catch { } }
 async function read_json(file, needed, encoding) {
   const columns = columns_of(needed), names = new Set(), form = {encoding, quoted: false}
   let rows = 0, number = 0
@@ -271,10 +272,7 @@ async function read_json(file, needed, encoding) {
     for (const line of lines) {
       number++
       if (!line.trim()) continue
-      let entry
-      try { entry = JSON.parse(line) } catch {
-        try { entry = JSON.parse(line.replace(NOT_FINITE, (_, text) => text ?? null)) } catch { }
-      }
+      const entry = parsed_json(line) ?? parsed_json(line.replace(NOT_FINITE, (_, text) => text ?? null))
       if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${number}: this is no JSON object; there must be one on each line.`)
       Object.keys(entry).forEach(name => names.add(name))
       for (const name of needed) {
