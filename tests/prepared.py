@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from bothways.data import Columns, Parts, SplitTable, Table, split_table
-from bothways.data.labeled import explained, opened
-from bothways.data.sources import FORMATS, OUTPUTS, ending
-from bothways.errors import DataError
-from bothways.files import check_output, written_whole
+from bothways.data.labeled import opened
+from bothways.data.sources import FORMATS, ending
 
 
 def prepared(table: Table, columns: Columns, seed: int = 0, **how: Any) -> tuple[Columns, Parts, list[str]]:
@@ -21,13 +19,11 @@ def prepared(table: Table, columns: Columns, seed: int = 0, **how: Any) -> tuple
     return columns, parts, [notice for notice in (*notices, *more) if not notice.startswith("Too rare")]
 
 
-def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table as `LabeledWriter` does."""
-    path = check_output(path, OUTPUTS)
-    format = FORMATS[ending(path)]
-    with written_whole(path, DataError) as temporary, explained(path):
-        if format.write is None:
-            frame.write_parquet(temporary)
-        else:
-            with opened(path, temporary) as file:
-                format.write(frame, file, True)
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table in the format that its name says."""
+    write = FORMATS[ending(path)].write
+    if write is None:
+        frame.write_parquet(path)
+        return
+    with opened(path, path) as file:
+        write(frame, file, True)

@@ -74,6 +74,20 @@ def test_from_a_file_in_pieces_or_as_a_whole(ending: str, spaces: bool, tmp_path
     assert apart.frame.columns == apart.values.columns == frame.columns
 
 
+def test_durations_are_seconds_in_names(tmp_path: Path) -> None:
+    frame = trials().with_columns(pl.duration(minutes="trial").alias("trial"))
+    path = written(frame, tmp_path / "trials.parquet")
+    names = [name for chunk in stream_sequences(path, COLUMNS) for name in chunk.sequences.ids or ()]
+    assert names[:2] == ['"s,0",60.0', '"s,0",120.0']
+    assert {*names} == {*read_table(path, sequence=BOTH).column(BOTH)}
+
+
+def test_blanks_around_ids_make_no_sequence(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("subject,trial,x\na,1,0.5\na, 1,0.5\n")
+    (chunk,) = stream_sequences(tmp_path / "some.csv", COLUMNS)
+    assert chunk.sequences.ids == ("a,1",)
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_labels_are_written_beside_the_columns_of_the_file(ending: str, tmp_path: Path) -> None:
     model, out = tmp_path / "some.bothways", tmp_path / f"out{ending}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ def hourly(kind: str) -> pl.DataFrame:
         "times": {"Date": at.dt.date(), "Time": at.dt.time()},
         "texts": {"Date": at.dt.strftime("%d/%m/%Y"), "Time": at.dt.strftime("%H.%M.%S")},
         "clock": {"Date": at.dt.strftime("%Y-%m-%d"), "Time": at.dt.strftime("%H:%M:%S")},
+        "midnight": {"Date": at.dt.strftime("%m/%d/%Y 12:00:00 AM"), "Time": at.dt.strftime(" %H:%M:%S")},
         "hour": {"Date": at.dt.date(), "Hour": at.dt.hour()},
         "four": {name: getattr(at.dt, name)() for name in ("year", "month", "day", "hour")},
         "digits": {"<DATE>": at.dt.strftime("%Y%m%d"), "<TIME>": at.dt.strftime("%H%M%S")},
@@ -204,7 +206,7 @@ def test_the_last_hour_of_a_day_may_be_24(tmp_path: Path) -> None:
 
 
 NAMES = {"times": "Date,Time", "texts": "Date,Time", "hour": "Date,Hour", "four": "year,month,day,hour"}
-NAMES |= {"digits": "<DATE>,<TIME>", "short": "DATE,HrMn", "bare": "day,time"}
+NAMES |= {"midnight": "Date,Time", "digits": "<DATE>,<TIME>", "short": "DATE,HrMn", "bare": "day,time"}
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -267,6 +269,18 @@ def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
         read_and_split(tmp_path / "some.csv", order="Date,run")
 
 
+def test_what_is_read_in_training_is_read_in_prediction(tmp_path: Path) -> None:
+    """A month and a time of day; no two times."""
+    frame = hourly("clock").with_columns(month=pl.lit("2023-11")).drop("Date")
+    frame.write_csv(tmp_path / "some.csv")
+    split = read_and_split(tmp_path / "some.csv", order="month,Time")
+    (chunk,) = stream_sequences(tmp_path / "some.csv", replace(split.columns, features=("x",)))
+    assert chunk.sequences.lengths.tolist() == [120]
+    hourly("clock").with_columns(Date=pl.Series(HOURS)).write_parquet(tmp_path / "some.parquet")
+    with pytest.raises(DataError, match="'Date,Time' must be a number or a time"):
+        read_and_split(tmp_path / "some.parquet", order="Date,Time")
+
+
 def test_numbers_of_few_bits_called_years() -> None:
     frame = pl.DataFrame(
         {"month": [row % 12 + 1 for row in range(60)], "x": np.arange(60) * 7 % 11, "label": [0, 1] * 30}
@@ -304,7 +318,7 @@ def test_the_estimator(kind: str) -> None:
     assert np.array_equal(found, labeler.predict(frame.drop("label"))[mixed["index"].to_numpy()])
 
 
-@pytest.mark.parametrize("kind", ["times", "texts", "hour", "four", "digits", "bare"])
+@pytest.mark.parametrize("kind", ["times", "texts", "midnight", "hour", "four", "digits", "bare"])
 def test_events(kind: str) -> None:
     row = hourly(kind).drop("label").row(7, named=True)
     if kind == "texts":
@@ -315,6 +329,8 @@ def test_events(kind: str) -> None:
     assert event[1] == EventLines(some_model("at")).event('{"at": "2023-11-28T07:00:00", "x": 1}', 1)[1]  # type: ignore[index]
     with pytest.raises(DataError, match="has no "):
         EventLines(some_model(NAMES[kind])).event('{"x": 1}', 1)
+    with pytest.raises(DataError, match="which is no number and no time"):
+        EventLines(some_model(NAMES[kind])).event(json.dumps(dict.fromkeys(row, " ")), 1)
 
 
 def test_what_stands_between() -> None:

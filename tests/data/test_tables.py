@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -217,6 +217,28 @@ def test_a_file_that_differs_is_named(tmp_path: Path, second: dict[str, Any], sa
         read_table(tmp_path)
 
 
+def test_pages_of_parquet_that_are_damaged(tmp_path: Path) -> None:
+    write_table(pl.DataFrame({"when": ["soon", "late"] * 50}), tmp_path / "some.parquet")
+    content = (tmp_path / "some.parquet").read_bytes()
+    (tmp_path / "some.parquet").write_bytes(content[:4] + b"\xff" * 40 + content[44:])
+    with pytest.raises(DataError, match=r"some.parquet: the file is damaged or cut short"):
+        read_table(tmp_path / "some.parquet")
+
+
+@pytest.mark.parametrize("name", ["flows.csv.zip", "flows.TAR.gz", "flows.zst"])
+def test_what_is_packed_has_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"{name}: this file is packed or compressed; unpack it first"):
+        read_table(csv(tmp_path, b"PK\0", name))
+
+
+def test_times_of_several_files_are_of_one_zone(tmp_path: Path) -> None:
+    times = pl.DataFrame({"at": [datetime.datetime(2024, 3, 1)]})
+    write_table(times, tmp_path / "a.parquet")
+    write_table(times.select(pl.col("at").dt.replace_time_zone("UTC")), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b.parquet: the column 'at' is of type Datetime.*'UTC'.* of the same kind"):
+        read_table(tmp_path)
+
+
 def test_files_of_two_formats_are_no_table(tmp_path: Path) -> None:
     write_table(pl.DataFrame({"x": [1]}), tmp_path / "a.parquet")
     write_table(pl.DataFrame({"x": [1]}), tmp_path / "b.csv")
@@ -260,31 +282,6 @@ def test_only_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "raised"), [(OSError("disk full"), DataError), (KeyboardInterrupt(), KeyboardInterrupt)]
-)
-def test_a_failed_write_leaves_what_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
-) -> None:
-    path = csv(tmp_path, "before")
-
-    def fail(frame: pl.DataFrame, file: BinaryIO, **how: Any) -> None:
-        file.write(b"half")
-        raise error
-
-    monkeypatch.setattr(pl.DataFrame, "write_csv", fail)
-    with pytest.raises(raised):
-        write_table(pl.DataFrame({"x": [1]}), path)
-    assert path.read_text() == "before"
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-
-
-def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"this file cannot hold the table.*Use \.parquet"):
-        write_table(pl.DataFrame({"x": [[1, 2]]}), tmp_path / "some.csv")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
     ("asked", "said"),
     [
         ("lable", "Did you mean 'label'"),
@@ -299,7 +296,7 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
         table.column(asked)
 
 
-NAMES = ["*", "^x$", "x", "^.*$", 'say "x"', "two\nlines", "Größe", "n", "count", " ", "a,b", "row"]
+NAMES = ["^x$", "*", "x", "^.*$", 'say "x"', "two\nlines", "Größe", "n", "count", " ", "a,b", "row"]
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
@@ -311,6 +308,10 @@ def test_names_are_names(tmp_path: Path, ending: str) -> None:
     for at, name in enumerate(NAMES):
         assert table.column(name).to_list() == [at, at + 1]
     assert table.columns(NAMES[::-1]).columns == NAMES[::-1]
+    write_table(frame.cast(pl.Float64), tmp_path / f"other{ending}")
+    both = read_table(tmp_path)
+    assert both.names == NAMES
+    assert [both.column(name)[-1] for name in NAMES] == [at + 1 for at in range(len(NAMES))]
 
 
 @pytest.mark.parametrize("kind", ["numbers", "text"])
@@ -399,6 +400,18 @@ def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: s
     said = list[str]()
     assert sum(map(len, csv_files.batches(path, 4, said.append))) == 9
     assert said == list(table.notices)
+
+
+@pytest.mark.parametrize("title", ["", "\n", "Report of March\n", '"Report\nof March, 2024"\n'])
+def test_a_field_of_two_lines_below_a_title(tmp_path: Path, title: str) -> None:
+    path = csv(tmp_path, title + "t,x,note,label\n" + '1,2,"two\nlines",a\n' * 5)
+    assert read_table(path).frame().rows() == [(1, 2, "two\nlines", "a")] * 5
+
+
+def test_blank_lines_before_the_header_of_ragged_rows(tmp_path: Path) -> None:
+    path = csv(tmp_path, "\n \nt,x,y,label\n" + "1,2,3,a\n1,2\n" * 5)
+    assert read_table(path).names == ["t", "x", "y", "label"]
+    assert read_table(csv(tmp_path, "# a logger\n\nx\n1\n2\n")).column("x").to_list() == [1, 2]
 
 
 HOURS = "machine,time,x,y,label\n" + "".join(f"{'ab'[at // 20]},{at},{at / 7:.3f},1,ok\n" for at in range(40))
@@ -888,8 +901,20 @@ def test_names_that_are_patterns_in_files_with_gaps(tmp_path: Path) -> None:
     assert (table.column("^x$").to_list(), table.column("*").to_list()) == ([1.5, None], [None, 2.0])
 
 
-def test_a_first_column_that_is_called_as_a_pattern_is(tmp_path: Path) -> None:
-    assert read_table(csv(tmp_path, "^x$,y\n1,a\n2,b\n")).frame().rows() == [(1, "a"), (2, "b")]
+def test_numbers_names_and_blank_rows_of_excel(tmp_path: Path) -> None:
+    """All digits of numbers; a column without a name, as pandas writes its index; a blank row is no step."""
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    rows = [["", "x", "code", ""], [0, 1.5e-12, "007", 2], [1, 1 / 3, "10", 2], [], [2, "n/a", "1", 3]]
+    with xlsxwriter.Workbook(tmp_path / "some.xlsx", {"strings_to_numbers": False}) as book:
+        sheet = book.add_worksheet()
+        for at, row in enumerate(rows):
+            sheet.write_row(at, 0, row)
+    table = read_table(tmp_path / "some.xlsx", text=["code"])
+    assert table.names == ["", "x", "code", "column 4"]
+    assert table.column("x").to_list() == [1.5e-12, 1 / 3, None]
+    assert table.column("code").to_list() == ["007", "10", "1"]
+    assert table.notices == (f"{tmp_path / 'some.xlsx'}: 1 row without any value is left out.",)
 
 
 def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:

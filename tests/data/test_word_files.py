@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,8 @@ def test_json_lines(tmp_path: Path) -> None:
         ("some.conll", "", "holds no words"),
         ("some.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": []}', "line 2 has 2 entries"),
         ("some.jsonl", '{"tokens": ["a"], "sentence_id": 1}', "line 1 has a 'sentence_id' of its own"),
+        ("some.jsonl", '{"tokens": ["a"]}\n{"tags": ["O"]}', "line 2 has 0 entries in 'tokens' and 1 in 'tags'"),
+        ("some.jsonl", '\n{"tokens": []}\n\n{"tokens": ["a"], "tags": []}', "line 4 has 1 entry in 'tokens' and 0 in"),
         ("some.txt", "a b", "plain text has no labels"),
     ],
 )  # fmt: skip
@@ -200,8 +203,8 @@ def test_messages_name_the_line_of_a_word(tmp_path: Path) -> None:
         f"{tmp_path}/a.conll: line 6",
         f"{tmp_path}/b.conll: line 5",
     ]
-    table = read_table(written(tmp_path, "a.jsonl", '{"tokens": ["a", "b"]}\n{"tokens": []}\n{"tokens": ["c"]}'))
-    assert table.place(2) == f"{tmp_path}/a.jsonl: line 3"
+    table = read_table(written(tmp_path, "a.jsonl", '{"tokens": ["a", "b"]}\n\n{"tokens": []}\n{"tokens": ["c"]}'))
+    assert table.place(2) == f"{tmp_path}/a.jsonl: line 4"
 
 
 def test_parquet_with_lists(tmp_path: Path, columns: Columns) -> None:
@@ -481,9 +484,11 @@ def test_sentences_become_conll(
     assert found == "".join("".join(each) + "\n" for each in lines)
 
 
-def test_words_that_conll_cannot_hold(tmp_path: Path, columns: Columns) -> None:
-    with pytest.raises(DataError, match=r"a CoNLL file cannot hold 'a\\tb' as a word or label"):
-        labeled(written(tmp_path, "some.jsonl", '{"tokens": ["a\\tb"]}'), tmp_path / "out.conll", columns)
+@pytest.mark.parametrize("word", ["a\\tb", "-DOCSTART-"])
+def test_words_that_conll_cannot_hold(tmp_path: Path, columns: Columns, word: str) -> None:
+    source = written(tmp_path, "some.jsonl", f'{{"tokens": ["{word}"]}}')
+    with pytest.raises(DataError, match=re.escape(f"a CoNLL file cannot hold '{word}' as a word or label")):
+        labeled(source, tmp_path / "out.conll", columns)
 
 
 def test_text_in_json_is_told(tmp_path: Path, columns: Columns) -> None:
@@ -638,7 +643,7 @@ def test_json_lines_with_something_else_called_tokens(tmp_path: Path, columns: C
             "'spans' says .*offsets_to_biluo_tags",
         ),
         ("some.json", {"data": [{"tokens": ["In"], "tags": ["O"]}]}, "in the list under the key 'data'"),
-        ("some.json", [{"x": 1}, {"x": 2}], "separated by something other"),
+        ("some.json", [{"x": 1}, {"x": 2}], r"The columns are: 'x'\.$"),
     ],
 )
 def test_json_without_labels(tmp_path: Path, name: str, entry: Any, said: str) -> None:

@@ -236,6 +236,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
         (None, "date", "%Y%m%d%H"),
         (None, "<DATE>,<TIME>", "%Y%m%d,%H%M%S"),
         ("month-first", "date,time", "%m%d%Y,%k%M"),
+        ("month-first", "date,time", "%m/%d/%Y 12:00:00 AM,%H:%M"),
     ],
 )
 @pytest.mark.slow

@@ -163,6 +163,21 @@ def test_dates_that_can_be_read_in_two_ways(
     assert notice in alike(page, tmp_path / "t.csv", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("texts", "notice"),
+    [
+        ([f"06/{day:02d}/24 {hour:02d}:00" for day in range(1, 6) for hour in range(24)], "dates are month/day/year."),
+        ([f"24-0{month}-{day}" for month in (1, 2, 3) for day in range(10, 29)], "dates are year/month/day."),
+        (["01/02/24", "02/03/24", "03/02/24"], 'or month/day/year? ("bothways predict --dates month-first"); or year'),
+    ],
+)
+def test_dates_are_read_as_the_rows_stand(texts: list[str], notice: str, opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x", order="at", gaps="times"))
+    x = np.random.default_rng(0).normal(size=len(texts)).round(3)
+    pl.DataFrame({"flow": "a", "at": texts, "x": x}).write_csv(tmp_path / "t.csv")
+    assert notice in alike(page, tmp_path / "t.csv", tmp_path)
+
+
 @pytest.mark.slow
 def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
     header = "flow,at,x\n"
@@ -251,6 +266,14 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     table = written(tmp_path / "t.csv", "\n".join(lines))
     assert "t.csv: left out: 2 lines of comments or the header again." in alike(page, table, tmp_path)
     alike(page, written(tmp_path / "two.csv", "\n".join(["flow,at,x", "flow,at,x", *rows])), tmp_path)
+    above = "# a logger\n\nReport, 2024\n" + ",,s\n".join(["flow,at,x\n", "# no comment\n"])
+    table = written(tmp_path / "above.csv", above + "\n".join(rows))
+    text = alike(page, table, tmp_path)
+    assert "2 lines before the header are left out." in text
+    assert "the row of units below the names is left out." in text
+    table = written(tmp_path / "index.csv", "\n".join(f",{line}" for line in ["flow,at,x", *rows, "flow,at,x"]))
+    text = alike(page, table, tmp_path, lambda path: pl.read_csv(path)[:, 1:])
+    assert "left out: 1 line of comments or the header again." in text
     table = written(tmp_path / "cr.csv", "\r".join(["flow,at,x", *rows, ""]))
     ends = "lines end in CR alone, as on old Macs; they are written with LF again."
     assert ends in alike(page, table, tmp_path)
@@ -267,6 +290,9 @@ def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
     alike(page, table, tmp_path, lambda path: pl.read_ndjson(path, schema_overrides={"flow": pl.String}))
     rows = [f'{{"flow": {9007199254740992 + at % 2}, "x": {at % 5}}}\n' for at in range(8)]
     assert f'numbers in "flow" have too many digits. {INSTEAD}' in said(page, written(table, "".join(rows)))
+    written(table, '{"flow": "a NaN", "x": NaN}\n{"flow": "a NaN", "x": 1}\n')  # as Python writes what is missing
+    alike(page, table, tmp_path, lambda path: pl.read_ndjson(path.read_text().replace(" NaN", " null").encode()))
+    refused(page, written(table, '{"flow": "a", "x": 1}\n\n[2]\n'), "t.jsonl, line 3: this is no JSON object", tmp_path)
 
 
 def test_a_table_with_predictions(opened: Any, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ CLOCK = TIME_OF_DAY, WEEKDAY = "time of day", "weekday"
 DAY = 24 * 3600.0
 THURSDAY = 3  # 1970 began on one
 
-DAYS, WEEKS = 6, 2  # so many days, and weeks of them, are needed to see whether what one shows holds on others
+DAYS, WEEKS = 6, 2  # at least as many days and weeks show whether what holds on one holds on others
 LEAST = 0.02  # of what is open at first, in nats, so much must be told
 SEVERAL = 3  # classes of fewer days are left out
-ROWS, NUMBERS = 20_000, 1_000_000  # trees learn at most so many steps, and so many numbers
+ROWS, NUMBERS = 20_000, 1_000_000  # trees learn from at most this many steps and numbers
 TREES, ROUNDS, LEAVES = 400, 60, 16  # in all, of a class, and the leaves of one
 
 

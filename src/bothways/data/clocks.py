@@ -73,7 +73,7 @@ def guess_order(
        that is called after a clock or counter (`t`, `step`, `event_time`, `index`);
     2. a date or time that never rises, the newest rows standing first;
     3. a date or time in any order, if it is called after a clock or there is no other;
-    4. a number that is called `t`, `time`, `step` or the like and never rises, or stands in any order and hardly ever
+    4. a number that is called `t`, `time`, `step` or the like and never rises, or stands in any order and rarely
        comes twice in a sequence; called `index`, `frame` or the like, only if it is evenly spaced;
     5. an `id`, `index` or the like that numbers the rows, which stand in another order.
 

@@ -42,7 +42,7 @@ NAME = r"[\w.-]*[^\W\d][\w.-]*"  # the name of an entry in MISC
 RANGE = r"\d+[-.]\d+"  # the id of a token of several words or of an empty node of CoNLL-U, neither of which is a word
 COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"  # a comment, even if it has as many columns as a word
 FEW = 5  # a column that is the same within as many sentences, each of several words, holds no words
-LINES = 2**17  # at most so many lines are parsed at a time, or written again
+LINES = 2**17  # at most this many lines are parsed or written again at a time
 
 TAGS_FIRST = ["tag", "word"]  # the names of two columns of which the first holds tags
 MARK = codecs.BOM_UTF8.decode()
@@ -171,14 +171,14 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
 def new_lines(words: pl.Series, labels: pl.Series, begins: pl.Series) -> str:
     """Words and labels as lines, after a blank one where a sentence `begins`.
 
-    A ValueError has the word or label that is missing, blank, or holds a tab or a line break.
+    A ValueError has the word or label that is missing, blank, the mark of a document, or holds a tab or a line break.
 
     Example:
         >>> new_lines(pl.Series(["In", "Rome", "Hi"]), pl.Series(["O", "B-LOC", "O"]), pl.Series([False, False, True]))
         'In\\tO\\nRome\\tB-LOC\\n\\nHi\\tO\\n'
     """
     for texts in (words, labels):
-        wrong = texts.filter(texts.str.contains(r"[\t\r\n]|^\s*$").fill_null(True))
+        wrong = texts.filter(texts.str.contains(rf"[\t\r\n]|^\s*$|^{DOCUMENT}").fill_null(True))
         if len(wrong):
             raise ValueError(wrong[0])
     frame = pl.DataFrame({"word": words, "label": labels, "begins": begins})

@@ -147,18 +147,16 @@ def _dialect(
     lines = 1 + sum(name.count("\n") for name in names)
     if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
-    # Without a name the first column is the index of a data frame; others end lines with one separator too many.
-    bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
     below = _rows(_lines(file, above), separator, quoted, LOOKED_AT + 4)[1:]
-    if _are_data(bare) or as_below(bare, below):
-        shown = ", ".join(bare[:3]) + (", ..." if len(bare) > 3 else "")
+    if _are_data(names) or as_below(names, below):
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise DataError(
             f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
             "each column."
         )
-    before, after = unnamed(path, len(bare), list(filter(any, below)), separator, say)
-    header = [*(name or None for name in bare), *(None for _ in (*before, *after))]
-    bare, names = [*before, *bare, *after], [*before, *told_apart(path, names, say), *after]
+    before, after = unnamed(path, len(names), list(filter(any, below)), separator, say)
+    header = [*(name or None for name in names), *(None for _ in (*before, *after))]
+    bare, names = [*before, *names, *after], [*before, *told_apart(path, names, say), *after]
     units = units_below(path, bare, below, say)
     if before or after:
         return {"has_header": False, "skip_lines": above + lines + units}, names, header
@@ -276,12 +274,12 @@ def _title(file: Path, comments: int, letters: str) -> int:
     """How many lines of a title stand before the header, by the separator with which most lines are alike after it."""
     lines = islice(_lines(file, comments), MOST_COMMENTS)
     first = ["\n" if re.fullmatch(RULER, line) else line for line in lines]
-    found = [(0.0, 0)]
+    blank = sum(1 for _ in takewhile(lambda line: not line.strip(), first))
+    found = [(0.0, -blank)]
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
-        title = rows_of_title(rows)
-        if title is not None and not (title[0] and len(rows) < len(first)):
-            found.append((title[1], -title[0]))
+        if (title := rows_of_title(rows)) is not None:
+            found.append((title[1], -sum(1 + "".join(row).count("\n") for row in rows[: title[0]])))
     return -max(found)[1]
 
 

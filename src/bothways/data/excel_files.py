@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.blank_rows import without_total
-from bothways.data.headers import LOOKED_AT, rows_of_title, say_title, units_below
+from bothways.data.blank_rows import BlankRows, without_total
+from bothways.data.headers import LOOKED_AT, rows_of_title, say_title, told_apart, units_below
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
@@ -37,20 +37,33 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             some = f"none of the {len(names)} sheets has rows" if len(names) > 1 else "this table has no rows"
             raise DataError(f"{path}: {some}.")
         place, fields = next((each for each in chain([first], filled) if each[1].width > 1), first)
+        title = 0
         if any(name.startswith(UNNAMED) for name in fields.columns):
             title, _ = rows_of_title(_texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())) or (0, 0.0)
             if title:
                 fields = load(place, header_row=title).to_polars()
                 say_title(path, title, "row", say)
+        numbers = load(place, header_row=title, dtypes="float").to_polars()
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
-    fields = pl.DataFrame([_times(column).alias(column.name) for column in fields])
+    pairs = zip(fields, numbers, strict=True)
+    fields = pl.DataFrame([_times(_exact(*pair)).alias(pair[0].name) for pair in pairs])
     bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
     fields = fields[units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say) :]
+    fields.columns = told_apart(path, bare, say)
     if len(names) > 1:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
-    return without_total(path, fields, say)
+    blanks = BlankRows(path, part=False)
+    fields = blanks.left_out(without_total(path, fields, say))
+    blanks.told(say)
+    return fields
+
+
+def _exact(fields: pl.Series, numbers: pl.Series) -> pl.Series:
+    """Fields with all digits of their numbers, of which fastexcel writes nine behind the point as text."""
+    rounded = (fields.cast(pl.Float64, strict=False) != numbers).fill_null(value=False)
+    return numbers.cast(pl.String).zip_with(rounded, fields)
 
 
 def _times(fields: pl.Series) -> pl.Series:
@@ -66,8 +79,6 @@ def _times(fields: pl.Series) -> pl.Series:
         >>> _times(pl.Series(["2024-01-31 00:00:00", None])).to_list()
         ['2024-01-31', None]
     """
-    if fields.dtype != pl.String:
-        return fields
     if fields.count() and fields.str.contains(DAY).drop_nulls().all():
         return fields.str.head(len("2024-01-31"))
     parts = fields.str.extract_groups(DAY_ZERO).struct.unnest()

@@ -66,7 +66,7 @@ class FieldReader:
     """Reads the fields of a table, at once or a batch at a time; each column in the way that fits all its fields.
 
     Where several ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with
-    AM and PM month-first, or begin with a year of two digits where they hardly turn back so or have few years (see
+    AM and PM month-first, or begin with a year of two digits where dates so read rarely go back or have few years (see
     `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
 
     Attributes:

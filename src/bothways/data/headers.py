@@ -163,15 +163,18 @@ def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
-    """The names, those that come again with a number, of which `say` tells.
+    """The names, those that come again with a number, of which `say` tells; and a name where there is none.
+
+    Without one the first column is the index of a data frame; others end lines with one separator too many.
 
     Example:
-        >>> told_apart(Path("some.csv"), ["x", "x", "x_2", "x"], print)
+        >>> told_apart(Path("some.csv"), ["", "x", "x", "x_2", "x", ""], print)
         some.csv: several columns are called 'x'; the later ones are 'x_3', 'x_4' here.
-        ['x', 'x_3', 'x_2', 'x_4']
+        ['', 'x', 'x_3', 'x_2', 'x_4', 'column 6']
     """
-    found, places = list(names), defaultdict[str, list[int]](list)
-    for at, name in enumerate(names):
+    found = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
+    places = defaultdict[str, list[int]](list)
+    for at, name in enumerate(found):
         places[name].append(at)
     for name, (_, *later) in places.items():
         if later:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -67,6 +68,6 @@ def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
             f" If {nested[0]!r} says where names stand in 'text', as from spaCy and Prodigy, write lists 'tokens' and "
             "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
         )
-    if len(schema) == 1 and not nested:
+    if len(schema) == 1 and re.search(r"\W", next(iter(schema))):
         return " Are the fields separated by something other than , ; | or tabs?"
     return ""

@@ -21,7 +21,7 @@ from bothways.data.words import LISTS, Piece, Pieces, by_word
 from bothways.errors import DataError
 
 BYTES = 2**24  # how many bytes of lines are read at a time
-ENTRIES = 1000  # so many objects are written again at a time
+ENTRIES = 1000  # objects written again at a time
 DEEPEST = 32  # values that are nested deeper are refused: Polars takes time that grows with the cube of the depth
 
 KINDS = {bool: "true/false", int: "numbers", float: "numbers", str: "text", list: "lists", dict: "objects"}
@@ -50,7 +50,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             f"{path}: one object holds all rows, in the list under the key {lists[0]!r}. Write this list alone into a "
             "file, or one object per line."
         )
-    return by_word(f"{path}: {_what(path)}", frame)
+    return by_word(partial(_place, path), frame)
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -69,7 +69,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
                     frame = _parse(path, b"".join(lines), schema, start)
                 except DataError:
                     raise LaterRowsDifferError from None
-            yield from by_word(f"{path}: {_what(path)}", frame, count).iter_slices(rows)
+            yield from by_word(partial(_place, path), frame, count).iter_slices(rows)
             count, start = count + frame.height, start + len(lines)
 
 
@@ -81,9 +81,9 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
 
 
 def line(path: Path, row: int) -> int:
-    """The number of the sentence of a word, whose number from 0 is `row`."""
+    """The number of the line of a word, whose number from 0 is `row`."""
     ends = accumulate(words for _, words, _ in _entries(path, sentences=True))
-    return next(number for number, end in enumerate(ends, 1) if row < end)
+    return next(number for (number, _), end in zip(_objects(path), ends, strict=False) if row < end)
 
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
@@ -122,7 +122,7 @@ def _fault(lines: bytes, start: int, reason: str) -> str:
         objects = found if listed and isinstance(found, list) else [found]
         if not all(isinstance(each, dict) for each in objects):
             where = "" if listed else f" (line {number} is {line[:40].decode('utf-8', 'replace')!r})"
-            return f"this is no file of JSON objects, one a line or in one list{where}."
+            return f"this is no file of JSON objects, one per line or in one list{where}."
         for key, value in ((key, value) for each in objects for key, value in each.items() if value is not None):
             kinds[key].add(KINDS[type(value)])
     mixed = {key: sorted(some) for key, some in kinds.items() if len(some) > 1}
@@ -132,16 +132,18 @@ def _fault(lines: bytes, start: int, reason: str) -> str:
     return f"the key {key!r} has values of several kinds: {' and '.join(mixed[key])}. Write them in one way."
 
 
-def _what(path: Path) -> str:
-    """What messages call an object."""
-    return "object" if ".json" in path.suffixes else "line"
+def _place(path: Path, number: int) -> str:
+    """How messages call an object, by its number from 1."""
+    if ".json" in path.suffixes:
+        return f"{path}: object {number}"
+    return f"{path}: line {next(islice(_objects(path), number - 1, None))[0]}"
 
 
 def _entries(path: Path, sentences: bool) -> Iterator[tuple[str, int, bool]]:
     """The objects as text, how many rows each is, and whether it holds lists with an entry per row."""
-    lists = (key for text in _objects(path) for key in LISTS if _is_list(json.loads(text).get(key)))
+    lists = (key for _, text in _objects(path) for key in LISTS if _is_list(json.loads(text).get(key)))
     word = next(lists, None) if sentences else None
-    for text in _objects(path):
+    for _, text in _objects(path):
         yield text, 1 if word is None else len(json.loads(text).get(word) or ()), word is not None
 
 
@@ -149,14 +151,15 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and not any(isinstance(each, (list, dict)) for each in value)
 
 
-def _objects(path: Path) -> Iterator[str]:
-    """The text of each object."""
+def _objects(path: Path) -> Iterator[tuple[int, str]]:
+    """The number of the line at which each object begins, or the list that holds it, and the text of the object."""
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
-        for line in filter(str.strip, lines):
+        for number, line in enumerate(lines, 1):
             if line.lstrip().startswith("["):
-                yield from (json.dumps(each, ensure_ascii=False) for each in json.loads(line + lines.read()))
-            else:
-                yield line.strip()
+                objects = json.loads(line + lines.read())
+                yield from ((number, json.dumps(each, ensure_ascii=False)) for each in objects)
+            elif line.strip():
+                yield number, line.strip()
 
 
 def _labeled(entries: Sequence[tuple[str, int, bool]], per: str, predicted: pl.DataFrame) -> str:

@@ -7,13 +7,16 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.fields import LaterRowsDifferError
+from bothways.data.fields import LaterRowsDifferError, stripped
 from bothways.data.kinds import times_of
 from bothways.data.names import digits_of_date, names_time_of_day, part_of_time
 from bothways.data.times import spelled, with_colons
 
 BEFORE = {"month": "-", "day": "-", "quarter": "-Q", "week": "-W", "hour": " ", "": " "}
 """What stands before each part of a time that is written in one; before what follows an hour, a colon."""
+
+MIDNIGHT = r"(?:T|,? )(?:00?(?::00){1,2}(?:\.0+)?|12:00(?::00)? ?[Aa]\.?[Mm]\.?)$"  # behind a date, as many export it
+MONTH = r"^(\d{4}-\d{2})$"
 
 POINTS = r"^(\d{1,2})\.(\d{2})\.(\d{2})$"  # times of day as some write them
 
@@ -40,8 +43,8 @@ def moment_text(names: Sequence[str], fields: Iterable[Any]) -> str:
         '2004-03-10 09:00'
     """
     *before, after = template(names)
-    texts = _spelled(names, [pl.Series([str(field)]) for field in fields])
-    return "".join(start + text[0] for start, text in zip(before, texts, strict=True)) + after
+    texts = _spelled(names, [_text(pl.Series([str(field)])) for field in fields])
+    return "".join(start + (text[0] or "") for start, text in zip(before, texts, strict=True)) + after
 
 
 def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = True) -> pl.Series:
@@ -59,9 +62,9 @@ def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = Tr
 
 
 def _text(column: pl.Series) -> pl.Series:
-    if isinstance(column.dtype, (pl.Date, pl.Datetime)):
-        return column.dt.strftime("%Y-%m-%d")
-    return column.dt.to_string() if column.dtype == pl.Duration else column.cast(pl.String)
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.strftime("%Y-%m-%d %H:%M:%S")
+    return column.dt.to_string() if column.dtype == pl.Duration else stripped(column.cast(pl.String))
 
 
 def _spelled(names: Sequence[str], texts: Sequence[pl.Series]) -> list[pl.Series]:
@@ -71,7 +74,8 @@ def _spelled(names: Sequence[str], texts: Sequence[pl.Series]) -> list[pl.Series
         part = part_of_time(name)
         text = text.str.zfill(2) if part else text.str.replace(POINTS, "${1}:${2}:${3}") if place else text
         if place == 0:
-            text = spelled(text, digits_of_date(name))
+            days = text.str.replace(MIDNIGHT, "").str.replace(MONTH, "${1}-01")
+            text = spelled(days, digits_of_date(name))
         elif names_time_of_day(name):
             text = with_colons(text)
         done.append(text)

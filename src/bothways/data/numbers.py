@@ -14,7 +14,7 @@ AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
 AMOUNTS = rf"^(?:[-+<>≤≥~≈±\s]|{CURRENCY})*\d[\d.,]*\s*(?:[\p{{L}}°/²³%]{{1,8}}|{CURRENCY}|[-\u2013]\s*\d[\d.,]*)?$"
 FEW_UNITS = 4  # more are names of something
-MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
+MANY_NUMBERS = 20  # this many different numbers, or a fraction, show that what follows them is a unit
 SECONDS = {
     **dict.fromkeys(("ms", "msec", "msecs"), 1e-3),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "Sek"), 1.0),
@@ -37,7 +37,7 @@ ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, n
 NINES = r"^-?9{2,}(?:\.9+|\.0)?$"
 FEW_TIMES = 3  # a value that comes less often is no word for a missing one
 
-SHOWING = 100  # so many fields show whether there may be more of their kind
+SHOWING = 100  # the first fields, which show whether there may be more of their kind
 
 
 def plain(text: pl.Series) -> pl.Series:

@@ -18,7 +18,7 @@ import polars as pl
 from bothways.errors import DataError
 
 BYTES = 2**20
-HEAD, HEAD_BYTES = 1000, 2**16  # at most so many lines and bytes show what a file is whose name does not say it
+HEAD, HEAD_BYTES = 1000, 2**16  # the first lines and bytes, which show what a file is whose name does not say it
 MOST_COMMENTS = 100  # lines before a header that are looked at
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text may begin with
@@ -107,8 +107,8 @@ def lines_with(file: Path, some: bytes) -> Iterator[bytes]:
             yield rest
 
 
-def head(path: Path, tabs: bool = False) -> list[str]:
-    """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
+def head(path: Path) -> list[str]:
+    """The first lines of a file of text; none of another file, nor of one that cannot be read."""
     if not path.is_file():
         return []
     try:
@@ -117,7 +117,7 @@ def head(path: Path, tabs: bool = False) -> list[str]:
     except (OSError, DataError):
         return []
     wide = block[:2] in MARKS
-    if (b"\0" in block and not wide) or (tabs and b"\t" not in block):
+    if b"\0" in block and not wide:
         return []
     text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +19,7 @@ def read(path: Path, say: Say) -> pl.DataFrame | pl.LazyFrame:
     if not any(isinstance(frame.collect_schema().get(name), pl.List) for name in LISTS):
         return frame
     with _intact(path):
-        return by_word(f"{path}: row", frame.collect())
+        return by_word(partial("{}: row {}".format, path), frame.collect())
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -26,7 +27,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     before = 0
     with _intact(path):
         for batch in _scanned(path).collect_batches(chunk_size=rows, maintain_order=True):
-            yield by_word(f"{path}: row", batch, before)
+            yield by_word(partial("{}: row {}".format, path), batch, before)
             before += batch.height
 
 

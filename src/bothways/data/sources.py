@@ -35,6 +35,7 @@ WILDCARDS = "*?["
 
 TEXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
 PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
+PACKED = (".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tar.gz", ".tgz")  # each is unpacked first, by hand
 BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
 
@@ -118,9 +119,8 @@ def format_of(path: Path) -> Format | None:
     """How a file is read: as its ending says, or as CoNLL, or as a table, if it looks so; None if neither tells."""
     known = FORMATS.get(ending(path))
     if known in (None, _TEXT, _CSV, _TSV, _TABLE):
-        tabs = known in (_CSV, _TSV)
-        first = head(path, tabs)
-        if conll_files.look_so(first, tabs):
+        first = head(path)
+        if conll_files.look_so(first, tabs=known in (_CSV, _TSV)):
             return _CONLL
         if known is _TEXT and csv_files.look_so(first):
             return _TABLE
@@ -161,6 +161,8 @@ def find_files(source: Source) -> Files:
     found = {path: format_of(path) for path in paths}
     for path, format in found.items():
         if format is None:
+            if path.name.lower().endswith(PACKED):
+                raise DataError(f"{path}: this file is packed or compressed; unpack it first.")
             *some, last = FORMATS
             raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
     formats = {format: path for path, format in reversed(found.items()) if format is not None}

@@ -1,4 +1,4 @@
-"""Tables: one row a step."""
+"""Tables: one row per step."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ SPLIT, MADE = "split", "made of the names of the files"
 
 FILLED = "stands on the first row of each; filled downward"  # the word about ids of which all rows but one are empty
 
-MANY_READS = 32  # from so many columns on, reads of a file take further columns along
+DAMAGED = "the file is damaged or cut short, or was changed meanwhile."
+
+MANY_READS = 32  # after this many columns, each read of a file takes further columns along
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, one row a step.
+    """A table, one row per step.
 
     Attributes:
         source: the file or files that it came from, as messages name them.
@@ -181,7 +183,7 @@ class Table:
         return f"{source}: {ROW.format(row + 1)}"
 
     def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
-        with intact(f"{self.source}: the file is damaged or cut short, or was changed meanwhile."):
+        with intact(f"{self.source}: {DAMAGED}"):
             return frame.collect()
 
 
@@ -249,7 +251,9 @@ def read_files(
     reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
     fields = reader()
     if isinstance(values, pl.LazyFrame):
-        texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
+        with intact(f"{table.source}: {DAMAGED}"):
+            names = may_be_read(values, table.schema, reader())
+        texts = fields.read(table.columns(names))
         bare, read = without_blanks(table.schema), [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
         if not (bare or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
@@ -300,7 +304,9 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
             table = replace(table, values=values)
         table.require(*parts)
         table.require_keys(*parts)
-        texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
+        columns = [(pl.nth(table.names.index(part)), table.schema[part]) for part in parts]
+        seconds_of = [part.dt.total_microseconds() / 1e6 if dtype == pl.Duration else part for part, dtype in columns]
+        texts = [part.cast(pl.String).str.strip_chars() for part in seconds_of]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
         values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
     if parts := joined_columns(order, table.names):
@@ -368,9 +374,12 @@ def _joined(
     schema = pl.Schema(schemas[0])
     for column in schema:  # what is empty in the first file has the type that it has in a later one
         schema[column] = next((own[column] for own in schemas if own.get(column, pl.Null) != pl.Null), pl.Null())
-    text = [at for at, dtype in enumerate(schema.values()) if _group(dtype) == "text"]
-    pieces = [alike(name, each.lazy(), first, schema) for name, each in frames]
+    # By number, for where types differ `concat` takes the names "*" and "^x$" for patterns.
+    numbered = [pl.nth(at).alias(str(at)) for at in range(len(schema))]
+    text = [at for at, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT)]
+    pieces = [alike(name, each.lazy(), first, schema).select(numbered) for name, each in frames]
     whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
+    whole = whole.rename(dict(zip(map(str, range(len(schema))), schema, strict=True)))
     counts = tuple((name, int(each.select(pl.len()).lazy().collect().item())) for name, each in frames)
     categories = {name for own in schemas for name, dtype in own.items() if dtype in (pl.Categorical, pl.Enum)}
     return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts, categories
@@ -383,5 +392,5 @@ def _group(dtype: pl.DataType) -> str:
     if isinstance(dtype, TEXT):
         return "text"
     if isinstance(dtype, (pl.Date, pl.Datetime)):
-        return "times"
+        return f"times in the zone {getattr(dtype, 'time_zone', None)}"
     return "nothing" if dtype == pl.Null else str(dtype)

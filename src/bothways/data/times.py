@@ -135,7 +135,7 @@ def _years(dates: pl.Series) -> int:
 
 
 def spelled(text: pl.Series, digits: int) -> pl.Series:
-    """Dates of so many digits, or of one less as zeros in front get lost, with signs between year, month and day.
+    """Dates of `digits` digits, or of one less where a leading zero was lost, with signs between year, month and day.
 
     Behind those of 8 digits may stand two more, an hour. The text as it is if it is anything else.
 

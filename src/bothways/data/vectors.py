@@ -21,10 +21,10 @@ from bothways.data.opening import BROKEN, decompressed, readable
 from bothways.errors import DataError, InputError, MissingDependencyError, counted
 
 FIRST = 150_000
-"""So many words from the beginning of a file, where the most frequent ones stand, are kept for new text."""
+"""Words kept for new text, from the beginning of a file, where the most frequent ones stand."""
 
 FILES = (".txt", ".vec", ".gz")  # what a name ends in that is meant for a file
-LOOKED_AT = 100  # so many lines show how many numbers a vector has
+LOOKED_AT = 100  # the first lines, which show how many numbers a vector has
 MOST_WRONG = 0.01  # with a larger share of lines that cannot be read, a file is something else
 
 HEADER = re.compile(rb"\s*(\d{1,18})\s+(\d{1,18})\s*")

@@ -56,24 +56,24 @@ def numbered_on(frame: pl.DataFrame, words: Sequence[str], last: int) -> tuple[p
     return frame, frame.get_column(name)[-1]
 
 
-def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
+def by_word(place: Callable[[int], str], frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     """Rows that are sentences, with a list of words each, as rows that are words.
 
     Lists with an entry per word go along, a missing one as missing entries; other values are repeated. Tags of another
     number than the words are refused. A table without such lists stays as it is.
 
     Words are in the first of `LISTS` that is one, which becomes the first column after the number; `before` counts the
-    sentences that came before.
+    sentences that came before. `place` says how messages call one, by its number from 1.
 
     Example:
-        >>> by_word("some.jsonl: line", pl.DataFrame({"tokens": [["In", "Rome"], []], "id": [7, 8]})).rows()
+        >>> by_word("line {}".format, pl.DataFrame({"tokens": [["In", "Rome"], []], "id": [7, 8]})).rows()
         [(1, 'In', 7), (1, 'Rome', 7)]
     """
     word = next((name for name in LISTS if _holds_entries(frame.schema.get(name))), None)
     if word is None:
         return frame
     if SENTENCE in frame.columns:
-        raise DataError(f"{place} 1 has a {SENTENCE!r} of its own, which the number of the sentence takes. Rename it.")
+        raise DataError(f"{place(1)} has a {SENTENCE!r} of its own, which the number of the sentence takes. Rename it.")
     numbers = pl.int_range(before + 1, before + 1 + pl.len(), dtype=pl.Int64).alias(SENTENCE)
     frame = frame.select(numbers, word, pl.exclude(word))
     counts, entries = frame.get_column(word).list.len().fill_null(0), []
@@ -85,10 +85,10 @@ def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
             entries.append(at)
         elif column.name.lower().endswith(TAGS):
             row = int(wrong.arg_max() or 0)
+            some = " ".join(map(str, (frame.row(row, named=True)[word] or [])[:5]))
             raise DataError(
-                f"{place} {before + row + 1} has {counted(counts[row], 'entry', 'entries')} in {word!r} and "
-                f"{len(column[row])} in {column.name!r} ({' '.join(map(str, frame[word][row][:5]))!r}). Give each word "
-                "one entry."
+                f"{place(before + row + 1)} has {counted(counts[row], 'entry', 'entries')} in {word!r} and "
+                f"{len(column[row])} in {column.name!r} ({some!r}). Give each word one entry."
             )
     nothing = pl.lit(None).repeat_by(pl.col(word).list.len())
     filled = frame.filter(counts > 0).with_columns(pl.nth(entries).fill_null(nothing))

@@ -87,10 +87,11 @@ def _text(*names: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Scripts without comments that have lines of their own, and without indentation; styles without any white space
-    that says nothing: a page is sent by mail.
+    """Scripts without indentation, and without comments on lines of their own or at the ends of others; styles without
+    any white space that says nothing: a page is sent by mail.
     """
-    text = re.sub(r"(?m)^ +", "", re.sub(r"(?m)^ */\*(?:[^*]|\*(?!/))*\*/\n", "", text))
+    comment = r"/\*(?:[^*]|\*(?!/))*\*/"
+    text = re.sub(r"(?m)^ +", "", re.sub(rf"(?m)^ *{comment}\n|  {comment}$", "", text))
     return re.sub("(?s)<style>.*?</style>", lambda found: re.sub(r"\s*([{};,])\s*|(:)\s+", r"\1\2", found[0]), text)
 
 

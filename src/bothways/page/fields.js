@@ -178,6 +178,26 @@ const CHOICES = {numbers: ["decimal", "point"], point: ["decimal", "point"], com
 const SAID = {point: "separators of thousands or units left out", comma: "decimal comma", seconds: "read in seconds", "no year": "times of one year, as none is there",
   "day-first": "dates are day/month/year", "month-first": "dates are month/day/year", "year-first": "dates are year/month/day"}
 const asked = way => `"bothways predict --${CHOICES[way].join(" ")}"`
+const differ = (ours, theirs) => ours.findIndex((x, row) => !Object.is(x, theirs[row]))
+/* Which of two readings of dates is likelier, above 0 for ours: bothways.data.times.likelier. */
+function likelier(...readings) {
+  const [ours, theirs] = readings.map(values => values.filter(at => !Number.isNaN(at))), gaps = values => values.slice(1).map((at, k) => at - values[k])
+  const turns = values => Math.min(...[1, -1].map(sign => gaps(values).filter(gap => sign * gap > 0).length))
+  const years = values => new Set(Array.from(values, at => new Date(at / 1000).getUTCFullYear())).size
+  const jumps = values => {
+    const seconds = gaps([...new Set(values)].sort((a, b) => a - b)).map(gap => Math.trunc(gap / 1e6)), usual = mode(seconds)
+    return usual < 86400 ? seconds.filter(gap => gap !== usual).length : 0
+  }
+  const measures = [[turns, 2], [years, ours.every(at => at % 864e8 === 0) ? 10 : 2], [jumps, 1]]
+  return measures.reduce((sum, [of, least]) => sum + (of(theirs) >= 2 * of(ours) + least) - (of(ours) >= 2 * of(theirs) + least), 0)
+}
+/* The likeliest order of dates; a note says what else they may be. */
+function order_of_dates(fields, ways) {
+  const order = ways["month-first"] && fields.some(text => AMERICAN.test(text)) ? "month-first" : Object.keys(ways)[0]
+  const others = Object.keys(ways).filter(way => differ(ways[way], ways[order]) >= 0), shown = way => likelier(ways[way], ways[order])
+  const better = others.find(way => shown(way) > 0)
+  return better ? [better] : [order, others.filter(way => !shown(way)).map(way => `or ${SAID[way].slice(10)}? (${asked(way)})`).join("; ")]
+}
 /* How columns are read, by their names: {way, values, unit, note, fields}; `numbers` are those that the model takes for numbers. Where two
    ways fit, the other columns decide, then how the table was read that the model learned from. */
 function typed(columns, reading, numbers) {
@@ -194,14 +214,11 @@ function typed(columns, reading, numbers) {
   }
   for (const each of Object.values(found)) if (!each.way) {
     const [[first, ours], [second, theirs]] = Object.entries(each.ways), [option] = CHOICES[second]
-    const chosen = shown[option].size === 1 ? [...shown[option]][0] : reading[option], at = ours.findIndex((x, row) => !Object.is(x, theirs[row]))
+    const chosen = shown[option].size === 1 ? [...shown[option]][0] : reading[option], at = differ(ours, theirs)
     const fitting = Object.keys(each.ways).find(way => CHOICES[way][1] === chosen)
     if (fitting || first === "numbers") take(each, fitting ?? first)
-    else if (option === "dates") {
-      const way = "month-first" in each.ways && each.fields.some(text => AMERICAN.test(text)) ? "month-first" : first
-      const others = Object.keys(each.ways).filter(other => each.ways[other].some((x, row) => !Object.is(x, each.ways[way][row])))
-      take(each, way, others.map(other => `or ${SAID[other].slice("dates are ".length)}? (${asked(other)})`).join("; "))
-    } else if (at < 0) take(each, first)
+    else if (option === "dates") take(each, ...order_of_dates(each.fields, each.ways))
+    else if (at < 0) take(each, first)
     else take(each, "text", `numbers in doubt: ${ours[at]} (${asked(first)}) or ${theirs[at]} (${asked(second)})?`)
   }
   return found

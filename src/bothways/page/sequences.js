@@ -75,6 +75,7 @@ function side_by_side(fields) {
 function moment_text(fields, {told, between}) {
   if (fields.length === 1 || fields.includes(null)) return fields.length === 1 ? fields[0] : null
   const texts = fields.map((field, i) => told[i].part ? String(field).padStart(2, "0") : String(field))
+  texts[0] = texts[0].replace(/(?:T|,? )(?:00?(?::00){1,2}(?:\.0+)?|12:00(?::00)? ?[Aa]\.?[Mm]\.?)$/, "").replace(/^\d{4}-\d{2}$/, "$&-01")
   return texts.map((text, i) => between[i] + (i ? text.replace(/^(\d{1,2})\.(\d{2})\.(\d{2})$/, "$1:$2:$3") : text)).join("") + between.at(-1)
 }
 /* In seconds since the first step of a sequence, or whole weeks before it: since 1970 they would be too large for microseconds. */
@@ -106,7 +107,7 @@ function group(file, size, ids, by, order, notices) {
     if (by && displaced) notices.push(`${file.name}: the rows are not in the order of ${JSON.stringify(order)} (${displaced.toLocaleString("en")} of ${size.toLocaleString("en")} stand after a later one); they are sorted.`)
   }
   for (let i = 1; i < offsets.length; i++) if (offsets[i] - offsets[i - 1] > MOST_STEPS) {
-    throw Error(`${file.name}: a sequence has ${count(offsets[i] - offsets[i - 1], "step")}; this page takes up to ${MOST_STEPS.toLocaleString("en")}. Cut the table into pieces, or label it with "bothways predict".`)
+    throw Error(`${file.name}: a sequence has ${count(offsets[i] - offsets[i - 1], "step")}; this page takes up to ${MOST_STEPS.toLocaleString("en")}. Cut the table into pieces. ${INSTEAD}`)
   }
   return {rows, offsets}
 }

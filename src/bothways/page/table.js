@@ -20,7 +20,7 @@ async function* pieces(file, encoding) {
   }
   yield decoder.decode()
 }
-const too_large = file => Error(`${file.name} is larger than ${megabytes(MOST_BYTES)}, the most that this page reads. Cut it into several files, or label it with "bothways predict".`)
+const too_large = file => Error(`${file.name} is larger than ${megabytes(MOST_BYTES)}, the most that this page reads. Cut it into several files. ${INSTEAD}`)
 
 const times_in = (line, sign) => { let n = 0; for (let at = line.indexOf(sign); at >= 0; at = line.indexOf(sign, at + 1)) n++; return n }
 const odd = line => times_in(line, '"') % 2
@@ -105,11 +105,11 @@ function comments_of(lines) {
   const fits = separator => last.includes(separator) && last.split(separator).length === after.split(separator).length
   return first && [...SEPARATORS].some(fits) ? first - 1 : first
 }
-/* How many lines of a title stand before the header: with half as many fields as most lines, or fewer; before the first line of
+/* How many lines of a title stand before the header: with half as many fields as most lines, or fewer, or a number; before the first line of
    which most fields are filled, those that are empty do not count. The header is the first line of as many fields as most; it
    holds no number. By the separator with which most lines are alike after it. */
 function title_of(lines, quoted) {
-  let title = 0, alike = 0
+  let title = Math.max(lines.findIndex(line => line.trim()), 0), alike = 0
   for (const separator of SEPARATORS) {
     let rows
     try { rows = lines.map(line => line.trim() ? fields_of(line, separator, quoted) : []) } catch { continue }
@@ -119,8 +119,8 @@ function title_of(lines, quoted) {
     const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
     const table = counts.slice(start).filter(n => n), share = table.filter(n => n === most).length / table.length
     if (most < 2 || share < MOST_ALIKE || share < alike || (share === alike && start >= title)) continue
-    const longest = Math.max(...counts.slice(0, start))
-    if (!start || most > 2 && 2 * longest <= most && rows[start].every(name => isNaN(plain(name)))) [title, alike] = [start, share]
+    const no_numbers = row => row.every(field => isNaN(plain(field.trim()))), short = (row, i) => 2 * counts[i] <= most || !no_numbers(row)
+    if (!start || most > 2 && rows.slice(0, start).every(short) && no_numbers(rows[start])) [title, alike] = [start, share]
   }
   return title
 }
@@ -165,15 +165,15 @@ function what_ends(last, before) {
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at && field(before, 0) ? "counts the rows" : ""
 }
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
-const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
-const is_none = (fields, names) => names.length > 1 && (fields.length > 1 ? names.every((name, at) => name && fields[at] === name) : fields[0][0] === "#")
+const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
+const is_none = (fields, header) => header.length > 1 && (fields.length > 1 ? header.every((name, at) => name === (fields[at] ?? "")) : fields[0][0] === "#")
 
 const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
 async function encoding_of(file) {
   const [a, b] = new Uint8Array(await file.slice(0, 2).arrayBuffer())
   return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
 }
-/* {form, separator, comments, units, parted, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
+/* {form, separator, comments, units, parted, header, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
    stands; how many lines of comments stand before the header; whether blank rows part blocks, which a column numbers that is the `sequence`. */
 async function read_table(file, needed, sequence) {
   if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error(`This file is no table that can be read here. It must end in .csv, .tsv or .jsonl. ${INSTEAD}`)
@@ -196,7 +196,7 @@ const require_columns = (file, names, needed) => {
 }
 const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
 async function read_csv(file, needed, encoding, sequence) {
-  let head = [], comments, separator, units, parted, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
+  let head = [], comments, separator, units, parted, header, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
   const notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
   const begin = () => {
     head = head.slice(head.findIndex(line => line.trim()))
@@ -208,11 +208,12 @@ async function read_csv(file, needed, encoding, sequence) {
     head = head.slice(title.length)
     if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
     separator = separator_of(head.slice(0, HEAD_LINES), quoted)
-    const bare = fields_of(head.shift(), separator, quoted), below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
-    names = told_apart(bare.map((name, i) => name || (i ? `column ${i + 1}` : "")))
-    units = are_units(below.filter((row, i) => !i || row.some(field => field)))
-    const more = (name, i) => below[0][i]?.trim() && (!name || bare.indexOf(name) !== bare.lastIndexOf(name))
-    if (units && bare.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
+    header = fields_of(head.shift(), separator, quoted)
+    const below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
+    names = told_apart(header.map((name, i) => name || (i ? `column ${i + 1}` : "")))
+    units = are_units(below.filter((row, i) => !i || row.some(field => field) && !is_none(row, header)))
+    const more = (name, i) => below[0][i]?.trim() && (!name || header.indexOf(name) !== header.lastIndexOf(name))
+    if (units && header.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
     if (units) {
       notices.push(`${file.name}: the row of units below the names is left out.`)
       head.shift()
@@ -228,8 +229,8 @@ async function read_csv(file, needed, encoding, sequence) {
     for (const line of lines) {
       const fields = fields_of(line, separator, quoted)
       if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
-      if (is_none(fields, names)) { none++; continue }
-      if (is_blank(fields, names)) { blank++; inside = false; continue }
+      if (is_none(fields, header)) { none++; continue }
+      if (is_blank(fields, header)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
       for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim().replace(IN_FORMULA, "$1").trim() || null)
@@ -260,21 +261,23 @@ async function read_csv(file, needed, encoding, sequence) {
     const become = parted ? `taken for the ends of ${count(blocks, "block")}, which the column '${BLOCK}' numbers` : "left out"
     notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} ${become}.`)
   }
-  return {form, parted, separator, comments, units, names, columns, rows, notices}
+  return {form, parted, separator, comments, units, header, names, columns, rows, notices}
 }
+const NOT_FINITE = /("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b/g  /* which Python writes, though JSON has no such number; or text */
+const parsed_json = text => { try { return JSON.parse(text) } catch { } }
 async function read_json(file, needed, encoding) {
   const columns = columns_of(needed), names = new Set(), form = {encoding, quoted: false}
-  let rows = 0
+  let rows = 0, number = 0
   await records(file, form, lines => {
     for (const line of lines) {
+      number++
       if (!line.trim()) continue
-      let entry
-      try { entry = JSON.parse(line) } catch { }
-      if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${rows + 1}: this is no JSON object; there must be one on each line.`)
+      const entry = parsed_json(line) ?? parsed_json(line.replace(NOT_FINITE, (_, text) => text ?? null))
+      if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${number}: this is no JSON object; there must be one on each line.`)
       Object.keys(entry).forEach(name => names.add(name))
       for (const name of needed) {
         const field = Object.hasOwn(entry, name) ? entry[name] : null
-        if (typeof field === "object" && field) throw Error(`${file.name}, line ${rows + 1}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line. ${INSTEAD}`)
+        if (typeof field === "object" && field) throw Error(`${file.name}, line ${number}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line. ${INSTEAD}`)
         columns[name].push(typeof field === "string" ? field.trim() || null : typeof field === "boolean" ? String(field) : field)
       }
       rows++
@@ -310,12 +313,12 @@ async function labeled(file, table, reading, classes, codes, probabilities) {
       } else {
         const fields = fields_of(line, separator, form.quoted)
         if (units) { units = false; continue }
-        if (is_blank(fields, table.names) || is_none(fields, table.names) || row === table.rows) continue
+        if (is_blank(fields, table.header) || is_none(fields, table.header) || row === table.rows) continue
         out.push((parted ? table.columns[BLOCK][row] + separator : "") + line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++
     }
-    parts.push(out.join("\n") + "\n")
+    if (out.length) parts.push(out.join("\n") + "\n")
   })
   return new Blob(parts, {type: "text/plain"})
 }
