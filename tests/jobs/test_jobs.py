@@ -356,3 +356,15 @@ def test_a_table_of_another_country(tmp_path: Path) -> None:
     said.clear()
     jobs.predict(model, path, tmp_path / "labeled.csv", say=said.append)
     assert "Column 'Wert': decimal comma." in said
+
+
+def test_a_file_of_one_block_is_evaluated(tmp_path: Path) -> None:
+    """Blank rows part the sequences of the table that the model learned from; this one has none."""
+    random = np.random.default_rng(0)
+    for name, count in (("many.csv", 30), ("one.csv", 1)):
+        steps = [[f"{x:.2f},{'on' if x > 0 else 'off'}" for x in random.normal(size=20)] for _ in range(count)]
+        (tmp_path / name).write_text("x,state\n" + "\n\n".join("\n".join(each) for each in steps) + "\n")
+    settings = {"units": 4, "epochs": 1}
+    jobs.train(tmp_path / "many.csv", tmp_path / "m.bothways", label="state", budget=0, settings=settings, say=silent)
+    found = jobs.evaluate(tmp_path / "m.bothways", tmp_path / "one.csv", say=silent)
+    assert (found.split, found.labels) == ("all", 20)

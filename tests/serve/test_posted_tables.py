@@ -126,16 +126,23 @@ def test_a_view_of_a_table_that_must_be_sorted_holds_as_much(tmp_path: Path, mon
     monkeypatch.setattr(tables, "stream_sequences", twice)
     monkeypatch.setattr(tables, "MOST_FIELDS", len(FRAME) * 4)  # two inputs and two classes
     FRAME.write_csv(tmp_path / "table.csv")
-    shown = tables.view(model_of(2, columns=TABLE), TABLE, tmp_path / "table.csv", print)
+    shown = tables.view(model_of(2, columns=TABLE), TABLE, tmp_path / "table.csv", None, print)
     assert [each["name"] for each in shown["sequences"]] == ["a", "b"]
     assert not shown["cut"]
+
+
+def test_a_view_has_the_threshold_that_is_asked_for(tmp_path: Path) -> None:
+    FRAME.write_csv(tmp_path / "table.csv")
+    for threshold, codes in (("0", {1}), ("1", {0})):
+        shown = tables.view(model_of(2, columns=TABLE), TABLE, tmp_path / "table.csv", threshold, print)
+        assert {code for each in shown["sequences"] for code in each["codes"]} == codes
 
 
 def test_true_and_false_are_shown_as_an_event_has_them(tmp_path: Path) -> None:
     """A page sends what it is shown, step by step, to a stream; there "True" is no number."""
     FRAME.with_columns(pl.col("x") > 0).write_csv(tmp_path / "table.csv")
     model = model_of(2, columns=TABLE)
-    shown = tables.view(model, TABLE, tmp_path / "table.csv", print)["sequences"][1]["inputs"]
+    shown = tables.view(model, TABLE, tmp_path / "table.csv", None, print)["sequences"][1]["inputs"]
     events = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
     assert len(model.stream(0, chunk=1).push_many(["b"] * 3, [0, 1, 2], events)) == 3
 

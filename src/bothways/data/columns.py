@@ -11,6 +11,7 @@ from typing import Any
 from bothways.data.encoding import INCOMPLETE, Encoding, Number
 from bothways.data.numbers import SECONDS
 from bothways.data.vectors import Vectors
+from bothways.data.words import BLOCK
 from bothways.errors import InputError, ModelFileError, counted, option
 from bothways.network import PERS
 from bothways.sequences import Array
@@ -155,6 +156,11 @@ class Columns:
         """The columns that must be there to predict."""
         keys = (self.sequence, self.order)
         return tuple(dict.fromkeys([*(name for name in keys if name is not None), *self.features]))
+
+    @property
+    def parted(self) -> bool:
+        """Whether rows stand in blocks, between blank rows, that are its sequences or say something of a step."""
+        return BLOCK in {*self.features, *(self.sequence or "").split(",")}
 
     def unit_notices(self, units: Mapping[str, str]) -> list[str]:
         """A word about each numeric feature that another table has in another unit than the one that was learned from.

@@ -19,7 +19,7 @@ from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
 from bothways.data.tables import Table, alike, also_filled, read_files, stands_first, with_joined
-from bothways.data.words import BLOCK, SENTENCE, as_in_file, as_trained, numbered_on, word_column
+from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
@@ -66,8 +66,7 @@ def stream_sequences(
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
     """
-    parted = BLOCK in {*columns.features, *(columns.sequence or "").split(",")}
-    files, told = with_blocks(find_files(source), parted), set[str]()
+    files, told = with_blocks(find_files(source), columns.parted), set[str]()
 
     def tell(text: str) -> None:
         if text not in told:

@@ -188,7 +188,7 @@ class Table:
 
 
 def read_table(
-    source: Source,
+    source: Source | Files,
     text: Collection[str] = (),
     reading: Reading = AS_SHOWN,
     learned: Reading = AS_SHOWN,
@@ -209,7 +209,7 @@ def read_table(
     `filled_down`, and `order` sorts the steps; each may be several columns with commas, see `with_joined`. Columns of
     `drop` may be missing in some files.
     """
-    files = find_files(source)
+    files = source if isinstance(source, Files) else find_files(source)
     table = read_files(files, text, reading, learned, sequence, order, numbers, drop)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:

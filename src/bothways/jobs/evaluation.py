@@ -17,6 +17,7 @@ from bothways.data.fields import reading_notices
 from bothways.data.guesses import label_of_words
 from bothways.data.leaks import said_of_known
 from bothways.data.roles import NONE
+from bothways.data.sources import find_files, with_blocks
 from bothways.data.words import as_trained
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
@@ -108,7 +109,8 @@ def read_part(
     keys = columns.sequence or NONE, columns.order
     text = [*columns.categories, *([label or columns.label] if isinstance(model.classes[0], str) else [])]
     numbers = set(columns.features).difference(text)
-    table = read_table(data, text, Reading(**reading), columns.reading, *keys, numbers)
+    files = with_blocks(find_files(data), columns.parted)
+    table = read_table(files, text, Reading(**reading), columns.reading, *keys, numbers)
     table = _as_trained(table, columns, label)
     match_columns(table, columns, label=True)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}

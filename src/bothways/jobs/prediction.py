@@ -97,15 +97,11 @@ def label(
     on_rows: Callable[[int], None] | None = None,
 ) -> Prediction:
     """What `predict` does, with a model that is loaded already."""
-    positive = threshold_of(model, threshold)
+    above = threshold_of(model, threshold)
 
     def labeled(part: Sequences) -> tuple[Numbers, Floats]:
         p = model.probabilities(part)
-        if positive is None:
-            return model.decide(p, part.lengths), p
-        code, value = positive
-        others = np.delete(p if model.factors is None else p * model.factors, code, axis=1).argmax(axis=1)
-        return np.where(p[:, code] >= value, code, others + (others >= code)), p
+        return decide(model, p, part.lengths, above), p
 
     with LabeledWriter(output, model.classes, probabilities) as writer:
         writer.label(data, columns, labeled, on_rows, reading=Reading(**reading), say=say)
@@ -124,6 +120,15 @@ def _refuse_inputs(data: str | Path, output: Path) -> None:
         taken = not source.exists() and output != source and output.absolute().match(str(source.absolute()))
     if taken or (output.exists() and any(output.samefile(path) for path in find_files(data).paths)):
         raise InputError(f"{output}: this is one of the tables to label; write the labels somewhere else.")
+
+
+def decide(model: Model, p: Floats, lengths: Numbers, above: tuple[int, float] | None) -> Numbers:
+    """The codes of labels: one code wherever its probability is above a threshold, else as the model decides."""
+    if above is None:
+        return model.decide(p, lengths)
+    code, value = above
+    others = np.delete(p if model.factors is None else p * model.factors, code, axis=1).argmax(axis=1)
+    return np.where(p[:, code] >= value, code, others + (others >= code))
 
 
 def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] | None:

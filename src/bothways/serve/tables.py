@@ -13,7 +13,7 @@ from bothways.data import Columns, Table, stream_sequences
 from bothways.data.tables import with_joined
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
-from bothways.jobs.prediction import label
+from bothways.jobs.prediction import decide, label, threshold_of
 from bothways.runtime import Model
 from bothways.serve.messages import HttpRequest, RefusedError
 from bothways.serve.models import Served
@@ -66,7 +66,7 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
                 found = label(model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
                 labeled, sequences, steps = output.read_bytes(), found.sequences, found.rows
             else:
-                labeled = view(model, columns, table, notices.append)
+                labeled = view(model, columns, table, asked.threshold, notices.append)
                 shown = labeled["sequences"]
                 sequences, steps = len(shown), sum(len(next(iter(each["inputs"].values()))) for each in shown)
         except BothwaysError as error:
@@ -88,8 +88,11 @@ def _check_lines(body: bytes, ending: str) -> None:
                 raise InputError(f"A line has {fields:,} fields; a table may have {MOST_COLUMNS:,} columns.")
 
 
-def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def view(
+    model: Model, columns: Columns, table: Path, threshold: str | None, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Sequences of a table with their inputs and the probabilities of their labels, as many as may be shown."""
+    above = threshold_of(model, threshold)
     sequences: list[dict[str, Any]] = []
     room = most = MOST_FIELDS // (len(columns.features) + len(model.classes))
     cut = False
@@ -98,7 +101,7 @@ def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]
             sequences, room = [], most
         found = chunk.sequences
         p = model.probabilities(found)
-        codes = model.decide(p, found.lengths)
+        codes = decide(model, p, found.lengths, above)
         read = with_joined(Table(str(table), chunk.values), None, columns.order)
         fields = {name: read.column(name) for name in read.names}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
