@@ -612,6 +612,8 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = read_table(tmp_path / "some.xlsx")
     assert table.frame().to_dict(as_series=False) == frame | {"x": [1.5, 2.0]}
     assert table.notices == (f"{tmp_path / 'some.xlsx'}: 'first' is read, the first of 2 sheets.",)
+    (tmp_path / "macros.xlsm").write_bytes((tmp_path / "some.xlsx").read_bytes())
+    assert read_table(tmp_path / "macros.xlsm").frame().equals(table.frame())
     (tmp_path / "some.xlsx").write_bytes(b"PK garbage")
     with pytest.raises(DataError, match="no Excel file"):
         read_table(tmp_path / "some.xlsx")

@@ -36,6 +36,7 @@ WILDCARDS = "*?["
 TEXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
 PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
 PACKED = (".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tar.gz", ".tgz")  # each is unpacked first, by hand
+EXCEL = (".xlsx", ".xlsm", ".xls")
 BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
 
@@ -96,7 +97,7 @@ FORMATS: Mapping[str, Format] = {
     ".jsonl.gz": _LINES,
     **dict.fromkeys((*PLAIN, *LOGS), _TABLE),
     ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
-    ".xlsx": Format(excel_files.read, writable=False),
+    **dict.fromkeys(EXCEL, Format(excel_files.read, writable=False)),
     **dict.fromkeys(conll_files.ENDINGS, _CONLL),
     TEXT: _TEXT,
 }
