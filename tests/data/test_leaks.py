@@ -177,6 +177,14 @@ def test_copies_of_what_training_has_seen_are_all_counted() -> None:
     assert said.startswith("Careful: 3 of the 3 sequences are some that training has seen")
 
 
+def test_a_log_that_has_grown_is_told() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 2))
+    known = sample_of([Sequences(x[:300], np.array([300])), Sequences(x[330:400], np.array([70]))])
+    (said,) = said_of_known(Sequences(x, np.array([500])), known)
+    assert said.startswith("Careful: training has learned from 300 of the 500 steps.")
+    assert not said_of_known(Sequences(x[300:], np.array([200])), known)
+
+
 @pytest.mark.slow
 def test_two_million_rows_take_seconds() -> None:
     start = time.perf_counter()

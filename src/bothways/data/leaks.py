@@ -16,7 +16,7 @@ from bothways.data.encoding import float_column
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
 from bothways.errors import DataError, option
-from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -42,6 +42,8 @@ VALUES, ROWS = 2_000_000, (2_000, 20_000)
 FEW_ROWS = 200  # in fewer rows, values that hardly come again prove nothing
 
 SAMPLED = 256  # a model keeps this many hashes of sequences, the smallest: all of few sequences, a fair sample of many
+FEW_KNOWN = 10  # of at most so many, sequences to evaluate may be one that has grown, such as a log
+DIGEST = 7  # bytes of a hash
 SHARE = 0.1  # fewer known ones may be short sequences, or things that stand still, which come again
 
 
@@ -282,9 +284,14 @@ def sample_of(parts: Iterable[Sequences]) -> list[int]:
 
 
 def said_of_known(sequences: Sequences, known: Sequence[int]) -> list[str]:
-    """A word of caution where sequences are among those of a sample."""
+    """A word of caution where sequences are among those of a sample, or began as one of a few and have grown."""
     if not known or not len(sequences):
         return []
+    grown = len(known) <= FEW_KNOWN
+    steps = sum(_steps_known(values, known) for values in sequences.arrays()) if grown else 0
+    if steps > SHARE * sequences.steps:
+        of = f"{steps:,} of the {sequences.steps:,} steps"
+        return [f"Careful: training has learned from {of}. Scores on such are too high; give the new rows alone."]
     numbers = [number for number in _hashes(sequences) if len(known) < SAMPLED or number <= known[-1]]
     sample = {*known}
     seen = sum(number in sample for number in numbers)
@@ -296,5 +303,14 @@ def said_of_known(sequences: Sequences, known: Sequence[int]) -> list[str]:
     return [f"Careful: {seen:,} {of} {are} training has seen, step for step. Scores on such are too high."]
 
 
+def _steps_known(values: Array, known: Sequence[int]) -> int:
+    """How many first steps, but not all, are a sequence of a sample."""
+    digest, found = blake2b(digest_size=DIGEST), 0
+    for step, row in enumerate(values[:-1], 1):
+        digest.update(row.tobytes())
+        found = step if int.from_bytes(digest.digest(), "big") in known else found
+    return found
+
+
 def _hashes(part: Sequences) -> list[int]:
-    return [int.from_bytes(blake2b(values.tobytes(), digest_size=7).digest(), "big") for values in part.arrays()]
+    return [int.from_bytes(blake2b(values.tobytes(), digest_size=DIGEST).digest(), "big") for values in part.arrays()]
