@@ -348,7 +348,7 @@ def test_the_threshold_that_a_model_keeps_is_exact(opened: Any, tmp_path: Path) 
 
 
 def test_labels_that_change_all_the_time_are_drawn_at_once(opened: Any, tmp_path: Path) -> None:
-    """Runs were a rectangle each, of which 100,000 steps had tens of thousands."""
+    """A rectangle for each run would be thousands of them."""
     table = pl.DataFrame({"flow": ["a"] * 9000, "x": np.random.default_rng(0).normal(size=9000)})
     table.write_csv(tmp_path / "table.csv")
     columns = Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))

@@ -124,7 +124,8 @@ def train(
     network = Network(parts.train.features, count, categories=fitted.sizes, per=columns.per, **described)
     shape = DataShape.of(parts.train, count, network.categories, fitted.dimensions)
     given = {name: value for name, value in settings.items() if name != "seed"}
-    for name in sorted(Setting.of(given).idle(shape) & given.keys()):
+    # Beside a CRF class weights are refused below.
+    for name in sorted(Setting.of(given).idle(shape) & given.keys() - {"class_weight"}):
         called = known[name].called(name)
         say(f"{called} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
     say("Fitting simple models to compare with.")
