@@ -219,6 +219,7 @@ def opened(browser: Any, tmp_path: Path) -> Any:
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         page.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
         page.goto(path.as_uri())
+        page.wait_for_function("typeof ready !== 'undefined' || document.getElementById('said').className === 'wrong'")
         pages.append(page)
         return page
 

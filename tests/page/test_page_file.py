@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
+from bothways import page as pages
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns, read_sequences
 from bothways.data.calendar import CLOCK
@@ -410,11 +411,16 @@ def test_many_labels_on_a_phone(opened: Any, tmp_path: Path) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_table_that_comes_before_the_model_waits(opened: Any, tmp_path: Path) -> None:
-    slow = "async models() {\n    await new Promise(done => setTimeout(done, 1000))"
-    page = opened(model(member()), change=lambda text: text.replace("async models() {", slow))
+def test_a_table_that_comes_before_the_model_waits(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, slow = pages._text, "async models() {\n    await new Promise(done => { globalThis.go_on = done })"
+    monkeypatch.setattr(pages, "_text", lambda *names: text(*names).replace("async models() {", f"{slow}\n"))
+    page = opened(model(member()))
     frame().write_csv(tmp_path / "table.csv")
     page.set_input_files("#file", tmp_path / "table.csv")
+    assert page.locator("#main").is_hidden()
+    page.evaluate("go_on()")
     page.wait_for_selector("#results:not([hidden])")
 
 
