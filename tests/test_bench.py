@@ -169,6 +169,7 @@ def test_installed_peers_do_the_same_work(name: str) -> None:
         peer.end()
 
 
+@pytest.mark.slow
 def test_a_peer_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, "torch", ANSWERS % "pass")
     report = measure([Case(TINY)], ["torch"], **QUICK)
@@ -180,6 +181,7 @@ def test_a_peer_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "torch" not in measured.disturbed
 
 
+@pytest.mark.slow
 def test_a_peer_that_others_disturb_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, "torch", (ANSWERS % "pass").replace('"calm": 3', '"calm": 0').replace("False", "True"))
     started = time.monotonic()
@@ -209,6 +211,7 @@ def test_a_worker_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch, code: s
     assert [list(measured.ms) for measured in report.measurements] == [["bothways"], ["bothways"]]
 
 
+@pytest.mark.slow
 def test_a_worker_that_refuses_a_case_goes_on_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse = """if '"infer"' in line: print('{"refused": "RuntimeError: not this one"}', flush=True); continue"""
     pretend(monkeypatch, "torch", ANSWERS % refuse)
@@ -367,6 +370,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert out.count("2,5,3,4") == 2
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_missing_or_went_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -525,6 +529,7 @@ def test_studies_of_streams_and_servers_run(command: str, told: str) -> None:
     assert told in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [ON_TABLES[0], pytest.param(ON_TABLES[1], marks=pytest.mark.slow)])
 def test_studies_on_tables_say_what_they_need(name: str) -> None:
     command = [sys.executable, f"{BENCHMARKS}/{name}.py"]
@@ -533,6 +538,7 @@ def test_studies_on_tables_say_what_they_need(name: str) -> None:
     assert subprocess.run(command, capture_output=True, text=True).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in STUDIES])
 def test_a_study(name: str, tmp_path: Path) -> None:
     if name == "torch_modules" and importlib.util.find_spec("torch") is None:
@@ -552,6 +558,7 @@ def test_a_study(name: str, tmp_path: Path) -> None:
     assert "bothways" in saved["machine"]["versions"]
 
 
+@pytest.mark.slow
 def test_the_memory_of_training(tmp_path: Path) -> None:
     """At a size where nothing else counts: about what backpropagation needs, and not twice as much."""
     command = [sys.executable, f"{BENCHMARKS}/growth.py", "--memory", "[32, 50, 64, 64]", "1"]

@@ -62,6 +62,7 @@ def stopped(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
     return err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_signal_at_any_moment_ends_a_command(folder: Path, name: str) -> None:
     stop_at_some_moment(folder, COMMANDS[name], 2)

@@ -46,6 +46,7 @@ def test_the_problem_of_the_tutorial() -> None:
     assert labeler.seconds_["train"] < 3
 
 
+@pytest.mark.slow
 def test_more_training_labels_nearly_every_step_right() -> None:
     """3,000 updates of 64 sequences: 0.998 and more, in under 2 s where it is measured."""
     X, y = cumulative_sum(500 * 64, 10, seed=0)
@@ -383,6 +384,7 @@ def test_settings_reach_the_network_and_the_training() -> None:
     assert [len(labels) for labels in labeler.predict(X)] == [5, 9]
 
 
+@pytest.mark.slow
 def test_missing_labels_weigh_nothing() -> None:
     X, y = some_data([5, 9, 7] * 5, (0, 1))
     weights = [np.ones(len(labels)) for labels in y]
@@ -464,6 +466,7 @@ def one_training(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"budget": "0.000001s", "members": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(SHORT)
 @pytest.mark.parametrize(
     "more",
@@ -500,6 +503,7 @@ def test_a_search_learns_by_a_mapping_of_classes_alone(one_training: dict[str, A
     assert error(np.concatenate(neutral.predict_proba(X)), np.concatenate(plain.predict_proba(X))) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_budget_for_one_training_alone_is_said(one_training: dict[str, Any]) -> None:
     X, y = some_data([8, 12] * 9, (0, 1))
     with pytest.warns(UserWarning, match=r"for one training alone. To compare settings, give budget='10m'") as said:

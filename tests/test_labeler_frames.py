@@ -257,6 +257,7 @@ def test_one_name_is_a_list_of_one() -> None:
     assert np.array_equal(*same)
 
 
+@pytest.mark.slow
 def test_several_columns_tell_sequences_apart() -> None:
     frame = flows().with_columns(run=pl.col("at") % 2)
     X, y = frame.drop("label"), frame["label"]
@@ -396,6 +397,7 @@ def test_categories_of_pandas_are_no_numbers() -> None:
         assert np.array_equal(fitted.predict_proba(same), fitted.predict_proba(kinds))
 
 
+@pytest.mark.slow
 def test_the_code_of_a_number_depends_on_no_other_row() -> None:
     frame = flows(30)
     state = np.random.default_rng(1).integers(0, 4, len(frame)) / 2

@@ -95,6 +95,7 @@ def test_cross_validation_takes_every_form(form: str) -> None:
         assert cross_val_score(labeler, inputs, labels, groups=by, cv=cv).min() > 0.9
 
 
+@pytest.mark.slow
 def test_other_scores_take_labels_of_one_axis() -> None:
     X, _ = flows()
     rising = np.where(X[:, 0, 0] > 0, "up", "down")

@@ -192,6 +192,7 @@ def test_words_without_numbers_on_other_backends(backend: str) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_neighbors_can_be_kept() -> None:
     sequences = of_words()
     fitted = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
@@ -215,6 +216,7 @@ def test_neighbors_can_be_kept() -> None:
         Neighbors.from_arrays(arrays, Network(3, 4, categories=(5, 5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_columns_of_few_codes_are_seen_two_steps_away_where_that_helps(shift: int) -> None:
     sequences, network = of_words(), Network(3, 4, categories=(KINDS, 5))
@@ -269,6 +271,7 @@ def test_letters_and_their_neighbors() -> None:
     assert NearbyNGrams.fit(of_letters(), 4, (6,), 0) is None, "numbers"
 
 
+@pytest.mark.slow
 def test_n_grams_beside_a_step_can_be_kept() -> None:
     sequences, network = of_letters(), Network(2, 4, categories=(3, 6))
     fitted = NearbyNGrams.fit(sequences, 4, (3, 6), 0)
@@ -332,6 +335,7 @@ def test_scores_of_neighbors_do_not_depend_on_others(monkeypatch: pytest.MonkeyP
     assert np.isfinite(fitted.logits(made(values, sequences.labels, sequences.lengths))).all()
 
 
+@pytest.mark.slow
 def test_numbers_that_hardly_differ_can_be_kept() -> None:
     sequences = of_words()
     sequences.values[:, 0] = np.arange(sequences.steps) % 2 * 1e-42

@@ -328,6 +328,7 @@ FIELDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(rows=[["?", "1"], [":", "1"], ["?", "1"]], size=1)
 @given(rows=st.lists(st.lists(FIELDS, min_size=2, max_size=2), min_size=1, max_size=8), size=st.integers(1, 4))

@@ -162,6 +162,7 @@ def test_ids_on_the_first_row_of_each_sequence_are_filled_downward(tmp_path: Pat
     assert read_table(path, sequence="x").column("Sentence #").null_count() == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12), rows=st.integers(1, 20), twice=st.booleans())

@@ -389,6 +389,7 @@ def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes
     assert len({each.tobytes() for each in tables}) == len(tables), "no table is there twice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("categories", "wide"), [((1500, 3), 0), ((3, 800, 900, 2), 0), ((1500, 3), 1)])
 def test_regression_on_neighbors(categories: tuple[int, ...], wide: int, tmp_path: Path) -> None:
     random = np.random.default_rng(0)

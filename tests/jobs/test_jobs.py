@@ -73,6 +73,7 @@ def test_labels_of_sequences(folder: Path, tmp_path: Path) -> None:
     assert (test["predicted"] == test["kind"]).all()
 
 
+@pytest.mark.slow
 def test_settings_that_change_nothing_are_told(tmp_path: Path) -> None:
     traces().with_columns(kind=pl.when(call=7).then(pl.lit("attack")).otherwise(pl.lit("calm"))).write_parquet(
         tmp_path / "steps.parquet"
@@ -189,6 +190,7 @@ def test_alarms_per_hour_of_any_time(kind: Any) -> None:
     assert hours(table, columns, sequences) == (None if kind == pl.Date else 4.0)
 
 
+@pytest.mark.slow
 def test_alarms_an_hour_where_there_are_times(folder: Path, tmp_path: Path) -> None:
     timed = traces().with_columns(at=pl.datetime(2024, 1, 1) + pl.duration(minutes=pl.col("step"))).drop("step")
     timed.write_parquet(tmp_path / "timed.parquet")

@@ -222,6 +222,7 @@ def test_standard_output_is_no_folder(folder: Path, monkeypatch: pytest.MonkeyPa
     assert not Path("-").exists()
 
 
+@pytest.mark.slow
 def test_each_file_of_a_folder_on_its_own(folder: Path) -> None:
     rows: list[int] = []
     done = jobs.predict(folder / "some.bothways", folder / "tables", folder / "new", on_rows=rows.append)

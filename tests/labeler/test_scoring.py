@@ -158,6 +158,7 @@ def test_labels_of_another_kind_are_refused() -> None:
     assert labeler.score(X, floats) == scorer("accuracy")(labeler, X, floats) == scorer("accuracy")(labeler, X, Y)
 
 
+@pytest.mark.slow
 def test_a_sequence_of_a_data_frame_with_one_label_counts_once() -> None:
     """As it does in `score`, also where the labeler is in a pipeline or a search."""
     lengths = np.arange(40) % 7 + 1

@@ -77,6 +77,7 @@ def test_numbers_stay_and_the_engine_runs(calls: list[int]) -> None:
     acceleration.undo()
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_stock_keras() -> None:
     def tagger() -> keras.Model:
         both = L.Bidirectional(L.LSTM(4, return_sequences=True))
@@ -296,6 +297,7 @@ def test_int8_gives_the_numbers_of_the_engine(home: Any, cell: str) -> None:
     np.testing.assert_array_equal(outputs(model), expected)
 
 
+@pytest.mark.slow
 def test_int8_is_for_inference_in_the_whole_model() -> None:
     keras.utils.set_random_seed(0)
     model = nested_model()

@@ -109,6 +109,7 @@ class _Plain(keras.Layer):  # type: ignore[misc]
         return h, [h]
 
 
+@pytest.mark.slow
 def test_cells_of_others_run_in_stock_keras() -> None:
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     layer, stack = RNN(_Plain(4)), RNN([_Plain(4), GRUCell(3)])

@@ -157,6 +157,7 @@ def test_modes_with_dropout(mode: str) -> None:
     assert_same(*(jax.jit(MODES[mode](lambda x, f=f: f(x, weights)))(X) for f in (loss, expected)))
 
 
+@pytest.mark.slow
 def test_bfloat16_factors_have_the_second_derivatives_of_float32() -> None:
     def hessian_vector(dtype: str) -> Any:
         layer = ours.GRU(3, dtype=dtype)
@@ -196,6 +197,7 @@ def test_the_gradient_of_x_is_made_only_if_it_is_wanted() -> None:
         assert f"wants_d_x = {'false' if argument else 'true'}" in compiled
 
 
+@pytest.mark.slow
 def test_the_reference_is_the_engine() -> None:
     seen = []
     recurrence = derivatives.recurrence

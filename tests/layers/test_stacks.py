@@ -99,6 +99,7 @@ def test_states_are_those_of_keras(wrap: Callable[..., Any], given: bool) -> Non
     assert_same(value_and_gradients(layer, None, **call)[:1], jax.tree.leaves(layer(X, **call))[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [alone, pytest.param(both, marks=pytest.mark.slow)])
 def test_dropout_draws_the_masks_of_keras(wrap: Callable[..., Any]) -> None:
     rates = {"dropout": 0.3, "recurrent_dropout": 0.2, "seed": 3}
@@ -112,6 +113,7 @@ def test_dropout_draws_the_masks_of_keras(wrap: Callable[..., Any]) -> None:
     assert error(fast(X, training=True), fast(X, training=False)) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [pytest.param(alone, marks=pytest.mark.slow), both])
 def test_stateful_stacks_go_on(wrap: Callable[..., Any]) -> None:
     layer, stock = (wrap(home.RNN(cells(), stateful=True), home) for home in (ours, L))
@@ -128,6 +130,7 @@ def test_stateful_stacks_go_on(wrap: Callable[..., Any]) -> None:
     assert error(layer(X[:, 3:]), found) < KERAS
 
 
+@pytest.mark.slow
 def test_bfloat16() -> None:
     layer, exact = (ours.RNN(cells(dtype=dtype), dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
     layer.build(X.shape)

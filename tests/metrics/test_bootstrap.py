@@ -82,6 +82,7 @@ def test_a_sequence_of_several_seeds_is_drawn_for_all_of_them() -> None:
     assert (draws[:, 0] == draws[:, 1]).all()
 
 
+@pytest.mark.slow
 def test_an_interval_holds_the_truth_where_seeds_test_on_parts_of_one_table() -> None:
     """Of a fixed model: its score on 9 of 60 sequences, which each of 50 seeds draws for itself."""
     generator = np.random.default_rng(5)

@@ -256,6 +256,7 @@ def test_dates_of_digits_alone(dates: str | None, order: str, form: str, opened:
     check(page, tmp_path / "table.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_json_lines_and_rows_that_do_not_stand_together(opened: Any, tmp_path: Path) -> None:
     mixed = frame().sample(fraction=1, shuffle=True, seed=0)
     mixed.write_ndjson(tmp_path / "table.jsonl")
@@ -360,6 +361,7 @@ def test_labels_that_change_all_the_time_are_drawn_at_once(opened: Any, tmp_path
     assert page.locator("#chart *").count() < 30
 
 
+@pytest.mark.slow
 def test_probabilities_have_the_decimal_sign_and_the_mark_of_the_table(opened: Any, tmp_path: Path) -> None:
     some = model(member())
     reading = replace(some.columns, reading=Reading(decimal="comma", dates="day-first"))  # type: ignore[type-var]
@@ -463,6 +465,7 @@ def test_threads_share_a_table(opened: Any, tmp_path: Path) -> None:
     check(opened(Model([numeric(2, 8)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     table = pl.DataFrame({"who": random.choice(["a", "b,c"], 90), "run": random.integers(0, 5, 90)})
@@ -472,6 +475,7 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
     check(opened(Model([numeric(1, 4)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_ids_that_are_one_number_stay_apart(opened: Any, tmp_path: Path) -> None:
     """Long ids, which numbers hold only nearly, and those that are written in two ways; their rows are mixed."""
     random, ids = np.random.default_rng(0), [*(str(1400000000000000000 + k) for k in range(5)), "1.1", "1.10"]
@@ -515,6 +519,7 @@ def test_times_of_several_columns_and_of_weeks(
     check(opened(Model([numeric(2, 4)], ("a", "b"), some)), tmp_path / "table.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_durations_are_numbers(opened: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     lasts = [f"{each // 60}:{each % 60:02}:07" for each in random.integers(0, 3000, 60).tolist()]

@@ -158,6 +158,7 @@ def test_dates_that_can_be_read_in_two_ways(
     assert notice in alike(page, tmp_path / "t.csv", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("texts", "notice"),
     [
@@ -212,6 +213,7 @@ def words_of(sequence: str, *values: str) -> Model:
 WORDS = ["I", "said", ",", '"', "no", '"', "and", '"', "yes", "5", '"no"']
 
 
+@pytest.mark.slow
 def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
     page = opened(words_of("sentence", "said", ",", '"', "no", '"no"'))
     rows = [f"{at // 5}\t{word}\n" for at, word in enumerate(WORDS * 4)]
@@ -228,6 +230,7 @@ def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
     refused(page, written(tmp_path / "cut.csv", 'word,sentence\na,1\n"b'), "a quote is not closed", tmp_path)
 
 
+@pytest.mark.slow
 def test_numbers_that_stand_for_missing_words(opened: Any, tmp_path: Path) -> None:
     model = words_of("sentence", "0", "said")
     assert model.columns is not None
@@ -277,6 +280,7 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""
 
 
+@pytest.mark.slow
 def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
     """A number is the same id as its text; there are none of so many digits that two would be one."""
     page = opened(numbers_of("x"))

@@ -170,6 +170,7 @@ def test_votes_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (found.predict(new) == new.labels).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
 def test_probabilities_are_as_sure_as_they_are_right(noise: float) -> None:
     def noisy(sequences: Sequences, seed: int) -> Sequences:

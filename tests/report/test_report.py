@@ -206,6 +206,7 @@ def timed(**more: Any) -> Report:
     return replace(report, sequences=sequences, inputs=("idle", "pressure"), times=times, **more)
 
 
+@pytest.mark.slow
 def test_inputs_and_times_stand_under_the_worst_sequences(tmp_path: Path) -> None:
     report = timed()
     assert telling_inputs(report, 1) == [1]

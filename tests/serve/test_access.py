@@ -177,6 +177,7 @@ def test_a_graceful_end(path: Path, start: Any) -> None:
     assert events == ["serving", "stopping", "stopped"]
 
 
+@pytest.mark.slow
 def test_what_has_arrived_is_answered_at_the_end(path: Path, start: Any) -> None:
     """Also what the server has not seen yet, over connections that it has not accepted yet."""
     server = start(path)
@@ -200,6 +201,7 @@ def test_what_has_arrived_is_answered_at_the_end(path: Path, start: Any) -> None
     assert json.loads(server.log[-1])["unfinished"] == 0
 
 
+@pytest.mark.slow
 def test_clients_that_ask_again_and_again_are_told_to_go(path: Path, start: Any) -> None:
     server = start(path)
     body = json.dumps(BODY)
@@ -247,6 +249,7 @@ def test_what_is_not_done_in_time_at_the_end_is_counted(path: Path, start: Any) 
     assert json.loads(server.log[-1])["unfinished"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_ends_it_gracefully_or_not_at_all(path: Path, start: Any, ignored: bool) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)  # servers inherit it

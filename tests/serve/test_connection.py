@@ -218,6 +218,7 @@ def test_compressed_answers(server: Running) -> None:
     assert b"content-encoding" not in sent(server, posted(BODY, "Accept-Encoding: gzip"))[0].head
 
 
+@pytest.mark.slow
 def test_who_only_sends_requests_that_are_refused_leaves_room_for_others(model_file: Path, start: Any) -> None:
     """Many at once on one connection, whose answers are not read, do not count as work."""
     server = start(model_file, "--max-queue", "4", BOTHWAYS_API_KEY="secret")

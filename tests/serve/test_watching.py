@@ -119,6 +119,7 @@ def test_who_may_not_watch(connect: Any, watch: Any, server: Running) -> None:
             assert time.monotonic() < deadline
 
 
+@pytest.mark.slow
 def test_a_key_a_new_file_and_the_end(connect: Any, watch: Any, tmp_path: Path, start: Any) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")
     store.save(MODELS["flows"], tmp_path / "flows.bothways")
@@ -139,6 +140,7 @@ def test_a_key_a_new_file_and_the_end(connect: Any, watch: Any, tmp_path: Path, 
         by_header.recv(timeout=10)
 
 
+@pytest.mark.slow
 def test_a_watcher_that_does_not_read_slows_nobody(connect: Any, watch: Any) -> None:
     slow, socket = watch("flows", max_queue=1), connect("/stream/flows?lookahead=0")
     lines = [json.dumps({"key": f"{i % 100:0100}", "step": i, "values": [0.123456, 1, 2]}) for i in range(40_000)]

@@ -45,6 +45,7 @@ def test_claims_are_tried_and_gone_on_with(tmp_path: Path) -> None:
     assert again["findings"] == found["findings"]
 
 
+@pytest.mark.slow
 def test_a_study_without_its_table_is_left_out(tmp_path: Path) -> None:
     assert "adfa-ld: left out" in claims(tmp_path, "adfa-ld")
     assert json.loads((tmp_path / "summary.json").read_text())["studies"] == {}

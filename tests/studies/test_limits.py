@@ -68,6 +68,7 @@ def limits() -> dict[str, FlowLimits]:
     return intrusion_limits(100, n_sequences=1000, seed=1)
 
 
+@pytest.mark.slow
 def test_the_best_detector_reaches_the_limits_on_labelled_flows(limits: dict[str, FlowLimits]) -> None:
     X, y = intrusion_flows(1000, 100, seed=2)
     is_attack = y[..., 0] == 1

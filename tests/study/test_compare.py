@@ -373,6 +373,7 @@ def test_parts_drawn_for_each_seed_do_not_overlap() -> None:
         made_task(Split(train.take(np.arange(4)), None, valid.take(np.arange(5))), redraw=True)
 
 
+@pytest.mark.slow
 def test_how_a_table_is_prepared_is_varied(tmp_path: Path) -> None:
     """Labels are told by the change since the step before, so that only settings with changes learn them at once."""
     generator = np.random.default_rng(0)

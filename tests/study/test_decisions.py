@@ -31,6 +31,7 @@ def rare(count: int, seed: int) -> Sequences:
     return Sequences((generator.normal(size=len(labels)) + labels)[:, None], np.full(count, 20), labels=labels)
 
 
+@pytest.mark.slow
 def test_simple_models_decide_as_the_average_does() -> None:
     """By a threshold that was chosen on the same labels: nothing that they are compared with has another start."""
     train, valid, new = rare(60, 0), rare(40, 1), rare(60, 2)

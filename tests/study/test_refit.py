@@ -174,6 +174,7 @@ def test_training_keeps_thresholds_of_the_model_before(table: Path, monkeypatch:
     assert again.facts["thresholds"] == trained.model.facts["thresholds"]
 
 
+@pytest.mark.slow
 def test_a_class_that_the_valid_part_has_not_has_no_threshold(table: Path, tmp_path: Path) -> None:
     frame = pl.read_parquet(table).filter((pl.col("part") != "valid") | (pl.col("state") == "even"))
     path = tmp_path / "even.parquet"

@@ -154,6 +154,7 @@ def test_what_a_longer_training_had_no_time_for_the_shorter_one_stands_for() -> 
     assert attempt(data, trial, 0.0) is None
 
 
+@pytest.mark.slow
 def test_patterns_may_be_members() -> None:
     values = [np.sin(np.arange(20) * (0.5 + i % 2) + i)[:, None] for i in range(40)]
     waves = Sequences.from_arrays(values, np.arange(40) % 2, per="sequence")
@@ -347,6 +348,7 @@ def test_pieces_of_the_train_part_keep_groups_together() -> None:
         assert not set(learn.values.ravel()) & set(hold.values.ravel())
 
 
+@pytest.mark.slow
 def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
     generator = np.random.default_rng(0)
 

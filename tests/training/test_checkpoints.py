@@ -96,6 +96,7 @@ def test_a_finished_training_is_not_run_again(path: Path) -> None:
     assert same(again, whole)
 
 
+@pytest.mark.slow
 def test_checkpoints_are_some_seconds_apart_but_for_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     monkeypatch.setattr(checkpoints, "SECONDS_APART", 1e9)

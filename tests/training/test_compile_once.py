@@ -49,6 +49,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
+@pytest.mark.slow
 def test_what_is_no_shape_compiles_nothing(compilations: list[Any]) -> None:
     some_training()
     some_training(learning_rate=0.1, epochs=3, warmup=0.2)
@@ -96,6 +97,7 @@ def test_a_model_from_the_cache_trains_as_a_new_one(compilations: list[Any], mon
         np.testing.assert_array_equal(again.weights[name], array)
 
 
+@pytest.mark.slow
 def test_threads_have_a_model_each(compilations: list[Any]) -> None:
     alone = some_training()
     found: list[Trained] = []
