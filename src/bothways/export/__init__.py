@@ -124,12 +124,12 @@ def _described(ports: Sequence[Port]) -> dict[str, str]:
     return {port.name: f"{port.type} ({shapes[port.name]})" for port in ports}
 
 
-def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Graph:
+def graph_of(model: Model, opset: int = OLDEST_OPSET, page: bool = False) -> Graph:
     """The graph of a model; inputs, outputs and errors are those of `export_onnx`.
 
-    If it is `coded`, the output `label` is the place of the label among the classes.
+    For a `page`, the output `label` is the place of the label among the classes, and trees are nodes of their own.
     """
-    graph = Graph(opset)
+    graph = Graph(opset, walks=page)
     data = inputs(graph, model)
     total = sum(member.share for member in model.members)
     of_members = []
@@ -144,10 +144,10 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Gr
         of_members.append(p * (member.share / total))
     p = tempered(graph, sum(of_members[1:], of_members[0]), model.temperature)
     labels = decided(graph, model, p, data)
-    if not coded:
+    if not page:
         labels = graph("Gather", np.array(model.classes), labels, axis=0)
     shape = BATCH_TIME if model.network.per == "step" else BATCH_TIME[:1]
-    graph.output(LABEL, np.int64 if coded else type(model.classes[0]), shape, labels, "The label.")
+    graph.output(LABEL, np.int64 if page else type(model.classes[0]), shape, labels, "The label.")
     said = f"Of {', '.join(map(str, model.classes))}."
     graph.output(PROBABILITIES, np.float32, (*shape, len(model.classes)), p, said)
     return graph

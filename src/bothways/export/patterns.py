@@ -8,11 +8,12 @@ import numpy as np
 
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs, at_least_one, joined_codes, moved
+from bothways.export.trees import leaves
 from bothways.patterns import DyadicFeatures, Forest, NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.dyadic import NOWHERE, SERIES, ends_of_parts, levels
-from bothways.patterns.forest import RARELY, depth
+from bothways.patterns.forest import RARELY
 from bothways.patterns.ngrams import LONGEST
 from bothways.patterns.spectrum import FAINT, FREQUENCIES, HOP, LAGS, LEAST, SEGMENT, TINY, TURNS, WINDOW
 from bothways.sequences import Array, Numbers
@@ -66,19 +67,12 @@ def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Val
 
 
 def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
-    """`(batch, classes)` as `Forest.logits` gives them. All go down their trees together, and stay at a leaf."""
-    features, leaf, own = _dyadic(graph, forest.features, data), forest.inputs < 0, np.arange(len(forest.inputs))
-    asks = np.where(leaf, 0, forest.inputs).astype(np.int64)
-    left, right = (np.where(leaf, own, side) for side in forest.children.T)
-    nodes = graph("Expand", forest.roots, graph("Concat", graph("Shape", features, end=1), [len(forest.roots)], axis=0))
-    for _ in range(depth(forest.inputs, forest.children)):
-        asked = graph("GatherElements", features, graph("Gather", asks, nodes), axis=1)
-        goes = graph("LessOrEqual", asked, graph("Gather", forest.values, nodes))
-        nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
+    """`(batch, classes)` as `Forest.logits` gives them."""
     classes = np.arange(forest.classes, dtype=np.float32)
-    votes = graph("Equal", graph.unsqueeze(graph("Gather", forest.values, nodes), 2), classes)
+    voted = leaves(graph, forest, _dyadic(graph, forest.features, data), 2)
+    votes = graph("Equal", graph.unsqueeze(voted, 2), classes)
     share = graph("ReduceSum", graph.cast(votes, np.float32), [1], keepdims=0) / float(len(forest.roots))
-    seen = np.isin(classes, forest.values[leaf])
+    seen = np.isin(classes, forest.values[forest.inputs < 0])
     return graph.where(
         graph("Identity", seen), graph("Log", graph("Max", share, RARELY)) * forest.power, np.float32(NEVER)
     )

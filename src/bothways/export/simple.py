@@ -11,11 +11,10 @@ from bothways.baselines.neighbors import AROUND as NEAR
 from bothways.baselines.neighbors import LIMIT
 from bothways.baselines.places import Places
 from bothways.baselines.tree_inputs import AROUND, windows
-from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs, at_least_one, joined_codes, later, moments_of, moved
+from bothways.export.trees import leaves
 from bothways.patterns.classifiers import NEVER
-from bothways.patterns.forest import depth
 from bothways.sequences import Numbers
 
 
@@ -75,26 +74,7 @@ def _run_table(places: Places, length: int, size: int) -> Numbers:
 
 
 def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
-    """All go down their trees together; those that are at a leaf stay there."""
-    inputs = _around(graph, model, data)
-    leaf, own = model.inputs < 0, np.arange(len(model.inputs))
-    asks = np.where(leaf, 0, model.inputs).astype(np.int64)
-    left, right = (np.where(leaf, own, side) for side in model.children.T)
-    kinds, sets_of = np.unpackbits(model.left, axis=1).astype(bool).ravel(), model.sets.astype(np.int64)
-    nodes = graph("Expand", model.roots, graph("Concat", graph("Shape", inputs, end=2), [len(model.roots)], axis=0))
-    for _ in range(depth(model.inputs, model.children)):
-        asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=-1)
-        nothing = graph("IsNaN", asked)
-        goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
-        goes = graph("Or", goes, graph("And", nothing, graph("Gather", model.missing, nodes)))
-        if len(kinds):
-            sets = graph("Gather", sets_of, nodes)
-            places = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
-            among = graph("Max", sets, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(places, np.int64)
-            none, one = graph("Less", sets, np.int64(0)), graph("Gather", kinds, among)
-            goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
-        nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
-    added = graph("Reshape", graph("Gather", model.values, nodes), [0, 0, -1, len(model.start)])
+    added = graph("Reshape", leaves(graph, model, _around(graph, model, data), 3), [0, 0, -1, len(model.start)])
     sums = graph("ReduceSum", added, [-2], keepdims=0) + model.start
     if len(model.start) == 1:  # of two classes
         sums = graph("Concat", sums * np.float64(0), sums, axis=-1)

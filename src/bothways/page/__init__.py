@@ -132,7 +132,7 @@ def _packed(content: bytes) -> str:
 
 def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
     """What worker.js makes a model of: a description, and the arrays that it names."""
-    graph, encoding = graph_of(model, OPSET, coded=True), columns.fitted
+    graph, encoding = graph_of(model, OPSET, page=True), columns.fitted
     known = {each.name for each in columns.guesses}
     whys = " ".join(each.why for each in columns.guesses)
     parts = joined_columns(columns.order, known - {columns.order}) if TOLD in whys else []

@@ -1,0 +1,45 @@
+"""Trees as nodes of a graph: in ONNX all go down together, a level at a time; a page walks down each by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bothways.baselines import Trees
+from bothways.baselines.trees import MISSING
+from bothways.export.graph import Graph, Value
+from bothways.patterns import Forest
+from bothways.patterns.forest import depth
+from bothways.sequences import Array
+
+
+def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Value:
+    """`(..., trees)` the values of the leaves that inputs `(..., inputs)`, of `rank` axes, come to."""
+    leaf, own = model.inputs < 0, np.arange(len(model.inputs))
+    asks = np.where(leaf, 0, model.inputs).astype(np.int64)
+    left, right = (np.where(leaf, own, side) for side in model.children.T)
+    sets, kinds = _sets(model) if isinstance(model, Trees) else (None, np.zeros(0, bool))
+    missing = model.missing if isinstance(model, Trees) else None
+    if graph.walks:
+        return graph("Leaves", inputs, model.roots, asks, left, right, model.values, missing, sets, kinds)
+    shape = graph("Concat", graph("Shape", inputs, end=rank - 1), [len(model.roots)], axis=0)
+    nodes = graph("Expand", model.roots, shape)
+    for _ in range(depth(model.inputs, model.children)):  # what is at a leaf stays there
+        asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=rank - 1)
+        goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
+        if missing is not None:
+            nothing = graph("IsNaN", asked)
+            goes = graph("Or", goes, graph("And", nothing, graph("Gather", missing, nodes)))
+        if len(kinds):
+            of = graph("Gather", sets, nodes)
+            place = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
+            among = graph("Max", of, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(place, np.int64)
+            goes = graph.where(graph("Less", of, np.int64(0)), goes, graph("Gather", kinds, among))
+        nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
+    return graph("Gather", model.values, nodes)
+
+
+def _sets(trees: Trees) -> tuple[Array, Array]:
+    """For each node the number of its set of places of a category, -1 for none; and for each place of all sets whether
+    it goes left.
+    """
+    return trees.sets.astype(np.int64), np.unpackbits(trees.left, axis=1).astype(bool).ravel()
