@@ -18,7 +18,7 @@ from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import Table, alike, also_filled, read_files, stands_first, with_joined
+from bothways.data.tables import Table, alike, read_files, with_joined
 from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -45,7 +45,7 @@ class Chunk:
 
 
 class _MustSortError(Exception):
-    """The table cannot be read in pieces; says why."""
+    """The table cannot be read in pieces; says why, unless the whole table shows it."""
 
 
 def stream_sequences(
@@ -84,7 +84,8 @@ def stream_sequences(
     try:
         yield from reader.chunks()
     except _MustSortError as reason:
-        tell(f"{files.name}: {reason}, so the whole table is read at once.")
+        if reason.args:
+            tell(f"{files.name}: {reason}, so the whole table is read at once.")
         yield reader.whole()
     for notice in reader.tally.notices():
         say(notice)
@@ -141,12 +142,6 @@ class _Reader:
     long: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
     """What the model calls columns of words, and what the files call them."""
-    filling: bool | None = None
-    """Whether names of sequences stand on their first rows only, and are filled downward; None as long as they may."""
-    named: dict[str, int] = field(default_factory=dict)
-    """How many rows of each file have such a name."""
-    last: Any = None
-    """The last of these names."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of the table."""
@@ -173,7 +168,8 @@ class _Reader:
                         )
                     # Here all columns are known, of which the message may suggest one.
                     Table(self.files.name, batch).require(*self.columns.needed)
-                batch = self._filled(name, batch)
+                if self.columns.sequence in batch.columns and batch.get_column(self.columns.sequence).null_count():
+                    raise _MustSortError  # the other rows show whether names are filled downward
                 self.read[name] = self.read.get(name, 0) + batch.height
                 frame = batch if rest is None else pl.concat([rest, batch])
                 if following is not end:
@@ -187,16 +183,11 @@ class _Reader:
             if rest is None or not rest.height:
                 raise DataError(f"{self.files.name}: this table has no rows.")
             yield self._chunk(rest, through=False, last=True)
-            if self.filling and not all(2 <= count <= self.read[name] / 2 for name, count in self.named.items()):
-                raise _MustSortError(self._empty)
         except LaterRowsDifferError:
             raise _MustSortError("the first rows alone do not show how to read all of them") from None
         if self.long:
             self.say(long_notice(self.long, self.max_steps))
-        read = self.fields.notices()
-        if self.filling:
-            read |= also_filled(read, [str(self.columns.sequence)])
-        for notice in (*self._readings(read), *self.columns.unit_notices(self.fields.units)):
+        for notice in (*self._readings(self.fields.notices()), *self.columns.unit_notices(self.fields.units)):
             self.say(notice)
 
     def whole(self) -> Chunk:
@@ -224,28 +215,6 @@ class _Reader:
         """How columns were read, if only the model's were asked for, of these alone."""
         needed = self.columns.needed
         return reading_notices({name: text for name, text in readings.items() if self.typed or name in needed})
-
-    @property
-    def _empty(self) -> str:
-        return f"some rows are empty in {self.columns.sequence!r}"
-
-    def _filled(self, name: str, batch: pl.DataFrame) -> pl.DataFrame:
-        """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled."""
-        if self.columns.sequence not in batch.columns or not batch.height or self.filling is False:
-            return batch
-        column = batch.get_column(self.columns.sequence).alias("")
-        ids, new = column.drop_nulls(), name not in self.read
-        differ = ids.n_unique() == len(ids) and (column[0] is not None if new else ids[:1].to_list() != [self.last])
-        if not self.read:
-            self.filling = stands_first(column) or (None if differ else False)
-        if (self.filling is None and column.null_count()) or (self.filling and not differ):
-            raise _MustSortError(self._empty)
-        if not self.filling:
-            return batch
-        self.named[name] = self.named.get(name, 0) + len(ids)
-        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column]).forward_fill()[1:]
-        self.last = filled[-1]
-        return batch.with_columns(filled.alias(self.columns.sequence))
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
         """The row at which the last sequence begins."""

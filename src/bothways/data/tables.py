@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -262,7 +262,7 @@ def read_files(
         typed = fields.read(values)
     notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
     said = fields.notices()
-    readings = said | also_filled(said, table.readings)
+    readings = said | {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
     whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word, fields.units)
     return values, with_joined(whole, sequence, order)
 
@@ -283,11 +283,6 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
         return table
     values = table.values.with_columns(pl.nth([table.names.index(name) for name in filled]).forward_fill())
     return replace(table, values=values, readings=dict.fromkeys(filled, FILLED))
-
-
-def also_filled(readings: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """How columns were read that were filled downward, too."""
-    return {name: "; ".join([*filter(None, [readings.get(name)]), FILLED]) for name in names}
 
 
 def with_joined(table: Table, sequence: str | None, order: str | None = None, typed: bool = True) -> Table:
