@@ -61,18 +61,10 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
             yield filled(without_total(path, held, say))
 
 
-def write(
-    frame: pl.DataFrame,
-    file: BinaryIO,
-    first: bool,
-    separator: str = ",",
-    include_bom: bool = False,
-    decimal_comma: bool = False,
-) -> None:
+def write(frame: pl.DataFrame, file: BinaryIO, first: bool, include_bom: bool = False, **form: Any) -> None:
     """Add rows to a file, after the header if they are the first; differences of times in seconds."""
     frame = frame.with_columns(seconds(frame.schema))
-    bom = include_bom and first
-    frame.write_csv(file, include_header=first, separator=separator, include_bom=bom, decimal_comma=decimal_comma)
+    frame.write_csv(file, include_header=first, include_bom=include_bom and first, **form)
 
 
 def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from bothways.data.blank_rows import BlankRows, without_total
 from bothways.data.headers import LOOKED_AT, rows_of_title, say_title, told_apart, units_below
+from bothways.data.numbers import all_fit
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
@@ -79,7 +80,7 @@ def _times(fields: pl.Series) -> pl.Series:
         >>> _times(pl.Series(["2024-01-31 00:00:00", None])).to_list()
         ['2024-01-31', None]
     """
-    if fields.count() and fields.str.contains(DAY).drop_nulls().all():
+    if all_fit(fields, DAY):
         return fields.str.head(len("2024-01-31"))
     parts = fields.str.extract_groups(DAY_ZERO).struct.unnest()
     clock = parts["clock"].fill_null(MIDNIGHT).set(fields.is_null(), None)

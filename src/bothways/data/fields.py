@@ -21,6 +21,7 @@ from bothways.data.numbers import (
     SECONDS,
     SHOWING,
     UNIT,
+    all_fit,
     plain,
     separated,
     split_unit,
@@ -124,7 +125,7 @@ class FieldReader:
                 fields = self._without_unit(name, fields)
             text = fields.set(fields.is_in(words), None) if words else fields
             if name not in self.text and (name in self.ids or names_sequences(name) > 1):
-                text = text.set(text.str.to_lowercase().is_in(MISSING), None)  # these name no sequence
+                text = _without(text, MISSING)  # these name no sequence
             kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
             ways = {} if name in self.text else _ways(text, kind, strict, barred(name, name in self.numbers))
             if name in self.order and not ways:
@@ -172,6 +173,11 @@ class FieldReader:
         """The words that the user or a model says are missing values."""
         return tuple(dict.fromkeys([*self.reading.missing, *self.learned.missing]))
 
+    @property
+    def _lower_words(self) -> set[str]:
+        """The same in small letters, and those that go without saying."""
+        return {*MISSING, *map(str.lower, self._words)}
+
     def _choice(self, name: str) -> str | None:
         """What was asked for, or what all columns show that show anything, or what was learned."""
         shown = [value for option, value in self._shown if option == name]
@@ -217,8 +223,7 @@ class FieldReader:
 
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
-        missing = {*MISSING, *map(str.lower, self._words)}
-        numbers, unit = split_unit(fields, missing, name in self.numbers)
+        numbers, unit = split_unit(fields, self._lower_words, name in self.numbers)
         known = self._units.get(name, unit)
         if (unit or known) and not self.whole and (name not in self.numbers or unit != known):
             raise LaterRowsDifferError  # other rows may have another one
@@ -234,7 +239,7 @@ class FieldReader:
         if other or not digits or not may_be_dates(name, column.dtype):
             return column
         text = column.cast(pl.String) if whole else stripped(column)
-        bare = text.set(text.str.to_lowercase().is_in([*MISSING, *map(str.lower, self._words)]), None)
+        bare = _without(text, self._lower_words)
         if not (dates := times.spelled(bare, digits)).equals(bare):
             return dates.fill_null(text)
         if whole and column.count() and self._kinds.setdefault(name, "numbers") != "numbers":
@@ -411,6 +416,11 @@ def stripped(fields: pl.Series) -> pl.Series:
     return text.set(text == "", None)
 
 
+def _without(text: pl.Series, words: Collection[str]) -> pl.Series:
+    """The text, null where it is one of some words in whatever letters."""
+    return text.set(text.str.to_lowercase().is_in(words), None)
+
+
 def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:
     """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is.
 
@@ -420,11 +430,11 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
         return {kind: text}
     numbers, rest = plain(text), text
     if numbers.null_count() > text.null_count() or (numbers.dtype.is_float() and not numbers.is_finite().all()):
-        rest = text.set(text.str.to_lowercase().is_in(MISSING), None)
+        rest = _without(text, MISSING)
     if rest.null_count() == len(rest):
         return {kind or "": KINDS[kind].values(rest) if kind else rest}
     first = rest[rest.is_not_null().arg_max() or 0]
-    if kind is None and re.match(PHONE, first) and rest.drop_nulls().str.contains(PHONE).all():
+    if kind is None and all_fit(rest, PHONE):
         return {"text": text}
     ways, head = dict[str, pl.Series](), rest.head(SHOWING)
     for name in KINDS if kind is None else [kind]:

@@ -40,6 +40,12 @@ FEW_TIMES = 3  # a value that comes less often is no word for a missing one
 SHOWING = 100  # the first fields, which show whether there may be more of their kind
 
 
+def all_fit(text: pl.Series, pattern: str) -> bool:
+    """Whether all texts fit a pattern, and there is one; where not, the first ones show it as a rule."""
+    some = text.drop_nulls()
+    return len(some) > 0 and all(bool(part.str.contains(pattern).all()) for part in (some.head(SHOWING), some))
+
+
 def plain(text: pl.Series) -> pl.Series:
     """Whole numbers or numbers without separators; null where a field is none."""
     for dtype in (pl.Int64, pl.UInt64):
@@ -47,9 +53,7 @@ def plain(text: pl.Series) -> pl.Series:
         if numbers.null_count() == text.null_count():
             return numbers
     numbers = text.cast(pl.Float64, strict=False)
-    some = text.drop_nulls()
-    long = len(some) and all(part.str.contains(LONG).all() for part in (some.head(SHOWING), some))
-    return numbers.clear(len(numbers)) if long else numbers
+    return numbers.clear(len(numbers)) if all_fit(text, LONG) else numbers
 
 
 def without_decimals(column: pl.Series) -> pl.Series:
@@ -107,7 +111,7 @@ def outlying_nines(column: pl.Series) -> list[str]:
 
 def separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
-    if text.count() and text.str.contains(LISTED).drop_nulls().all():
+    if all_fit(text, LISTED):
         return text.clear(len(text)).cast(pl.Float64)
     if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
         text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")

@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import (
-    HEAD,
     ROW_NUMBERS,
     clock_columns,
     guess_order,
@@ -23,7 +22,7 @@ from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_words, pointed_to
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
-from bothways.data.numbers import text_of
+from bothways.data.numbers import all_fit, text_of
 from bothways.data.sequence_columns import guess_related, guess_sequence
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, Table, with_joined
@@ -265,7 +264,7 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         return
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
-    if column.drop_nulls().head(HEAD).str.contains(NESTED).all() and column.drop_nulls().str.contains(NESTED).all():
+    if all_fit(column, NESTED):
         keep = f"; or take them for names ({option('categorical', name)})" if droppable else ""
         raise DataError(
             f"{table.source}: the column {name!r} holds lists or objects in text, such as "

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
+from bothways.data.numbers import all_fit
+
 SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
 CLOCK = rf"(?<hour>\d{{1,2}}):(?<minute>\d{{2}})(?::{SECONDS})?{HALF}"
 CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})(?:[:.](?<minute>\d{{2}})(?:[:.]{SECONDS})?)?{HALF}"
@@ -143,9 +145,9 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
         >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
         ['2024-01-31', '31-01-2024', '01-02-2024', '20240132']
     """
-    for pattern, ways in DIGITS.get(digits, ()) if text.count() else ():
+    for pattern, ways in DIGITS.get(digits, ()):
         whole = text.str.zfill(digits)
-        if whole.head(1000).str.contains(pattern).all() and whole.str.contains(pattern).all():
+        if all_fit(whole, pattern):
             apart = whole.str.replace(pattern, "${1}-${2}-${3} ${4}").str.strip_chars_end("- ")
             if any(read(apart).null_count() == text.null_count() for read in ways):
                 return apart
