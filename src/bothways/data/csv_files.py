@@ -13,19 +13,21 @@ from typing import Any, BinaryIO, NamedTuple
 
 import polars as pl
 
-from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.fields import seconds
 from bothways.data.headers import (
     LOOKED_AT,
     NOTHING,
+    BlankRows,
     as_below,
     is_number,
+    parts_blocks,
     rows_of_title,
     say_title,
     short_header,
     told_apart,
     units_below,
     unnamed,
+    without_total,
 )
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, utf8
 from bothways.errors import DataError, counted

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.blank_rows import BlankRows, without_total
-from bothways.data.headers import LOOKED_AT, rows_of_title, say_title, told_apart, units_below
+from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_total
 from bothways.data.numbers import all_fit
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing

@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.blank_rows import TOTALS
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, names_by_file
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
+from bothways.data.headers import TOTALS
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import FILE, names_sequences

@@ -19,12 +19,11 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
-from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_words, pointed_to
+from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_split, guess_words, pointed_to
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.numbers import all_fit, text_of
 from bothways.data.sequence_columns import guess_related, guess_sequence
-from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS

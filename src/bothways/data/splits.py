@@ -13,20 +13,21 @@ import polars as pl
 
 from bothways.data.columns import Columns, Draw, Remark
 from bothways.data.encoding import Tally
+from bothways.data.guesses import parts_of_rows
 from bothways.data.labels import (
     check_labels,
     fill_hint,
     label_codes,
     listed,
+    malformed_notices,
     masked_notices,
     number_notices,
+    retagged,
     spelling_notices,
     with_labels,
 )
-from bothways.data.malformed import malformed_notices, retagged
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
 from bothways.data.sources import EITHER, SPELLINGS
-from bothways.data.split_columns import parts_of_rows
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option, part_words
 from bothways.sequences import NO_LABEL, Numbers, Sequences
