@@ -21,9 +21,7 @@ NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unla
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
 MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
 MANY_NUMBERS = 50  # more whole numbers than these may be amounts
-FEW_MALFORMED = (
-    3  # with fewer malformed sequences than this in a row, tags are wrong; with more, they may be of another scheme
-)
+FEW_MALFORMED = 3  # with fewer such sequences in a row tags are wrong; with more they may be of another scheme
 
 
 def label_values(table: Table, name: str) -> pl.Series:
