@@ -261,12 +261,6 @@ def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -
     That is so where the best of the clocks start over: within a file they tell a sequence no time twice, but most of
     its times come again in another file. Times of day do so each day, numbers of rows in each file, and copies prove
     nothing.
-
-    Example:
-        >>> frame = pl.DataFrame({"trial": [0, 0, 1, 1, 0, 0], "t": [1, 2, 1, 2, 1, 2], "x": [0.5, 2, 3, 7, 4, 5]})
-        >>> table = Table("runs", frame, files=(("a.csv", 4), ("b.csv", 2)))
-        >>> names_by_file(table, "trial", ["t"]).unique(maintain_order=True).to_list()
-        ['0 (a.csv)', '1 (a.csv)', '0 (b.csv)']
     """
     files, schema, found = table.names_of_sequences(None), table.schema, None
     if sequence is None or files is None:
@@ -300,13 +294,7 @@ def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
 
 
 def days_only(column: pl.Series) -> bool:
-    """Whether a column holds dates without a time of day.
-
-    Example:
-        >>> from datetime import datetime
-        >>> days_only(pl.Series([datetime(2024, 3, 31)])), days_only(pl.Series([datetime(2024, 3, 31, 18, 5)]))
-        (True, False)
-    """
+    """Whether a column holds dates without a time of day."""
     if isinstance(column.dtype, pl.Datetime):
         return bool((column.dt.truncate("1d") == column).all())
     return column.dtype == pl.Date
@@ -351,11 +339,6 @@ def moment_columns(table: Table, names: Collection[str]) -> str | None:
 
     These are whole numbers called `year`, `month`, `day` and so on, or a date and a time of day, where no other column
     tells more.
-
-    Example:
-        >>> table = Table("some.csv", pl.DataFrame({"x": [1.5, 2], "Year": [2023, 2024], "Month": [12, 1]}))
-        >>> moment_columns(table, table.names)
-        'Year,Month'
     """
     names = [name for name in names if "," not in name]
     parts = {part_of_time(name): name for name in reversed(names) if _is_part(table, name)}

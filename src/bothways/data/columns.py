@@ -163,13 +163,7 @@ class Columns:
         return BLOCK in {*self.features, *(self.sequence or "").split(",")}
 
     def unit_notices(self, units: Mapping[str, str]) -> list[str]:
-        """A word about each numeric feature that another table has in another unit than the one that was learned from.
-
-        Example:
-            >>> columns = Columns("y", ("wait", "load"), units={"wait": "ms", "load": "kg"})
-            >>> columns.unit_notices({"wait": "s", "load": "g"})
-            ["Careful: column 'load' has the unit 'g' here, and had 'kg' in training; numbers are taken as they are."]
-        """
+        """A word about each numeric feature that another table has in another unit than that of training."""
         if self.units is None:
             return []
         said = []
@@ -224,10 +218,6 @@ def guess_rows(guesses: Iterable[Guess]) -> list[tuple[str, str, str]]:
     """Guesses in few rows: columns, role, why. Columns of one role for one reason share a row.
 
     Of what is beyond `MOST_ROWS`, only how much it is.
-
-    Example:
-        >>> guess_rows(Guess(f"x{i}", "feature", "numbers") for i in range(9))
-        [('x0, x1, x2 and 6 more', 'feature', 'numbers')]
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for guess in guesses:

@@ -282,10 +282,6 @@ def look_so(lines: Sequence[str]) -> bool:
 
     The header has as many fields as each of the next lines: two or more between tabs or semicolons, or three or more
     between bars or commas; the latter are five lines at least, since a few sentences may have as many commas each.
-
-    Example:
-        >>> look_so(["time;x;label", "1;0,5;a", "2;0,7;b"]), look_so(["Yes, well, no.", "One, two, three."] * 3)
-        (True, False)
     """
     first = [line for line in lines[: LOOKED_AT + 1] if line.strip() and not re.fullmatch(RULER, line)][:LOOKED_AT]
     if len(first) < 3 or first[0].rstrip().endswith((".", "!", "?", ":")):

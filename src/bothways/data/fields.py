@@ -346,13 +346,7 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> list[str]:
-    """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty.
-
-    Example:
-        >>> frame = pl.LazyFrame({"at": ["31.03.2024"], "word": ["so"]})
-        >>> may_be_read(frame, frame.collect_schema(), FieldReader())
-        ['at']
-    """
+    """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty."""
     places = {
         name: place
         for place, (name, dtype) in enumerate(schema.items())
@@ -367,12 +361,7 @@ def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> 
 
 
 def may_be_dates(name: str, dtype: pl.DataType) -> bool:
-    """Whether a column is text, or of whole numbers that may be dates.
-
-    Example:
-        >>> may_be_dates("date", pl.Int64()), may_be_dates("bytes", pl.Int64())
-        (True, False)
-    """
+    """Whether a column is text, or of whole numbers that may be dates."""
     return dtype == pl.String or (dtype.is_integer() and digits_of_date(name) > 0)
 
 
@@ -380,12 +369,6 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
     """The columns that hold differences of times, in seconds; times of day, too, in columns that are `numbers`.
 
     Those that sort steps stay as they are.
-
-    Example:
-        >>> from datetime import timedelta
-        >>> frame = pl.DataFrame({"wait": [timedelta(minutes=2)]})
-        >>> frame.with_columns(seconds(frame.schema)).rows()
-        [(120.0,)]
     """
     found = []
     for place, (name, dtype) in enumerate(schema.items()):
@@ -397,13 +380,7 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
 
 
 def without_blanks(schema: pl.Schema) -> list[pl.Expr]:
-    """The columns of text and categories as text without blanks around it, as `stripped`.
-
-    Example:
-        >>> frame = pl.DataFrame({"word": [" so", "  ", "", None], "x": [1, 2, 3, 4]})
-        >>> frame.with_columns(without_blanks(frame.schema))["word"].to_list()
-        ['so', None, None, None]
-    """
+    """The columns of text and categories as text without blanks around it, as `stripped`."""
     places = (place for place, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT))
     return [pl.nth(place).cast(pl.String).str.strip_chars().replace("", None) for place in places]
 

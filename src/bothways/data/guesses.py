@@ -100,11 +100,6 @@ def pointed_to(table: Table, name: str) -> str | None:
     """The column of ids of rows by which a column points to other rows, each to one of its own, as to the next.
 
     One number that comes again means none, as -1 does.
-
-    Example:
-        >>> frame = pl.DataFrame({"id": [1, 2, 3, 4], "next_id": [2, -1, 4, -1], "group_id": [1, 1, 2, 2]})
-        >>> pointed_to(Table("some.csv", frame), "next_id"), pointed_to(Table("some.csv", frame), "group_id")
-        ('id', None)
     """
     schema = table.schema
     if not schema[name].is_integer() or not {*words(name)[-1:]} & {*IDS}:
@@ -142,12 +137,7 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
 
 
 def holds_texts(column: pl.Series) -> bool:
-    """Whether most values are texts of more than two words.
-
-    Example:
-        >>> holds_texts(pl.Series(["open read close", "read it"])), holds_texts(pl.Series(["open read close"]))
-        (False, True)
-    """
+    """Whether most values are texts of more than two words."""
     return column.dtype == pl.String and (column.str.count_matches(r"\S\s") > 1).sum() > len(column) / 2
 
 
@@ -200,13 +190,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
 
 
 def parts_of_rows(table: Table, name: str) -> pl.Series:
-    """The part of each row: train, valid or test; refuses a row that says none.
-
-    Example:
-        >>> table = Table("some.csv", pl.DataFrame({"usage": ["Training", "eval"], "is_test": [0, 1]}))
-        >>> parts_of_rows(table, "usage").to_list(), parts_of_rows(table, "is_test").to_list()
-        (['train', 'test'], ['train', 'test'])
-    """
+    """The part of each row: train, valid or test; refuses a row that says none."""
     column, flag = table.column(name), _part_of_flag(name)
     if flag and (_truths(column).count() or not isinstance(column.dtype, TEXT)):
         other = "test" if flag == "train" else "train"

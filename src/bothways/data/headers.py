@@ -55,10 +55,6 @@ def rows_of_title(rows: list[list[str]]) -> tuple[int, float] | None:
     count. The header is the first row of as many fields as most; it holds no number. Beside it the share of the rows
     from it on that have as many. None where there is no such row, or that share is too small. A header that is one name
     shorter than the rows below is no title.
-
-    Example:
-        >>> rows_of_title([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
-        (2, 1.0)
     """
     counts = [len(row) for row in rows]
     for at, row in enumerate(rows):
@@ -91,12 +87,6 @@ def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]],
     Such a row has no number where the other rows have nothing else, and text at one such place at least. Elsewhere it
     is empty, or has text without digits that none of them has. Text below an empty name, or below one that comes twice,
     is the second line of a header, and refused.
-
-    Example:
-        >>> rows = [["", "bar"], ["a", "1,5"], ["b", "2"], ["b", "3"]]
-        >>> units_below(Path("some.csv"), ["pump", "pressure"], rows, print)
-        some.csv: the row of units below the names ('bar') is left out.
-        1
     """
     filled = list(filter(any, rows))[: LOOKED_AT + MOST_UNITS]
     for many in range(min(MOST_UNITS, len(filled) - FEW), 0, -1):
@@ -136,11 +126,6 @@ def unnamed(
     It is the name of the row, as R and pandas write it, of which each comes once; or nothing, behind a separator at the
     end of all rows. `names` is how many there are. Refused are first fields that come again, and rows in which two
     fields may be a number with a decimal comma.
-
-    Example:
-        >>> unnamed(Path("some.csv"), 2, [["0", "a", "1.5"], ["1", "b", "2.5"]], ",", print)
-        some.csv: the first field of each row has no name in the header; it is taken for the name of the row.
-        ([''], [])
     """
     if names < 2 or not rows or {*map(len, rows)} != {names + 1}:
         return [], []
@@ -163,14 +148,7 @@ def short_header(names: int) -> str:
 
 
 def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether names are data as the rows below: one is a time or an id as others there, or each is a number or a word.
-
-    Example:
-        >>> as_below(["M0", "2024-05-01", "3.5"], [["M1", "2024-05-02", "4"]])
-        True
-        >>> as_below(["400.5", "401.5", "label"], [["1", "2", "ok"]])
-        False
-    """
+    """Whether names are data as the rows below: one is a time or an id as there, or each is a number or a word."""
     below = [row for row in rows if row != names]
     fields = [{row[at] for row in below if at < len(row)} for at in range(len(names))]
     for name, texts in zip(names, fields, strict=True):
@@ -186,11 +164,6 @@ def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
     """The names, those that come again with a number, of which `say` tells; and a name where there is none.
 
     Without one the first column is the index of a data frame; others end lines with one separator too many.
-
-    Example:
-        >>> told_apart(Path("some.csv"), ["", "x", "x", "x_2", "x", ""], print)
-        some.csv: several columns are called 'x'; the later ones are 'x_3', 'x_4' here.
-        ['', 'x', 'x_3', 'x_2', 'x_4', 'column 6']
     """
     found = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
     places = defaultdict[str, list[int]](list)
@@ -212,12 +185,6 @@ def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
 
     The first field of a total says so and that of the row before does not; and at least half of the other fields are
     empty that are not in the row before, or the next one is, and those that are not empty hold numbers.
-
-    Example:
-        >>> frame = pl.DataFrame({"machine": ["a", "a", "Total"], "time": ["1", "2", None], "x": ["3", "4", "7"]})
-        >>> without_total(Path("some.csv"), frame, print)["time"].to_list()
-        some.csv: the last row is a total ('Total') and is left out.
-        ['1', '2']
     """
     some = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
     rows = some.alias("").arg_true()[-2:]  # which takes a name such as "^x$" for a pattern

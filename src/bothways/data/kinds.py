@@ -42,12 +42,7 @@ def barred(name: str, number: bool) -> set[str]:
 
 
 def times_of(text: pl.Series) -> pl.Series:
-    """The times that texts are, each beginning with a year; the text where one is none.
-
-    Example:
-        >>> times_of(pl.Series(["2024-03-31 18:05", None])).dtype, times_of(pl.Series(["2024-03", "never"])).dtype
-        (Datetime(time_unit='us', time_zone=None), String)
-    """
+    """The times that texts are, each beginning with a year; the text where one is none."""
     found = (KINDS[kind].values(text) for kind in ("year-first", "quarter", "week", "month"))
     return next((times for times in found if times.null_count() == text.null_count()), text)
 

@@ -46,13 +46,7 @@ def label_values(table: Table, name: str) -> pl.Series:
 
 
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:
-    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
-
-    Example:
-        >>> table = Table("flows.csv", pl.DataFrame({"attack": ["worm", "no", None]}))
-        >>> label_codes(table, "attack", classes=["worm"])
-        (array([ 0,  1, -1]), ['worm', 'no'])
-    """
+    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes."""
     values = label_values(table, name)
     known = pl.Series(list(classes)) if classes else values.clear()
     if {known.dtype, values.dtype} == {pl.String(), pl.Int64()}:
@@ -164,19 +158,7 @@ def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
 
 
 def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:
-    """A word about malformed tags in the column `label`, a scheme that changes, and labels that are or may be no tags.
-
-    Example:
-        >>> import polars as pl
-        >>> from bothways.tags import scheme_of
-        >>> sequences = Sequences(
-        ...     np.zeros((3, 0)), np.array([3]), np.array([2, 1, 0]), scheme=scheme_of(("B-x", "I-x", "O"))
-        ... )
-        >>> table = Table("words.csv", pl.DataFrame({"tag": ["O", "I-x", "B-x"]}))
-        >>> malformed_notices(table, "tag", [sequences], ["B-x", "I-x", "O"])
-        ["words.csv: data row 2 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1; \
-they count as in conlleval."]
-    """
+    """A word about malformed tags in the column `label`, a scheme that changes, and labels that may be no tags."""
     whole = Sequences.joined(parts)
     whole = whole.take(np.argsort(whole.table_rows[whole.offsets[:-1]], kind="stable"))
     scheme, codes, rows = whole.scheme, whole.known_labels, whole.table_rows

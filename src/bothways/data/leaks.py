@@ -273,13 +273,7 @@ def _blocks(part: Sequences) -> Numbers:
 
 
 def sample_of(parts: Iterable[Sequences]) -> list[int]:
-    """Which sequences a model has seen: the least hashes of those of some parts, ascending.
-
-    Example:
-        >>> known = sample_of([Sequences(np.array([[1.0], [2.0], [3.0]]), np.array([1, 2]))])
-        >>> len(known), said_of_known(Sequences(np.array([[2.0], [3.0]]), np.array([2])), known)
-        (2, ['Careful: 1 of the 1 sequences is one that training has seen, step for step. ...'])
-    """
+    """Which sequences a model has seen: the least hashes of those of some parts, ascending."""
     return sorted({number for part in parts for number in _hashes(part)})[:SAMPLED]
 
 

@@ -168,13 +168,7 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
 
 
 def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, str] | None:
-    """Which of the columns that cut sequences does so where a clock starts over; and the clock.
-
-    Example:
-        >>> frame = pl.DataFrame({"trial": [1] * 6, "person": list("aaabbb"), "time": [0, 2, 3, 1, 2, 4]})
-        >>> glued_by(Table("some.csv", frame), "trial", ["person"])
-        ('person', 'time')
-    """
+    """Which of the columns that cut sequences does so where a clock starts over; and the clock."""
     rows, same = grouped_rows(table.column(sequence), len(table))
     for name, clock in product(names, clock_columns(table, table.names)):
         column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]

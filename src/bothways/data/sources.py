@@ -181,12 +181,7 @@ def find_files(source: Source) -> Files:
 
 
 def parts_meant(words: Iterable[str]) -> dict[str, str]:
-    """The parts that words mean together, those of them that mean one.
-
-    Example:
-        >>> parts_meant(["train", "eval"]), parts_meant(["train", "eval", "test"])
-        ({'train': 'train', 'eval': 'test'}, {'train': 'train', 'eval': 'valid', 'test': 'test'})
-    """
+    """The parts that words mean together, those of them that mean one."""
     meant = {word: SPELLINGS[word] for word in words if word in SPELLINGS}
     between = any(part == "test" for word, part in meant.items() if word not in EITHER)
     return meant | {word: "valid" for word in meant if word in EITHER and between}

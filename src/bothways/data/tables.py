@@ -116,14 +116,7 @@ class Table:
         return pl.DataFrame({name: self._read[name] for name in names})
 
     def names_of_sequences(self, column: str | None) -> pl.Series | None:
-        """For each row the name of its sequence: what the column says, or without one which of several files it is of.
-
-        Example:
-            >>> frame = pl.DataFrame({"x": [1.5, 2.5, 3.5]})
-            >>> table = Table("runs", frame, files=(("runs/a.csv", 2), ("runs/b.csv", 1)))
-            >>> table.names_of_sequences(None).to_list()
-            ['a.csv', 'a.csv', 'b.csv']
-        """
+        """For each row the name of its sequence: what the column says, or else which of several files it is of."""
         if column is not None:
             return self.column(column)
         if not self.files:
@@ -313,12 +306,7 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
 
 
 def stands_first(column: pl.Series) -> bool:
-    """Whether ids stand on the first row of each sequence only: all differ, and there are two rows for each and more.
-
-    Example:
-        >>> stands_first(pl.Series(["a", None, None, "b"])), stands_first(pl.Series(["a", None, None, "a"]))
-        (True, False)
-    """
+    """Whether ids stand on the first row of each sequence only: all differ, with two rows for each and more."""
     if not (isinstance(column.dtype, TEXT) or column.dtype.is_numeric()):
         return False
     ids = column.drop_nulls()

@@ -106,11 +106,6 @@ def likelier(ours: pl.Series, theirs: pl.Series) -> int:
     It is the one that turns back far less often from row to row, or has far fewer years, or whose steps within a day go
     on evenly from day to day, unless the one speaks against the other. Days of several years may be the ends of these;
     times of day have no such reason.
-
-    Example:
-        >>> text = pl.Series(["24-03-30", "24-03-31", "24-04-01", "24-04-30", "24-05-01", "24-05-31"])
-        >>> likelier(short_year_first(text), day_first(text))
-        1
     """
     ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
     days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
@@ -155,12 +150,7 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
 
 
 def month_by_name(text: pl.Series) -> pl.Series:
-    """Dates and times that begin with the name of a month, or of a day of the week and a month.
-
-    Example:
-        >>> month_by_name(pl.Series(["Jan 31, 2024 6:05 PM"])).to_list()
-        [datetime.datetime(2024, 1, 31, 18, 5)]
-    """
+    """Dates and times that begin with the name of a month, or of a day of the week and a month."""
     first, second = (_moments(_parts(text, pattern)) for pattern in NAMED)
     return first.fill_null(second) if first.dtype == second.dtype else max(first, second, key=lambda each: each.count())
 
@@ -187,12 +177,7 @@ def elapsed(text: pl.Series) -> pl.Series:
 
 
 def lasting(text: pl.Series) -> pl.Series:
-    """The seconds of durations with units; null everywhere where all have one unit, which may mean something else.
-
-    Example:
-        >>> lasting(pl.Series(["4m 25s", "1h 20m", "30s"])).to_list(), lasting(pl.Series(["PT4M25S"])).to_list()
-        ([265.0, 4800.0, 30.0], [265.0])
-    """
+    """The seconds of durations with units; null everywhere where all have one unit, which may mean something else."""
     iso = text.str.contains("^P.").fill_null(True).all()
     parts = _parts(text, ISO_LASTING if iso else LASTING).cast(pl.Float64)
     counts = parts.select(pl.sum_horizontal(pl.all().is_not_null())).to_series()
