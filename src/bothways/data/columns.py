@@ -60,17 +60,11 @@ class Guess:
 
 @dataclass(frozen=True)
 class Draw:
-    """How whole sequences were drawn into parts, for a table without a column that says so.
-
-    Attributes:
-        seed: the same seed draws the same parts of the same table.
-        fingerprint: tells the table that was drawn from by the names and lengths of its sequences.
-        gap: how many steps were left out between parts of one sequence.
-    """
+    """How whole sequences were drawn into parts, for a table without a column that says so."""
 
     seed: int
-    fingerprint: int
-    gap: int = 0
+    fingerprint: int  # tells the table that was drawn from by the names and lengths of its sequences
+    gap: int = 0  # how many steps were left out between parts of one sequence
 
 
 @dataclass(frozen=True)

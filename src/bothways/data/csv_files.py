@@ -158,19 +158,12 @@ def _dialect(
 
 
 class _Form(NamedTuple):
-    """What a file of fields looks like.
-
-    Attributes:
-        separator: what separates its fields.
-        quoted: whether fields may be quoted.
-        above: how many lines come before the header.
-        title: how many of these are no comments, but a title.
-    """
+    """What a file of fields looks like."""
 
     separator: str
-    quoted: bool
-    above: int
-    title: int
+    quoted: bool  # whether fields may be quoted
+    above: int  # how many lines come before the header
+    title: int  # how many of these are no comments, but a title
 
 
 def _sniffed(file: Path) -> _Form:

@@ -93,13 +93,13 @@ class FieldReader:
     numbers: Collection[str] = ()
     ids: Collection[str] = ()
     order: Collection[str] = ()
-    _names: list[str] = field(default_factory=list)
-    _kinds: dict[str, str] = field(default_factory=dict)
-    _types: dict[str, pl.DataType] = field(default_factory=dict)
-    _shown: set[tuple[str, str]] = field(default_factory=set)
-    _missing: dict[str, Counter[str]] = field(default_factory=dict)
-    _units: dict[str, str] = field(default_factory=dict)
-    _notes: dict[str, str] = field(default_factory=dict)
+    _names: list[str] = field(default_factory=list, init=False)
+    _kinds: dict[str, str] = field(default_factory=dict, init=False)
+    _types: dict[str, pl.DataType] = field(default_factory=dict, init=False)
+    _shown: set[tuple[str, str]] = field(default_factory=set, init=False)
+    _missing: dict[str, Counter[str]] = field(default_factory=dict, init=False)
+    _units: dict[str, str] = field(default_factory=dict, init=False)
+    _notes: dict[str, str] = field(default_factory=dict, init=False)
 
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The values of the fields; a frame after the first one is read as those before it.

@@ -20,19 +20,12 @@ DATES, SHORT_YEAR = "dates are ", "two-digit year first"
 
 
 class Kind(NamedTuple):
-    """A way to read a column.
+    """A way to read a column."""
 
-    Attributes:
-        looks: what its first field looks like.
-        values: the values of text, null where a field cannot be read so.
-        said: what the user is told, if anything.
-        choice: the option and its value that choose this way.
-    """
-
-    looks: str
-    values: Callable[[pl.Series], pl.Series]
-    said: str = ""
-    choice: tuple[str, str] = ("", "")
+    looks: str  # what its first field looks like
+    values: Callable[[pl.Series], pl.Series]  # those of text, null where a field cannot be read so
+    said: str = ""  # what the user is told, if anything
+    choice: tuple[str, str] = ("", "")  # the option and its value that choose this way
 
 
 def barred(name: str, number: bool) -> set[str]:

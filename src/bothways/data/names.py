@@ -60,16 +60,8 @@ PARTS_OF_TIME = {
 
 SHORT_PARTS = {
     **dict.fromkeys(("YYYY", "yyyy", "YY"), "year"),
-    **{
-        "MM": "month",
-        "DD": "day",
-        "dd": "day",
-        "HH": "hour",
-        "hh": "hour",
-        "mm": "minute",
-        "SS": "second",
-        "ss": "second",
-    },
+    **{"MM": "month", "DD": "day", "dd": "day", "HH": "hour", "hh": "hour"},
+    **{"mm": "minute", "SS": "second", "ss": "second"},
 }
 """The same as in forms of times, where capitals tell months from minutes."""
 

@@ -310,7 +310,7 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
         return "empty" if kind == "empty" else ""
     if name in ROW_NUMBERS:
         return "numbers the rows"
-    if table.schema[name].is_integer() and _are_huge(table.column(name)):
+    if table.schema[name].is_integer() and 2 * int((table.column(name).cast(float).abs() >= HUGE).sum()) > len(table):
         keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
         if sequence is None and 2 * table.column(name).n_unique() <= len(table):
             keep += f"; {option('sequence', name)} if it tells sequences apart"
@@ -321,11 +321,6 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
         sort = f"{option('order', name)} to sort the steps by it, written as 2024-03-31 18:05:00+02:00"
         return f"text that looks like times; it sorts nothing ({sort}; {option('categorical', name)} to learn from it)"
     return ""
-
-
-def _are_huge(numbers: pl.Series) -> bool:
-    """Whether most are too large for an amount."""
-    return 2 * int((numbers.cast(pl.Float64).abs() >= HUGE).sum()) > len(numbers)
 
 
 def _look_like_times(column: pl.Series) -> bool:

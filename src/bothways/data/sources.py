@@ -136,19 +136,12 @@ def labeled_name(path: Path) -> str:
 
 
 class Files(NamedTuple):
-    """The files of a table, all of one format.
+    """The files of a table, all of one format."""
 
-    Attributes:
-        name: how messages call them together.
-        paths: each of them, in order.
-        format: how they are read.
-        notices: what the user should know of files that are none of them.
-    """
-
-    name: str
+    name: str  # how messages call them together
     paths: tuple[Path, ...]
     format: Format
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()  # what the user should know of files that are none of them
 
 
 def find_files(source: Source) -> Files:

@@ -29,19 +29,12 @@ ROWS = 500_000  # read at a time
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some rows of a table, and the sequences that they form.
+    """Some rows of a table, and the sequences that they form."""
 
-    Attributes:
-        frame: the rows as they stand in the file (in a CSV file, text).
-        values: the same with their types; only where they were asked for.
-        sequences: their sequences; `sequences.rows` counts from the first row of the chunk.
-        anew: whether it is the whole table after all, and the chunks before it are void.
-    """
-
-    frame: pl.DataFrame
-    values: pl.DataFrame
-    sequences: Sequences
-    anew: bool = False
+    frame: pl.DataFrame  # the rows as they stand in the file (in a CSV file, text)
+    values: pl.DataFrame  # the same with their types; only where they were asked for
+    sequences: Sequences  # `sequences.rows` counts from the first row of the chunk
+    anew: bool = False  # whether it is the whole table after all, and the chunks before it are void
 
 
 class _MustSortError(Exception):
@@ -193,9 +186,9 @@ class _Reader:
     def whole(self) -> Chunk:
         """The whole table at once, in the place of all chunks."""
         columns, self.tally = self.columns, Tally()
-        keys = columns.sequence or NONE, columns.order
-        numbers = self.fields.numbers
-        raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys, numbers)
+        ids, order = ([] if names is None else names.split(",") for names in (columns.sequence, columns.order))
+        reader = replace(self.fields, text=columns.categories, whole=True, ids=ids, order=order)
+        raw, table = read_files(self.files, reader, columns.sequence or NONE, columns.order)
         whole, schema = table.frame(), raw.collect_schema()
         values = whole.drop(set(whole.columns).difference(schema))
         types = enumerate(zip(schema.values(), values.schema.values(), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -203,7 +203,9 @@ def read_table(
     `drop` may be missing in some files.
     """
     files = source if isinstance(source, Files) else find_files(source)
-    table = read_files(files, text, reading, learned, sequence, order, numbers, drop)[1]
+    ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
+    reader = FieldReader(reading, learned, text, numbers=numbers, ids=ids, order=sorts)
+    table = read_files(files, reader, sequence, order, drop)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
@@ -212,16 +214,9 @@ def read_table(
 
 
 def read_files(
-    files: Files,
-    text: Collection[str],
-    reading: Reading,
-    learned: Reading,
-    sequence: str | None = None,
-    order: str | None = None,
-    numbers: Collection[str] = (),
-    drop: Collection[str] = (),
+    files: Files, reader: FieldReader, sequence: str | None, order: str | None, drop: Collection[str] = ()
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
-    """The rows of files as they stand there, and the table that they are; see `read_table`."""
+    """The rows of files as they stand there, and the table that such a reader makes of them; see `read_table`."""
     frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), [*files.notices], 0
     for path in files.paths:
         with readable(path):
@@ -235,25 +230,23 @@ def read_files(
         raise DataError(f"{table.source}: this table has no rows.")
     table = filled_down(table, sequence)
     values = table.values
-    ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
     lazy, kind = isinstance(values, pl.LazyFrame), files.format.fields
     if kind == "strings" and {*table.schema.values()} <= {pl.String(), pl.Null()}:
         kind = "untyped"
     word = None if lazy else word_column(table.names, files.format.words)
-    text = {*text, *categories, *([word] if word else [])}
-    reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
-    fields = reader()
+    fields = replace(reader, text={*reader.text, *categories, *([word] if word else [])}, fields=kind)
     if isinstance(values, pl.LazyFrame):
         with intact(f"{table.source}: {DAMAGED}"):
-            names = may_be_read(values, table.schema, reader())
+            names = may_be_read(values, table.schema, replace(fields))
         texts = fields.read(table.columns(names))
-        bare, read = without_blanks(table.schema), [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
+        bare = without_blanks(table.schema)
+        read = [*texts.get_columns(), *seconds(table.schema, fields.order, fields.numbers)]
         if not (bare or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
         typed: pl.DataFrame | pl.LazyFrame = values.with_columns(bare).with_columns(read)
     else:
         typed = fields.read(values)
-    notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
+    notices += (f"Careful: {table.source}: {text}" for text in unused(values, table.schema, fields.reading.missing))
     said = fields.notices()
     readings = said | {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
     whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word, fields.units)

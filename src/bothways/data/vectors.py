@@ -110,19 +110,12 @@ class Vectors:
 
 
 class VectorFiles(NamedTuple):
-    """Where vectors are.
+    """Where vectors are."""
 
-    Attributes:
-        name: as they were asked for.
-        path: the file of text, or of the matrix.
-        words: the file of its words; None for a file of text.
-        license: what the package says of it.
-    """
-
-    name: str
-    path: Path
-    words: Path | None = None
-    license: str = UNKNOWN
+    name: str  # as they were asked for
+    path: Path  # the file of text, or of the matrix
+    words: Path | None = None  # the file of its words; None for a file of text
+    license: str = UNKNOWN  # what the package says of it
 
 
 def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:

@@ -19,15 +19,10 @@ TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that ha
 
 
 class Piece(NamedTuple):
-    """A part of a file, to be written again with labels.
-
-    Attributes:
-        rows: how many rows it holds.
-        labeled: its text with what is predicted for each of them, as rows of a table.
-    """
+    """A part of a file, to be written again with labels."""
 
     rows: int
-    labeled: Callable[[pl.DataFrame], str]
+    labeled: Callable[[pl.DataFrame], str]  # its text with what is predicted for each of them, as rows of a table
 
 
 Pieces = Iterator[Piece]
