@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +285,16 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
     write_table(frame.tail(37).with_columns(at=pl.lit(None, pl.Float64)), folder / "b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet: data row 1 \(the first is 1\), column 'at' is empty"):
         label_all(folder, tmp_path / "out.parquet")
+
+
+def test_times_in_a_later_file_are_kept(tmp_path: Path) -> None:
+    days = pl.DataFrame({"flow": ["a", "a"], "at": [date(2024, 1, 1), date(2024, 1, 2)], "x": [1.0, 2.0]})
+    write_table(days, tmp_path / "a.parquet")
+    late = pl.Series([datetime(2024, 1, 1, 10), datetime(2024, 1, 1, 9)])
+    write_table(days.with_columns(flow=pl.lit("b"), at=late, x=pl.col("x") + 2), tmp_path / "b.parquet")
+    *_, chunk = stream_sequences(tmp_path, Columns("label", ("x",), sequence="flow", order="at"), say=lambda text: None)
+    assert chunk.sequences.values.ravel().tolist() == [1, 2, 4, 3]
+    assert chunk.frame["at"].dtype == pl.Datetime
 
 
 def test_parts_that_count_anew_are_labeled_as_they_were_learned(tmp_path: Path) -> None:

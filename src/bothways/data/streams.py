@@ -97,20 +97,25 @@ def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tu
                 if schema is None:
                     schema = frame.schema
                 elif frame.schema != schema:
-                    frame = _as_in_the_first(str(path), frame, str(files.paths[0]), schema)
+                    frame = _typed(alike(str(path), frame.lazy(), str(files.paths[0]), schema).collect(), schema)
                 yield str(path), frame
 
 
-def _as_in_the_first(name: str, frame: pl.DataFrame, first: str, schema: pl.Schema) -> pl.DataFrame:
-    frame = alike(name, frame.lazy(), first, schema).collect()
-    try:
-        same = pl.DataFrame({c: column.cast(schema[c]) for c, column in frame.to_dict().items()})
-    except pl.exceptions.PolarsError:
-        raise LaterRowsDifferError from None
-    narrower = [c for c, dtype in schema.items() if not dtype.is_float() and frame.schema[c].is_float()]
-    if any(dtype == pl.Null for dtype in schema.values()) or narrower:
-        raise LaterRowsDifferError
-    return same
+def _typed(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Rows with the types of the first ones, in which they say the same; else LaterRowsDifferError."""
+    columns = {}
+    for name, dtype in schema.items():
+        column = columns[name] = frame.get_column(name)
+        if column.dtype == dtype:
+            continue
+        try:
+            columns[name] = column.cast(dtype)
+            same = columns[name].cast(column.dtype).equals(column)
+        except pl.exceptions.PolarsError:
+            raise LaterRowsDifferError from None
+        if not same or (column.dtype.is_float() and column.count() and not dtype.is_float()):
+            raise LaterRowsDifferError
+    return pl.DataFrame(columns)
 
 
 @dataclass(eq=False)
@@ -224,7 +229,9 @@ class _Reader:
         """Rows as a chunk; `through` says that the cut after them goes through a sequence, `last` that none follow."""
         columns, several = self.columns, len(self.files.paths) > 1
         if self.typed:
-            values = needed = self._alike(self.fields.read(frame))
+            values = self.fields.read(frame)
+            self.schema = self.schema or values.schema
+            values = needed = _typed(values, self.schema)
         else:
             values = frame
             needed = self.fields.read(pl.DataFrame({name: frame.get_column(name) for name in columns.needed}))
@@ -269,15 +276,3 @@ class _Reader:
             self.cut_at = places[-1]
         self.long += through and not self.cut
         self.cut = through
-
-    def _alike(self, values: pl.DataFrame) -> pl.DataFrame:
-        """The values with the types that the first chunk has."""
-        self.schema = self.schema or values.schema
-        columns = {}
-        for column, (name, dtype) in zip(values, self.schema.items(), strict=True):
-            if column.dtype != dtype:
-                if column.null_count() < len(column) and not (dtype.is_float() and column.dtype.is_integer()):
-                    raise LaterRowsDifferError
-                column = column.cast(dtype)
-            columns[name] = column
-        return pl.DataFrame(columns)
