@@ -273,6 +273,12 @@ def test_whole_numbers_first_and_others_later(tmp_path: Path) -> None:
     assert label_all(path, tmp_path / "out.csv", rows=10_000)[1] == []
 
 
+def test_a_column_that_is_empty_at_first_has_the_type_of_its_later_values(tmp_path: Path) -> None:
+    write_table(flows([5] * 8).with_columns(more=pl.Series([None] * 30 + [7] * 10)), tmp_path / "some.csv")
+    label_all(tmp_path / "some.csv", tmp_path / "out.parquet", rows=10)
+    assert pl.read_parquet(tmp_path / "out.parquet")["more"].drop_nulls().to_list() == [7] * 10
+
+
 def test_several_files_are_one_table(tmp_path: Path) -> None:
     folder = tmp_path / "flows"
     folder.mkdir()

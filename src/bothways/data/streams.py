@@ -18,7 +18,7 @@ from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import Table, alike, read_files, with_joined
+from bothways.data.tables import Table, alike, kind_of, read_files, with_joined
 from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -113,7 +113,8 @@ def _typed(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
             same = columns[name].cast(column.dtype).equals(column)
         except pl.exceptions.PolarsError:
             raise LaterRowsDifferError from None
-        if not same or (column.dtype.is_float() and column.count() and not dtype.is_float()):
+        narrower = column.dtype.is_float() and not dtype.is_float()
+        if column.count() and (not same or narrower or kind_of(dtype) != kind_of(column.dtype)):
             raise LaterRowsDifferError
     return pl.DataFrame(columns)
 

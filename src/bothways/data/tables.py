@@ -37,31 +37,18 @@ MANY_READS = 32  # after this many columns, each read of a file takes further co
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, one row per step.
+    """A table, one row per step."""
 
-    Attributes:
-        source: the file or files that it came from, as messages name them.
-        values: the columns with their types, in memory or still in the files.
-        files: the name of each file and how many rows it has, if there are several.
-        start: how many rows of the files come before the first one here.
-        readings: how columns are read, where that is not clear from the file; see `FieldReader.notices`.
-        notices: what else the user should know of the files.
-        reading: how fields are read that can be read in two ways, as this table shows it.
-        word: the column of words, if the files hold sentences.
-        units: what stood after all numbers of a column, by columns.
-        joined: the columns that others were made of, by the names of these; see `with_joined`.
-    """
-
-    source: str
-    values: pl.DataFrame | pl.LazyFrame
-    files: tuple[tuple[str, int], ...] = ()
-    start: int = 0
-    readings: Mapping[str, str] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
-    reading: Reading = AS_SHOWN
-    word: str | None = None
-    units: Mapping[str, str] = field(default_factory=dict)
-    joined: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    source: str  # the file or files that it came from, as messages name them
+    values: pl.DataFrame | pl.LazyFrame  # the columns with their types, in memory or still in the files
+    files: tuple[tuple[str, int], ...] = ()  # the name of each file and how many rows it has, if there are several
+    start: int = 0  # how many rows of the files come before the first one here
+    readings: Mapping[str, str] = field(default_factory=dict)  # how columns are read, as `FieldReader.notices` says it
+    notices: tuple[str, ...] = ()  # what else the user should know of the files
+    reading: Reading = AS_SHOWN  # how fields are read that can be read in two ways, as this table shows it
+    word: str | None = None  # the column of words, if the files hold sentences
+    units: Mapping[str, str] = field(default_factory=dict)  # what stood after all numbers of a column
+    joined: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what columns of `with_joined` were made of
     _read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -326,7 +313,7 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
                 f"{suggestion(missing, lacks)}"
             )
     for column, dtype in own.items():
-        kinds = {_group(dtype), _group(schema[column])} - {"nothing"}
+        kinds = {kind_of(dtype), kind_of(schema[column])} - {"nothing"}
         if len(kinds) > 1:
             raise DataError(
                 f"{name}: the column {column!r} is of type {dtype}, and of type {schema[column]} in {first}. The files "
@@ -361,8 +348,8 @@ def _joined(
     return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts, categories
 
 
-def _group(dtype: pl.DataType) -> str:
-    """Types of one group can stand in one column."""
+def kind_of(dtype: pl.DataType) -> str:
+    """The kind of a type; those of one kind can stand in one column."""
     if dtype.is_numeric():
         return "numbers"
     if isinstance(dtype, TEXT):
