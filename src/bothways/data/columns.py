@@ -69,37 +69,21 @@ class Draw:
 
 @dataclass(frozen=True)
 class Columns:
-    """The roles of the columns of a table.
+    """The roles of the columns of a table."""
 
-    Attributes:
-        label: what to learn.
-        features: what to learn it from.
-        categories: the categorical features; the others are numeric.
-        sequence: tells sequences apart; None if the table is one sequence.
-        order: sorts the steps of a sequence, a number or a time; None for the order of the rows.
-        split: says train, valid or test; None if there is no such column.
-        group: tells apart what may not be divided among parts; None for the sequences themselves.
-        per: what has a label, "step" or "sequence".
-        draw: how parts were drawn where there is no `split`; None if there is one.
-        encoding: how features become numbers, as the train part showed; None as long as it is not known.
-        guesses: what each column is for, and why.
-        reading: how fields of text were read.
-        units: what stood after all numbers of a feature, by features; None where that is not known.
-    """
-
-    label: str
-    features: tuple[str, ...]
-    sequence: str | None = None
-    order: str | None = None
-    split: str | None = None
-    draw: Draw | None = None
-    categories: tuple[str, ...] = ()
-    group: str | None = None
-    per: str = "step"
-    encoding: Encoding | None = None
-    guesses: tuple[Guess, ...] = ()
-    reading: Reading = field(default_factory=Reading)
-    units: Mapping[str, str] | None = None
+    label: str  # what to learn
+    features: tuple[str, ...]  # what to learn it from
+    sequence: str | None = None  # tells sequences apart; None if the table is one sequence
+    order: str | None = None  # sorts the steps of a sequence, a number or a time; None for the order of the rows
+    split: str | None = None  # says train, valid or test; None if there is no such column
+    draw: Draw | None = None  # how parts were drawn where there is no `split`
+    categories: tuple[str, ...] = ()  # the categorical features; the others are numeric
+    group: str | None = None  # tells apart what may not be divided among parts; None for the sequences themselves
+    per: str = "step"  # what has a label, "step" or "sequence"
+    encoding: Encoding | None = None  # how features become numbers; None as long as the train part was not seen
+    guesses: tuple[Guess, ...] = ()  # what each column is for, and why
+    reading: Reading = field(default_factory=Reading)  # how fields of text were read
+    units: Mapping[str, str] | None = None  # what stood after all numbers of a feature; None where it is not known
 
     @property
     def roles(self) -> dict[str, str]:

@@ -69,18 +69,15 @@ class Category:
 class Encoding:
     """How the features of a table become an array: numbers, flags for missing ones, vectors, the gap of time, codes.
 
-    Attributes:
-        gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
-            order column, 0 at the first step of a sequence; "" if not.
-        clock: the parts of `bothways.data.calendar.CLOCK` that are features.
-        vectors: those of the words of one of the categories, each number of which is a feature; None if there are none.
+    With `gaps`, log(1 + the gap to the previous step) is a feature, in seconds ("times") or in units of the order
+    column ("numbers"), 0 at the first step of a sequence.
     """
 
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...] = ()
     gaps: str = ""
-    vectors: Vectors | None = None
-    clock: tuple[str, ...] = ()
+    vectors: Vectors | None = None  # those of the words of one of the categories; each of their numbers is a feature
+    clock: tuple[str, ...] = ()  # the parts of `bothways.data.calendar.CLOCK` that are features
 
     @property
     def _features(self) -> Iterator[tuple[str, str]]:

@@ -243,18 +243,11 @@ def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parte
 
 @dataclass
 class BlankRows:
-    """The rows without any value of a file, which are left out; all rows of one column are kept.
-
-    Attributes:
-        path: the file.
-        part: whether they part blocks of rows, which a column numbers.
-        rows: how many there were.
-        blocks: how many blocks there were.
-    """
+    """The rows without any value of a file, which are left out; all rows of one column are kept."""
 
     path: Path
-    part: bool
-    rows: int = 0
+    part: bool  # whether they part blocks of rows, which a column numbers
+    rows: int = 0  # how many there were
     blocks: int = 0
     _inside: bool = False
 

@@ -46,19 +46,13 @@ RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another r
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A table in parts; `valid` and `test` are None if there are none.
-
-    Attributes:
-        classes: the labels of the train part, sorted, in the order of their codes.
-        unseen: the labels that only other parts have, first those of `valid`; their codes follow those of `classes`.
-            They are always missed.
-    """
+    """A table in parts; `valid` and `test` are None if there are none."""
 
     train: Sequences
     valid: Sequences | None
     test: Sequences | None
-    classes: tuple[Any, ...] = ()
-    unseen: tuple[Any, ...] = ()
+    classes: tuple[Any, ...] = ()  # the labels of the train part, sorted, in the order of their codes
+    unseen: tuple[Any, ...] = ()  # those of other parts alone, first of `valid`, with the next codes; always missed
 
     @property
     def named(self) -> dict[str, Sequences]:

@@ -37,20 +37,12 @@ Matrix = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of the words of a column.
-
-    Attributes:
-        column: the column.
-        words: the words that have a vector.
-        matrix: `(words, numbers)`, all finite.
-        source: the file or package that they come from.
-        license: that of the package, or "not known".
-    """
+    """Vectors of the words of a column."""
 
     column: str
-    words: tuple[str, ...] = field(repr=False)
-    matrix: Matrix = field(repr=False, compare=False)
-    source: str
+    words: tuple[str, ...] = field(repr=False)  # those that have a vector
+    matrix: Matrix = field(repr=False, compare=False)  # `(words, numbers)`, all finite
+    source: str  # the file or package that they come from
     license: str = UNKNOWN
 
     @property
