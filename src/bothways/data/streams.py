@@ -148,28 +148,7 @@ class _Reader:
         try:
             end = "", pl.DataFrame()
             for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
-                word = word_column(batch.columns, self.files.format.words)
-                batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
-                bare = Table(name, batch)
-                joined = with_joined(bare, self.columns.sequence, self.columns.order, typed=False).frame()
-                self.renamed |= dict.fromkeys(set(joined.columns).difference(batch.columns), "")
-                batch = joined
-                if rest is None:
-                    missing = set(self.columns.needed).difference(batch.columns)
-                    lists = [name for name, dtype in batch.schema.items() if dtype.is_nested()]
-                    text = "text" in batch.columns
-                    if missing and word is None and self.columns.sequence == SENTENCE and (text or lists):
-                        here = "is text" if text else f"stands a list or an object in {lists[0]!r}"
-                        raise DataError(
-                            f"{self.files.name}: this model labels words, and here {here}. Give the words of each "
-                            "sentence as a list called 'tokens', or the text as a file called .txt, which is cut into "
-                            "words."
-                        )
-                    # Here all columns are known, of which the message may suggest one.
-                    Table(self.files.name, batch).require(*self.columns.needed)
-                if self.columns.sequence in batch.columns and batch.get_column(self.columns.sequence).null_count():
-                    raise _MustSortError  # the other rows show whether names are filled downward
-                self.read[name] = self.read.get(name, 0) + batch.height
+                batch = self._as_known(name, batch)
                 frame = batch if rest is None else pl.concat([rest, batch])
                 if following is not end:
                     if begin := self._last_sequence(frame):
@@ -188,6 +167,32 @@ class _Reader:
             self.say(long_notice(self.long, self.max_steps))
         for notice in (*self._readings(self.fields.notices()), *self.columns.unit_notices(self.fields.units)):
             self.say(notice)
+
+    def _as_known(self, name: str, batch: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a file with the columns that the model needs, by the names that it knows."""
+        word = word_column(batch.columns, self.files.format.words)
+        batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
+        known = with_joined(Table(name, batch), self.columns.sequence, self.columns.order, typed=False).frame()
+        self.renamed |= dict.fromkeys(set(known.columns).difference(batch.columns), "")
+        if not self.read:
+            self._check_needed(known, word)
+        if self.columns.sequence in known.columns and known.get_column(self.columns.sequence).null_count():
+            raise _MustSortError  # the other rows show whether names are filled downward
+        self.read[name] = self.read.get(name, 0) + known.height
+        return known
+
+    def _check_needed(self, batch: pl.DataFrame, word: str | None) -> None:
+        """Refuse rows that lack a column; the message may suggest one of those that are there."""
+        missing = set(self.columns.needed).difference(batch.columns)
+        lists = [name for name, dtype in batch.schema.items() if dtype.is_nested()]
+        text = "text" in batch.columns
+        if missing and word is None and self.columns.sequence == SENTENCE and (text or lists):
+            here = "is text" if text else f"stands a list or an object in {lists[0]!r}"
+            raise DataError(
+                f"{self.files.name}: this model labels words, and here {here}. Give the words of each sentence as a "
+                "list called 'tokens', or the text as a file called .txt, which is cut into words."
+            )
+        Table(self.files.name, batch).require(*self.columns.needed)
 
     def whole(self) -> Chunk:
         """The whole table at once, in the place of all chunks."""
