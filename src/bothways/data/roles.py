@@ -264,11 +264,11 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
     if all_fit(column, NESTED):
-        keep = f"; or take them for names ({option('categorical', name)})" if droppable else ""
+        drop, keep = option("drop", name), option("categorical", name)
+        cures = f", or leave the column out ({drop}); or take them for names ({keep})" if droppable else ""
         raise DataError(
             f"{table.source}: the column {name!r} holds lists or objects in text, such as "
-            f"{column.drop_nulls()[0][:LONGEST_TIME]!r}. Write each of their values into a column of its own, or leave "
-            f"the column out ({option('drop', name)}){keep}."
+            f"{column.drop_nulls()[0][:LONGEST_TIME]!r}. Write each of their values into a column of its own{cures}."
         )
     if (found := not_numbers(column)) is None:
         _check_stray_time(table, name, droppable)
