@@ -70,29 +70,20 @@ class FieldReader:
     AM and PM month-first, or begin with a year of two digits where dates so read rarely go back or have few years (see
     `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
 
-    Attributes:
-        reading: what the user asked for.
-        learned: how the table was read that a model was trained on.
-        text: columns that stay text.
-        fields: what text may be: "fields" of any kind; "strings" stay text where all are whole numbers, or true and
-            false, since other values of the file have types; "untyped" are fields of a file whose values could have
-            types; "text" is text.
-        whole: whether the first frame is all there is.
-        numbers: columns that a model or the user takes for numbers, so that what stands after these is a unit, and
-            hours and minutes are durations.
-        ids: columns that tell sequences apart, besides those whose names say so; they stay text where numbers would
-            make one id of two, as of 1.1 and 1.10, or of 01 and 1.
-        order: columns that sort steps.
+    Text may be "fields" of any kind; "strings" stay text where all are whole numbers, or true and false, since other
+    values of the file have types; "untyped" are fields of a file whose values could have types; "text" is text.
+
+    `ids` that numbers would make one of two, as of 1.1 and 1.10, or of 01 and 1, stay text.
     """
 
-    reading: Reading = AS_SHOWN
-    learned: Reading = AS_SHOWN
-    text: Collection[str] = ()
-    fields: str = "fields"
-    whole: bool = True
-    numbers: Collection[str] = ()
-    ids: Collection[str] = ()
-    order: Collection[str] = ()
+    reading: Reading = AS_SHOWN  # what the user asked for
+    learned: Reading = AS_SHOWN  # how the table was read that a model was trained on
+    text: Collection[str] = ()  # columns that stay text
+    fields: str = "fields"  # what text may be
+    whole: bool = True  # whether the first frame is all there is
+    numbers: Collection[str] = ()  # columns taken for numbers: text after these is a unit, times of day are durations
+    ids: Collection[str] = ()  # columns that tell sequences apart, besides those whose names say so
+    order: Collection[str] = ()  # columns that sort steps
     _names: list[str] = field(default_factory=list, init=False)
     _kinds: dict[str, str] = field(default_factory=dict, init=False)
     _types: dict[str, pl.DataType] = field(default_factory=dict, init=False)
@@ -111,7 +102,7 @@ class FieldReader:
         self._names = frame.columns
         frame = frame.with_columns(seconds(frame.schema, self.order, self.numbers))
         done: dict[str, pl.Series] = {}
-        doubtful, words = {}, self._words
+        doubtful = {}
         for column in frame:
             name, column = column.name, self._spelled(column.name, without_decimals(column.alias("")))
             if column.dtype in (pl.Categorical, pl.Enum):
@@ -121,23 +112,15 @@ class FieldReader:
                 done[name] = as_text(column) if name in self.text and not column.dtype.is_nested() else column
                 continue
             fields = stripped(column)
-            if name not in self.text:
-                fields = self._without_unit(name, fields)
-            text = fields.set(fields.is_in(words), None) if words else fields
-            if name not in self.text and (name in self.ids or names_sequences(name) > 1):
-                text = _without(text, MISSING)  # these name no sequence
-            kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
-            ways = {} if name in self.text else _ways(text, kind, strict, barred(name, name in self.numbers))
-            if name in self.order and not ways:
-                months = times.short_months(text)
-                ways = {"month": months} if months.null_count() == text.null_count() else {}
-            if not ways and name in self._kinds:
-                raise LaterRowsDifferError
-            done[name] = text
+            if name in self.text:
+                done[name] = self._without_words(fields)
+                continue
+            fields = self._without_unit(name, fields)
+            done[name], ways = self._fitting(name, fields)
             if len(ways) > 1:
                 doubtful[name] = fields, ways
-            elif name not in self.text:
-                done[name] = self._taken(name, fields, *next(iter(ways.items()), ("text", text)))
+            else:
+                done[name] = self._taken(name, fields, *next(iter(ways.items()), ("text", done[name])))
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
@@ -177,6 +160,23 @@ class FieldReader:
     def _lower_words(self) -> set[str]:
         """The same in small letters, and those that go without saying."""
         return {*MISSING, *map(str.lower, self._words)}
+
+    def _without_words(self, fields: pl.Series) -> pl.Series:
+        return fields.set(fields.is_in(words), None) if (words := self._words) else fields
+
+    def _fitting(self, name: str, fields: pl.Series) -> tuple[pl.Series, dict[str, pl.Series]]:
+        """The text of a column, null where a value is missing, and the ways to read it."""
+        text = self._without_words(fields)
+        if name in self.ids or names_sequences(name) > 1:
+            text = _without(text, MISSING)  # these name no sequence
+        strict = self.fields == "strings" and name not in (*self.numbers, *self.order)
+        ways = _ways(text, self._kinds.get(name), strict, barred(name, name in self.numbers))
+        if name in self.order and not ways:
+            months = times.short_months(text)
+            ways = {"month": months} if months.null_count() == text.null_count() else {}
+        if not ways and name in self._kinds:
+            raise LaterRowsDifferError
+        return text, ways
 
     def _choice(self, name: str) -> str | None:
         """What was asked for, or what all columns show that show anything, or what was learned."""
