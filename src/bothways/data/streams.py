@@ -53,8 +53,8 @@ def stream_sequences(
 ) -> Generator[Chunk]:
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
-    It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the whole
-    table is read and sorted, and `say` tells it; see `Chunk.anew`. Together the chunks hold each row of the table once.
+    It takes one pass where the rows of each sequence stand together and in order, each with its name. Where they turn
+    out not to, the whole table is read, as `say` tells; see `Chunk.anew`. Together the chunks hold each row once.
 
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
