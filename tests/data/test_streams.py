@@ -160,6 +160,8 @@ def test_ids_on_the_first_row_of_each_sequence_are_filled_downward(tmp_path: Pat
     name = columns.sequence
     assert read_table(path, sequence=name).column("Sentence #").null_count() == 0
     assert read_table(path, sequence="x").column("Sentence #").null_count() == 60
+    (chunk,) = stream_sequences(path, columns)
+    assert chunk.sequences.ids == tuple(f"Sentence: {number}" for number in range(1, 41))
 
 
 @pytest.mark.slow

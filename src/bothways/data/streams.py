@@ -207,7 +207,9 @@ class _Reader:
         frame = raw if isinstance(raw, pl.DataFrame) else values.with_columns(raw.select(pl.nth(read)).collect())
         table = replace(table, values=as_trained(whole, table.word, columns)[0])
         match_columns(table, columns, label=False)
-        bare, notices = group_rows(table, columns)
+        bare, notices = group_as_they_stand(table, columns), list[str]()
+        if bare is None:
+            bare, notices = group_rows(table, columns)
         cut, said = cut_long(bare, self.max_steps)
         sequences = encoded(table, columns, cut, self.tally)
         units = columns.unit_notices(table.units)
