@@ -228,6 +228,7 @@ def test_a_matched_feature_must_be_numbers() -> None:
         (["a", "b"], "trained on numbers, but 'bytes' is text"),
         (["1", "b"], "data row 2 .* holds 'b'"),
         (["1", "2"], "numbers written as text"),
+        (["[1, 2]", "[3, 4]"], "lists or objects in text"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             match_columns(Table("new.csv", pl.DataFrame({"bytes": values})), columns, label=False)

@@ -242,3 +242,14 @@ def test_sequences_that_are_too_coarse_are_asked_about() -> None:
     assert said.endswith("Does 'player' tell sequences apart, too? Then name both: sequence='match,player'.")
     (said,) = read_sequences(Table("some.csv", frame.drop("player")), columns)[1]
     assert said.endswith("such rows keep their order.")
+
+
+def test_what_only_training_can_change_is_not_asked_of_a_model() -> None:
+    columns = Columns("label", ("x",), order="at")
+    clock = (1, 0), (2, 0), (2, 30), (2, 59), (2, 0), (3, 0)
+    at = [datetime.datetime(2024, 10, 27, hour, minute) for hour, minute in clock]
+    table = Table("some.csv", pl.DataFrame({"at": at, "x": range(6), "label": [0, 1] * 3}))
+    assert sum("sequence=" in said or "order=" in said for said in read_sequences(table, columns)[1]) == 2
+    asked = read_sequences(table, replace(columns, encoding=columns.fitted))[1]
+    assert len(asked) == 3
+    assert not any("sequence=" in said or "order=" in said for said in asked)

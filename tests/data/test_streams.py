@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,8 @@ def test_ids_on_the_first_row_of_each_sequence_are_filled_downward(tmp_path: Pat
     name = columns.sequence
     assert read_table(path, sequence=name).column("Sentence #").null_count() == 0
     assert read_table(path, sequence="x").column("Sentence #").null_count() == 60
+    (chunk,) = stream_sequences(path, columns)
+    assert chunk.sequences.ids == tuple(f"Sentence: {number}" for number in range(1, 41))
 
 
 @pytest.mark.slow
@@ -273,6 +275,12 @@ def test_whole_numbers_first_and_others_later(tmp_path: Path) -> None:
     assert label_all(path, tmp_path / "out.csv", rows=10_000)[1] == []
 
 
+def test_a_column_that_is_empty_at_first_has_the_type_of_its_later_values(tmp_path: Path) -> None:
+    write_table(flows([5] * 8).with_columns(more=pl.Series([None] * 30 + [7] * 10)), tmp_path / "some.csv")
+    label_all(tmp_path / "some.csv", tmp_path / "out.parquet", rows=10)
+    assert pl.read_parquet(tmp_path / "out.parquet")["more"].drop_nulls().to_list() == [7] * 10
+
+
 def test_several_files_are_one_table(tmp_path: Path) -> None:
     folder = tmp_path / "flows"
     folder.mkdir()
@@ -285,6 +293,16 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
     write_table(frame.tail(37).with_columns(at=pl.lit(None, pl.Float64)), folder / "b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet: data row 1 \(the first is 1\), column 'at' is empty"):
         label_all(folder, tmp_path / "out.parquet")
+
+
+def test_times_in_a_later_file_are_kept(tmp_path: Path) -> None:
+    days = pl.DataFrame({"flow": ["a", "a"], "at": [date(2024, 1, 1), date(2024, 1, 2)], "x": [1.0, 2.0]})
+    write_table(days, tmp_path / "a.parquet")
+    late = pl.Series([datetime(2024, 1, 1, 10), datetime(2024, 1, 1, 9)])
+    write_table(days.with_columns(flow=pl.lit("b"), at=late, x=pl.col("x") + 2), tmp_path / "b.parquet")
+    *_, chunk = stream_sequences(tmp_path, Columns("label", ("x",), sequence="flow", order="at"), say=lambda text: None)
+    assert chunk.sequences.values.ravel().tolist() == [1, 2, 4, 3]
+    assert chunk.frame["at"].dtype == pl.Datetime
 
 
 def test_parts_that_count_anew_are_labeled_as_they_were_learned(tmp_path: Path) -> None:

@@ -25,12 +25,7 @@ TREES, ROUNDS, LEAVES = 400, 60, 16  # in all, of a class, and the leaves of one
 
 
 def clock_of(seconds: Array, parts: Sequence[str]) -> Doubles:
-    """`(steps, parts)` the parts of `CLOCK` that are asked for, of seconds since 1970.
-
-    Example:
-        >>> clock_of(np.array([1714557600.0]), CLOCK).tolist()  # Wednesday, 2024-05-01 10:00
-        [[10.0, 2.0]]
-    """
+    """`(steps, parts)` the parts of `CLOCK` that are asked for, of seconds since 1970."""
     days = np.floor(seconds / DAY)
     found = {TIME_OF_DAY: (seconds - days * DAY) / 3600, WEEKDAY: (days + THURSDAY) % 7}
     return np.array([found[part] for part in parts]).reshape(len(parts), len(seconds)).T

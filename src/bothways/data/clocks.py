@@ -10,6 +10,7 @@ import polars as pl
 
 from bothways.data.columns import TOLD, Guess
 from bothways.data.names import clock_rank, names_time_of_day, part_of_time, words
+from bothways.data.numbers import all_fit
 from bothways.data.tables import Table
 from bothways.data.times import elapsed, with_colons
 from bothways.errors import DataError, counted, option
@@ -44,6 +45,7 @@ ORDER_REASONS: Mapping[int, str] = {
 NO_ORDER, STARTS_OVER = 7, 8  # why a clock does not
 
 TEXT_TIMES = r"^(?:[0-2]?\d\.[0-5]\d\.[0-5]\d|(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?|24:00(?::00)?)$"
+"""Times of day with points, as 18.00.00, or up to 24:00, which stay text; others are read as times."""
 
 ROW_NAMES = ("id", "no", "nr", "num", "number", "row", "index", "idx", "line", "record", "order")
 """Last words in the name of a column that numbers rows."""
@@ -196,7 +198,7 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
     for name in names:
         column = table.column(name)
         hours = column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"])
-        several = column.dtype == pl.String and _all_times(column)
+        several = column.dtype == pl.String and all_fit(column, TEXT_TIMES)
         if several:
             column = elapsed(column.str.replace_all(".", ":", literal=True))
         if not (column.dtype == pl.Time or hours or several):
@@ -259,12 +261,6 @@ def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -
     That is so where the best of the clocks start over: within a file they tell a sequence no time twice, but most of
     its times come again in another file. Times of day do so each day, numbers of rows in each file, and copies prove
     nothing.
-
-    Example:
-        >>> frame = pl.DataFrame({"trial": [0, 0, 1, 1, 0, 0], "t": [1, 2, 1, 2, 1, 2], "x": [0.5, 2, 3, 7, 4, 5]})
-        >>> table = Table("runs", frame, files=(("a.csv", 4), ("b.csv", 2)))
-        >>> names_by_file(table, "trial", ["t"]).unique(maintain_order=True).to_list()
-        ['0 (a.csv)', '1 (a.csv)', '0 (b.csv)']
     """
     files, schema, found = table.names_of_sequences(None), table.schema, None
     if sequence is None or files is None:
@@ -298,13 +294,7 @@ def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
 
 
 def days_only(column: pl.Series) -> bool:
-    """Whether a column holds dates without a time of day.
-
-    Example:
-        >>> from datetime import datetime
-        >>> days_only(pl.Series([datetime(2024, 3, 31)])), days_only(pl.Series([datetime(2024, 3, 31, 18, 5)]))
-        (True, False)
-    """
+    """Whether a column holds dates without a time of day."""
     if isinstance(column.dtype, pl.Datetime):
         return bool((column.dt.truncate("1d") == column).all())
     return column.dtype == pl.Date
@@ -331,7 +321,7 @@ def time_of_day(table: Table, order: str | None) -> str | None:
     if order is None or not table.schema[order].is_temporal() or not days_only(table.column(order)):
         return None
     for name, dtype in table.schema.items():
-        if dtype == pl.Time or (dtype == pl.String and _all_times(table.column(name))):
+        if dtype == pl.Time or (dtype == pl.String and all_fit(table.column(name), TEXT_TIMES)):
             return name
         digits = dtype.is_integer() or dtype == pl.String
         if digits and names_time_of_day(name) and _all_digits(table.column(name)):
@@ -349,11 +339,6 @@ def moment_columns(table: Table, names: Collection[str]) -> str | None:
 
     These are whole numbers called `year`, `month`, `day` and so on, or a date and a time of day, where no other column
     tells more.
-
-    Example:
-        >>> table = Table("some.csv", pl.DataFrame({"x": [1.5, 2], "Year": [2023, 2024], "Month": [12, 1]}))
-        >>> moment_columns(table, table.names)
-        'Year,Month'
     """
     names = [name for name in names if "," not in name]
     parts = {part_of_time(name): name for name in reversed(names) if _is_part(table, name)}
@@ -394,17 +379,10 @@ def are_within(numbers: pl.Series, part: str) -> bool:
     return bool(least <= numbers.min() and numbers.max() <= most)  # type: ignore[operator]
 
 
-def _all_times(column: pl.Series) -> bool:
-    """Whether all texts are times of day with points, as 18.00.00, or up to 24:00; others are read as times."""
-    return bool(column.count()) and all(
-        bool(part.str.contains(TEXT_TIMES).all()) for part in (column.head(HEAD), column)
-    )
-
-
 def _all_digits(column: pl.Series) -> bool:
     """Whether all whole numbers, or texts of digits, are times of day, as 1805 is."""
     text = column.cast(pl.String)
-    return not text.null_count() and text.str.contains(r"^\d+$").all() and with_colons(text).str.contains(":").all()
+    return not text.null_count() and all_fit(text, r"^\d+$") and all_fit(with_colons(text), ":")
 
 
 def one_run_each(column: pl.Series) -> bool:

@@ -60,52 +60,30 @@ class Guess:
 
 @dataclass(frozen=True)
 class Draw:
-    """How whole sequences were drawn into parts, for a table without a column that says so.
-
-    Attributes:
-        seed: the same seed draws the same parts of the same table.
-        fingerprint: tells the table that was drawn from by the names and lengths of its sequences.
-        gap: how many steps were left out between parts of one sequence.
-    """
+    """How whole sequences were drawn into parts, for a table without a column that says so."""
 
     seed: int
-    fingerprint: int
-    gap: int = 0
+    fingerprint: int  # tells the table that was drawn from by the names and lengths of its sequences
+    gap: int = 0  # how many steps were left out between parts of one sequence
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The roles of the columns of a table.
+    """The roles of the columns of a table."""
 
-    Attributes:
-        label: what to learn.
-        features: what to learn it from.
-        categories: the categorical features; the others are numeric.
-        sequence: tells sequences apart; None if the table is one sequence.
-        order: sorts the steps of a sequence, a number or a time; None for the order of the rows.
-        split: says train, valid or test; None if there is no such column.
-        group: tells apart what may not be divided among parts; None for the sequences themselves.
-        per: what has a label, "step" or "sequence".
-        draw: how parts were drawn where there is no `split`; None if there is one.
-        encoding: how features become numbers, as the train part showed; None as long as it is not known.
-        guesses: what each column is for, and why.
-        reading: how fields of text were read.
-        units: what stood after all numbers of a feature, by features; None where that is not known.
-    """
-
-    label: str
-    features: tuple[str, ...]
-    sequence: str | None = None
-    order: str | None = None
-    split: str | None = None
-    draw: Draw | None = None
-    categories: tuple[str, ...] = ()
-    group: str | None = None
-    per: str = "step"
-    encoding: Encoding | None = None
-    guesses: tuple[Guess, ...] = ()
-    reading: Reading = field(default_factory=Reading)
-    units: Mapping[str, str] | None = None
+    label: str  # what to learn
+    features: tuple[str, ...]  # what to learn it from
+    sequence: str | None = None  # tells sequences apart; None if the table is one sequence
+    order: str | None = None  # sorts the steps of a sequence, a number or a time; None for the order of the rows
+    split: str | None = None  # says train, valid or test; None if there is no such column
+    draw: Draw | None = None  # how parts were drawn where there is no `split`
+    categories: tuple[str, ...] = ()  # the categorical features; the others are numeric
+    group: str | None = None  # tells apart what may not be divided among parts; None for the sequences themselves
+    per: str = "step"  # what has a label, "step" or "sequence"
+    encoding: Encoding | None = None  # how features become numbers; None as long as the train part was not seen
+    guesses: tuple[Guess, ...] = ()  # what each column is for, and why
+    reading: Reading = field(default_factory=Reading)  # how fields of text were read
+    units: Mapping[str, str] | None = None  # what stood after all numbers of a feature; None where it is not known
 
     @property
     def roles(self) -> dict[str, str]:
@@ -163,13 +141,7 @@ class Columns:
         return BLOCK in {*self.features, *(self.sequence or "").split(",")}
 
     def unit_notices(self, units: Mapping[str, str]) -> list[str]:
-        """A word about each numeric feature that another table has in another unit than the one that was learned from.
-
-        Example:
-            >>> columns = Columns("y", ("wait", "load"), units={"wait": "ms", "load": "kg"})
-            >>> columns.unit_notices({"wait": "s", "load": "g"})
-            ["Careful: column 'load' has the unit 'g' here, and had 'kg' in training; numbers are taken as they are."]
-        """
+        """A word about each numeric feature that another table has in another unit than that of training."""
         if self.units is None:
             return []
         said = []
@@ -224,10 +196,6 @@ def guess_rows(guesses: Iterable[Guess]) -> list[tuple[str, str, str]]:
     """Guesses in few rows: columns, role, why. Columns of one role for one reason share a row.
 
     Of what is beyond `MOST_ROWS`, only how much it is.
-
-    Example:
-        >>> guess_rows(Guess(f"x{i}", "feature", "numbers") for i in range(9))
-        [('x0, x1, x2 and 6 more', 'feature', 'numbers')]
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for guess in guesses:

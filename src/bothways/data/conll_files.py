@@ -101,12 +101,6 @@ def look_so(lines: Sequence[str], tabs: bool) -> bool:
 
     They have the same number of columns, between tabs or, unless `tabs` says that these are needed, single blanks, or
     one word each; blank lines stand between them, two lines apart and more on average; and the first is no header.
-
-    Example:
-        >>> look_so(["In O", "Rome B-LOC", "", "We O", "met O", "", "In O", "May O"], tabs=False)
-        True
-        >>> look_so(["word\\ttag", "In\\tO", "", "In\\tO", "May\\tO", "", "We\\tO", "met\\tO"], tabs=True)
-        False
     """
     words, sentences, ends, inside = list[str](), 0, 0, False
     for line in lines:
@@ -172,10 +166,6 @@ def new_lines(words: pl.Series, labels: pl.Series, begins: pl.Series) -> str:
     """Words and labels as lines, after a blank one where a sentence `begins`.
 
     A ValueError has the word or label that is missing, blank, the mark of a document, or holds a tab or a line break.
-
-    Example:
-        >>> new_lines(pl.Series(["In", "Rome", "Hi"]), pl.Series(["O", "B-LOC", "O"]), pl.Series([False, False, True]))
-        'In\\tO\\nRome\\tB-LOC\\n\\nHi\\tO\\n'
     """
     for texts in (words, labels):
         wrong = texts.filter(texts.str.contains(rf"[\t\r\n]|^\s*$|^{DOCUMENT}").fill_null(True))

@@ -13,19 +13,21 @@ from typing import Any, BinaryIO, NamedTuple
 
 import polars as pl
 
-from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.fields import seconds
 from bothways.data.headers import (
     LOOKED_AT,
     NOTHING,
+    BlankRows,
     as_below,
     is_number,
+    parts_blocks,
     rows_of_title,
     say_title,
     short_header,
     told_apart,
     units_below,
     unnamed,
+    without_total,
 )
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, utf8
 from bothways.errors import DataError, counted
@@ -61,18 +63,10 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
             yield filled(without_total(path, held, say))
 
 
-def write(
-    frame: pl.DataFrame,
-    file: BinaryIO,
-    first: bool,
-    separator: str = ",",
-    include_bom: bool = False,
-    decimal_comma: bool = False,
-) -> None:
+def write(frame: pl.DataFrame, file: BinaryIO, first: bool, include_bom: bool = False, **form: Any) -> None:
     """Add rows to a file, after the header if they are the first; differences of times in seconds."""
     frame = frame.with_columns(seconds(frame.schema))
-    bom = include_bom and first
-    frame.write_csv(file, include_header=first, separator=separator, include_bom=bom, decimal_comma=decimal_comma)
+    frame.write_csv(file, include_header=first, include_bom=include_bom and first, **form)
 
 
 def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:
@@ -164,19 +158,12 @@ def _dialect(
 
 
 class _Form(NamedTuple):
-    """What a file of fields looks like.
-
-    Attributes:
-        separator: what separates its fields.
-        quoted: whether fields may be quoted.
-        above: how many lines come before the header.
-        title: how many of these are no comments, but a title.
-    """
+    """What a file of fields looks like."""
 
     separator: str
-    quoted: bool
-    above: int
-    title: int
+    quoted: bool  # whether fields may be quoted
+    above: int  # how many lines come before the header
+    title: int  # how many of these are no comments, but a title
 
 
 def _sniffed(file: Path) -> _Form:
@@ -288,10 +275,6 @@ def look_so(lines: Sequence[str]) -> bool:
 
     The header has as many fields as each of the next lines: two or more between tabs or semicolons, or three or more
     between bars or commas; the latter are five lines at least, since a few sentences may have as many commas each.
-
-    Example:
-        >>> look_so(["time;x;label", "1;0,5;a", "2;0,7;b"]), look_so(["Yes, well, no.", "One, two, three."] * 3)
-        (True, False)
     """
     first = [line for line in lines[: LOOKED_AT + 1] if line.strip() and not re.fullmatch(RULER, line)][:LOOKED_AT]
     if len(first) < 3 or first[0].rstrip().endswith((".", "!", "?", ":")):

@@ -69,18 +69,15 @@ class Category:
 class Encoding:
     """How the features of a table become an array: numbers, flags for missing ones, vectors, the gap of time, codes.
 
-    Attributes:
-        gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
-            order column, 0 at the first step of a sequence; "" if not.
-        clock: the parts of `bothways.data.calendar.CLOCK` that are features.
-        vectors: those of the words of one of the categories, each number of which is a feature; None if there are none.
+    With `gaps`, log(1 + the gap to the previous step) is a feature, in seconds ("times") or in units of the order
+    column ("numbers"), 0 at the first step of a sequence.
     """
 
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...] = ()
     gaps: str = ""
-    vectors: Vectors | None = None
-    clock: tuple[str, ...] = ()
+    vectors: Vectors | None = None  # those of the words of one of the categories; each of their numbers is a feature
+    clock: tuple[str, ...] = ()  # the parts of `bothways.data.calendar.CLOCK` that are features
 
     @property
     def _features(self) -> Iterator[tuple[str, str]]:
@@ -183,15 +180,7 @@ class Encoding:
         return values
 
     def encode_arrays(self, sequences: Sequences, tally: Tally | None = None) -> Sequences:
-        """Sequences from arrays as a network takes them; their columns are named by their numbers.
-
-        Example:
-            >>> encoding = Encoding((Number("1", fill=0.5),), (Category("0", ("7", "3")),))
-            >>> sequences = Sequences.from_arrays([np.array([[3, 2.5], [9, np.nan]])])
-            >>> encoding.encode_arrays(sequences).values
-            array([[2.5, 2. ],
-                   [0.5, 0. ]])
-        """
+        """Sequences from arrays as a network takes them; their columns are named by their numbers."""
         values, tally = np.empty((sequences.steps, len(self.names)), sequences.values.dtype), tally or Tally()
         for at, number in enumerate(self.numbers):
             values[:, at] = sequences.values[:, int(number.name)]
@@ -317,12 +306,7 @@ class Tally:
 
 
 def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
-    """log(1 + the gap to the previous step), in seconds where places are times; 0 at the first step of a sequence.
-
-    Example:
-        >>> gaps_of(pl.Series([5.0, 6.0, 9.0, 0.0]), np.array([0, 3, 4])).round(3)
-        array([0.   , 0.693, 1.386, 0.   ], dtype=float32)
-    """
+    """log(1 + the gap to the previous step), in seconds where places are times; 0 at the first step of a sequence."""
     if places.dtype.is_signed_integer():  # the difference of two of 8 bits may take more
         places = places.cast(pl.Int64)
     gaps = places.diff()
@@ -334,13 +318,7 @@ def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
 
 
 def float_column(column: pl.Series, double: bool = False) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
-    """The column as float32, or float64, with nulls for what is missing or too large for float32; and where they are.
-
-    Example:
-        >>> numbers, missing = float_column(pl.Series([1.5, None, -1e300]))
-        >>> numbers.to_list(), missing.tolist()
-        ([1.5, None, None], [False, True, True])
-    """
+    """The column as float32, or float64, null where it is missing or too large for float32; and where that is."""
     numbers = column.cast(pl.Float32, strict=False)
     finite = numbers.is_finite()
     if double:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.blank_rows import BlankRows, without_total
-from bothways.data.headers import LOOKED_AT, rows_of_title, say_title, told_apart, units_below
+from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_total
+from bothways.data.numbers import all_fit
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
@@ -70,16 +70,8 @@ def _times(fields: pl.Series) -> pl.Series:
     """Fields that are times of day or durations, which Excel keeps as times on the day 0, as they are shown there.
 
     A column with a duration of a day and more holds durations; days need no midnight.
-
-    Example:
-        >>> _times(pl.Series(["1899-12-31 06:30:00", None])).to_list()
-        ['06:30:00', None]
-        >>> _times(pl.Series(["1899-12-31 06:30:00", "1900-01-01 02:00:00"])).to_list()
-        ['0 days 06:30:00', '1 days 02:00:00']
-        >>> _times(pl.Series(["2024-01-31 00:00:00", None])).to_list()
-        ['2024-01-31', None]
     """
-    if fields.count() and fields.str.contains(DAY).drop_nulls().all():
+    if all_fit(fields, DAY):
         return fields.str.head(len("2024-01-31"))
     parts = fields.str.extract_groups(DAY_ZERO).struct.unnest()
     clock = parts["clock"].fill_null(MIDNIGHT).set(fields.is_null(), None)

@@ -21,6 +21,7 @@ from bothways.data.numbers import (
     SECONDS,
     SHOWING,
     UNIT,
+    all_fit,
     plain,
     separated,
     split_unit,
@@ -69,36 +70,27 @@ class FieldReader:
     AM and PM month-first, or begin with a year of two digits where dates so read rarely go back or have few years (see
     `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
 
-    Attributes:
-        reading: what the user asked for.
-        learned: how the table was read that a model was trained on.
-        text: columns that stay text.
-        fields: what text may be: "fields" of any kind; "strings" stay text where all are whole numbers, or true and
-            false, since other values of the file have types; "untyped" are fields of a file whose values could have
-            types; "text" is text.
-        whole: whether the first frame is all there is.
-        numbers: columns that a model or the user takes for numbers, so that what stands after these is a unit, and
-            hours and minutes are durations.
-        ids: columns that tell sequences apart, besides those whose names say so; they stay text where numbers would
-            make one id of two, as of 1.1 and 1.10, or of 01 and 1.
-        order: columns that sort steps.
+    Text may be "fields" of any kind; "strings" stay text where all are whole numbers, or true and false, since other
+    values of the file have types; "untyped" are fields of a file whose values could have types; "text" is text.
+
+    `ids` that numbers would make one of two, as of 1.1 and 1.10, or of 01 and 1, stay text.
     """
 
-    reading: Reading = AS_SHOWN
-    learned: Reading = AS_SHOWN
-    text: Collection[str] = ()
-    fields: str = "fields"
-    whole: bool = True
-    numbers: Collection[str] = ()
-    ids: Collection[str] = ()
-    order: Collection[str] = ()
-    _names: list[str] = field(default_factory=list)
-    _kinds: dict[str, str] = field(default_factory=dict)
-    _types: dict[str, pl.DataType] = field(default_factory=dict)
-    _shown: set[tuple[str, str]] = field(default_factory=set)
-    _missing: dict[str, Counter[str]] = field(default_factory=dict)
-    _units: dict[str, str] = field(default_factory=dict)
-    _notes: dict[str, str] = field(default_factory=dict)
+    reading: Reading = AS_SHOWN  # what the user asked for
+    learned: Reading = AS_SHOWN  # how the table was read that a model was trained on
+    text: Collection[str] = ()  # columns that stay text
+    fields: str = "fields"  # what text may be
+    whole: bool = True  # whether the first frame is all there is
+    numbers: Collection[str] = ()  # columns taken for numbers: text after these is a unit, times of day are durations
+    ids: Collection[str] = ()  # columns that tell sequences apart, besides those whose names say so
+    order: Collection[str] = ()  # columns that sort steps
+    _names: list[str] = field(default_factory=list, init=False)
+    _kinds: dict[str, str] = field(default_factory=dict, init=False)
+    _types: dict[str, pl.DataType] = field(default_factory=dict, init=False)
+    _shown: set[tuple[str, str]] = field(default_factory=set, init=False)
+    _missing: dict[str, Counter[str]] = field(default_factory=dict, init=False)
+    _units: dict[str, str] = field(default_factory=dict, init=False)
+    _notes: dict[str, str] = field(default_factory=dict, init=False)
 
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The values of the fields; a frame after the first one is read as those before it.
@@ -110,7 +102,7 @@ class FieldReader:
         self._names = frame.columns
         frame = frame.with_columns(seconds(frame.schema, self.order, self.numbers))
         done: dict[str, pl.Series] = {}
-        doubtful, words = {}, self._words
+        doubtful = {}
         for column in frame:
             name, column = column.name, self._spelled(column.name, without_decimals(column.alias("")))
             if column.dtype in (pl.Categorical, pl.Enum):
@@ -120,23 +112,15 @@ class FieldReader:
                 done[name] = as_text(column) if name in self.text and not column.dtype.is_nested() else column
                 continue
             fields = stripped(column)
-            if name not in self.text:
-                fields = self._without_unit(name, fields)
-            text = fields.set(fields.is_in(words), None) if words else fields
-            if name not in self.text and (name in self.ids or names_sequences(name) > 1):
-                text = text.set(text.str.to_lowercase().is_in(MISSING), None)  # these name no sequence
-            kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
-            ways = {} if name in self.text else _ways(text, kind, strict, barred(name, name in self.numbers))
-            if name in self.order and not ways:
-                months = times.short_months(text)
-                ways = {"month": months} if months.null_count() == text.null_count() else {}
-            if not ways and name in self._kinds:
-                raise LaterRowsDifferError
-            done[name] = text
+            if name in self.text:
+                done[name] = self._without_words(fields)
+                continue
+            fields = self._without_unit(name, fields)
+            done[name], ways = self._fitting(name, fields)
             if len(ways) > 1:
                 doubtful[name] = fields, ways
-            elif name not in self.text:
-                done[name] = self._taken(name, fields, *next(iter(ways.items()), ("text", text)))
+            else:
+                done[name] = self._taken(name, fields, *next(iter(ways.items()), ("text", done[name])))
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
@@ -171,6 +155,28 @@ class FieldReader:
     def _words(self) -> tuple[str, ...]:
         """The words that the user or a model says are missing values."""
         return tuple(dict.fromkeys([*self.reading.missing, *self.learned.missing]))
+
+    @property
+    def _lower_words(self) -> set[str]:
+        """The same in small letters, and those that go without saying."""
+        return {*MISSING, *map(str.lower, self._words)}
+
+    def _without_words(self, fields: pl.Series) -> pl.Series:
+        return fields.set(fields.is_in(words), None) if (words := self._words) else fields
+
+    def _fitting(self, name: str, fields: pl.Series) -> tuple[pl.Series, dict[str, pl.Series]]:
+        """The text of a column, null where a value is missing, and the ways to read it."""
+        text = self._without_words(fields)
+        if name in self.ids or names_sequences(name) > 1:
+            text = _without(text, MISSING)  # these name no sequence
+        strict = self.fields == "strings" and name not in (*self.numbers, *self.order)
+        ways = _ways(text, self._kinds.get(name), strict, barred(name, name in self.numbers))
+        if name in self.order and not ways:
+            months = times.short_months(text)
+            ways = {"month": months} if months.null_count() == text.null_count() else {}
+        if not ways and name in self._kinds:
+            raise LaterRowsDifferError
+        return text, ways
 
     def _choice(self, name: str) -> str | None:
         """What was asked for, or what all columns show that show anything, or what was learned."""
@@ -217,8 +223,7 @@ class FieldReader:
 
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
-        missing = {*MISSING, *map(str.lower, self._words)}
-        numbers, unit = split_unit(fields, missing, name in self.numbers)
+        numbers, unit = split_unit(fields, self._lower_words, name in self.numbers)
         known = self._units.get(name, unit)
         if (unit or known) and not self.whole and (name not in self.numbers or unit != known):
             raise LaterRowsDifferError  # other rows may have another one
@@ -234,7 +239,7 @@ class FieldReader:
         if other or not digits or not may_be_dates(name, column.dtype):
             return column
         text = column.cast(pl.String) if whole else stripped(column)
-        bare = text.set(text.str.to_lowercase().is_in([*MISSING, *map(str.lower, self._words)]), None)
+        bare = _without(text, self._lower_words)
         if not (dates := times.spelled(bare, digits)).equals(bare):
             return dates.fill_null(text)
         if whole and column.count() and self._kinds.setdefault(name, "numbers") != "numbers":
@@ -341,13 +346,7 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> list[str]:
-    """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty.
-
-    Example:
-        >>> frame = pl.LazyFrame({"at": ["31.03.2024"], "word": ["so"]})
-        >>> may_be_read(frame, frame.collect_schema(), FieldReader())
-        ['at']
-    """
+    """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty."""
     places = {
         name: place
         for place, (name, dtype) in enumerate(schema.items())
@@ -362,12 +361,7 @@ def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> 
 
 
 def may_be_dates(name: str, dtype: pl.DataType) -> bool:
-    """Whether a column is text, or of whole numbers that may be dates.
-
-    Example:
-        >>> may_be_dates("date", pl.Int64()), may_be_dates("bytes", pl.Int64())
-        (True, False)
-    """
+    """Whether a column is text, or of whole numbers that may be dates."""
     return dtype == pl.String or (dtype.is_integer() and digits_of_date(name) > 0)
 
 
@@ -375,12 +369,6 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
     """The columns that hold differences of times, in seconds; times of day, too, in columns that are `numbers`.
 
     Those that sort steps stay as they are.
-
-    Example:
-        >>> from datetime import timedelta
-        >>> frame = pl.DataFrame({"wait": [timedelta(minutes=2)]})
-        >>> frame.with_columns(seconds(frame.schema)).rows()
-        [(120.0,)]
     """
     found = []
     for place, (name, dtype) in enumerate(schema.items()):
@@ -392,13 +380,7 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
 
 
 def without_blanks(schema: pl.Schema) -> list[pl.Expr]:
-    """The columns of text and categories as text without blanks around it, as `stripped`.
-
-    Example:
-        >>> frame = pl.DataFrame({"word": [" so", "  ", "", None], "x": [1, 2, 3, 4]})
-        >>> frame.with_columns(without_blanks(frame.schema))["word"].to_list()
-        ['so', None, None, None]
-    """
+    """The columns of text and categories as text without blanks around it, as `stripped`."""
     places = (place for place, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT))
     return [pl.nth(place).cast(pl.String).str.strip_chars().replace("", None) for place in places]
 
@@ -411,6 +393,11 @@ def stripped(fields: pl.Series) -> pl.Series:
     return text.set(text == "", None)
 
 
+def _without(text: pl.Series, words: Collection[str]) -> pl.Series:
+    """The text, null where it is one of some words in whatever letters."""
+    return text.set(text.str.to_lowercase().is_in(words), None)
+
+
 def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:
     """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is.
 
@@ -420,11 +407,11 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
         return {kind: text}
     numbers, rest = plain(text), text
     if numbers.null_count() > text.null_count() or (numbers.dtype.is_float() and not numbers.is_finite().all()):
-        rest = text.set(text.str.to_lowercase().is_in(MISSING), None)
+        rest = _without(text, MISSING)
     if rest.null_count() == len(rest):
         return {kind or "": KINDS[kind].values(rest) if kind else rest}
     first = rest[rest.is_not_null().arg_max() or 0]
-    if kind is None and re.match(PHONE, first) and rest.drop_nulls().str.contains(PHONE).all():
+    if kind is None and all_fit(rest, PHONE):
         return {"text": text}
     ways, head = dict[str, pl.Series](), rest.head(SHOWING)
     for name in KINDS if kind is None else [kind]:

@@ -91,12 +91,6 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
     for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Among numbers "2.5" is
     one; "2,5" where the decimal sign was a comma; differences of times are seconds. Each row must have all these
     columns, and one value in each.
-
-    Example:
-        >>> from bothways.data.encoding import Category, Number
-        >>> encoding = Encoding((Number("bytes"),), (Category("port", ("80",)),))
-        >>> rows_table("events", [{"bytes": 12, "port": 80, "more": "x"}], encoding).frame().row(0)
-        (12.0, '80')
     """
 
     def fields(column: str) -> list[Any]:

@@ -1,15 +1,21 @@
-"""What stands around the names of the columns in a file of fields: a title before them, a line of units below."""
+"""What stands around the rows of a file of fields: a title, names, a line of units; blank rows; a total at the end."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from bothways.data.fields import MISSING
-from bothways.data.opening import Say
+from bothways.data.names import words
+from bothways.data.opening import BROKEN, HEAD, Say
+from bothways.data.words import BLOCK
 from bothways.errors import DataError, counted
 
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
@@ -18,6 +24,20 @@ LOOKED_AT = 20  # rows that show it
 MOST_UNITS = 3  # rows of units, of types and of ways to measure
 NOTHING = "\0"  # instead of a name: the field behind the last separator of all rows
 NUMBER = r"^[-+(]*[$€£¥]?[-+]?\s*[.,]?\d[\d.,'\u2019 \u00a0\u202f]*(?:[eE][-+]?\d+)?\s*[%$€£¥)]*$"  # however written
+
+FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows part blocks
+MOST_IN_ONE = 1000  # more rows without a blank one are no block
+
+TOTALS = frozenset(
+    words(
+        "total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme ergebnis "
+        "gesamtergebnis somme suma"
+    )
+) | {"totaux", "totale", "totali", "grand total", "sous-total"}
+"""What a row of totals begins with, in small letters."""
+
+COUNT = r"\(?\d+ (?:rows?|records?)\b.*"
+"""What clients of databases write below the rows: (360 rows affected), 360 rows selected."""
 
 
 def is_number(text: str) -> bool:
@@ -35,10 +55,6 @@ def rows_of_title(rows: list[list[str]]) -> tuple[int, float] | None:
     count. The header is the first row of as many fields as most; it holds no number. Beside it the share of the rows
     from it on that have as many. None where there is no such row, or that share is too small. A header that is one name
     shorter than the rows below is no title.
-
-    Example:
-        >>> rows_of_title([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
-        (2, 1.0)
     """
     counts = [len(row) for row in rows]
     for at, row in enumerate(rows):
@@ -71,12 +87,6 @@ def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]],
     Such a row has no number where the other rows have nothing else, and text at one such place at least. Elsewhere it
     is empty, or has text without digits that none of them has. Text below an empty name, or below one that comes twice,
     is the second line of a header, and refused.
-
-    Example:
-        >>> rows = [["", "bar"], ["a", "1,5"], ["b", "2"], ["b", "3"]]
-        >>> units_below(Path("some.csv"), ["pump", "pressure"], rows, print)
-        some.csv: the row of units below the names ('bar') is left out.
-        1
     """
     filled = list(filter(any, rows))[: LOOKED_AT + MOST_UNITS]
     for many in range(min(MOST_UNITS, len(filled) - FEW), 0, -1):
@@ -116,11 +126,6 @@ def unnamed(
     It is the name of the row, as R and pandas write it, of which each comes once; or nothing, behind a separator at the
     end of all rows. `names` is how many there are. Refused are first fields that come again, and rows in which two
     fields may be a number with a decimal comma.
-
-    Example:
-        >>> unnamed(Path("some.csv"), 2, [["0", "a", "1.5"], ["1", "b", "2.5"]], ",", print)
-        some.csv: the first field of each row has no name in the header; it is taken for the name of the row.
-        ([''], [])
     """
     if names < 2 or not rows or {*map(len, rows)} != {names + 1}:
         return [], []
@@ -143,14 +148,7 @@ def short_header(names: int) -> str:
 
 
 def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether names are data as the rows below: one is a time or an id as others there, or each is a number or a word.
-
-    Example:
-        >>> as_below(["M0", "2024-05-01", "3.5"], [["M1", "2024-05-02", "4"]])
-        True
-        >>> as_below(["400.5", "401.5", "label"], [["1", "2", "ok"]])
-        False
-    """
+    """Whether names are data as the rows below: one is a time or an id as there, or each is a number or a word."""
     below = [row for row in rows if row != names]
     fields = [{row[at] for row in below if at < len(row)} for at in range(len(names))]
     for name, texts in zip(names, fields, strict=True):
@@ -166,11 +164,6 @@ def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
     """The names, those that come again with a number, of which `say` tells; and a name where there is none.
 
     Without one the first column is the index of a data frame; others end lines with one separator too many.
-
-    Example:
-        >>> told_apart(Path("some.csv"), ["", "x", "x", "x_2", "x", ""], print)
-        some.csv: several columns are called 'x'; the later ones are 'x_3', 'x_4' here.
-        ['', 'x', 'x_3', 'x_2', 'x_4', 'column 6']
     """
     found = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
     places = defaultdict[str, list[int]](list)
@@ -185,3 +178,98 @@ def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
             shown = ", ".join(repr(found[at]) for at in later)
             say(f"{path}: several columns are called {name!r}; the later {are} {shown} here.")
     return found
+
+
+def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
+    """Rows of text without the last one, if that is a total, or the number of rows alone.
+
+    The first field of a total says so and that of the row before does not; and at least half of the other fields are
+    empty that are not in the row before, or the next one is, and those that are not empty hold numbers.
+    """
+    some = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+    rows = some.alias("").arg_true()[-2:]  # which takes a name such as "^x$" for a pattern
+    if frame.width < 2 or len(rows) < 2:
+        return frame
+    before, last = ([field or "" for field in frame.row(row)] for row in rows)
+    at = next((at for at, field in enumerate(last) if field.strip()), 0)
+    word, other = (row[at].strip().rstrip(": ") for row in (last, before))
+    filled = [place for place, field in enumerate(before) if field.strip() and place != at]
+    gone = [place for place in filled if not last[place].strip()]
+    sums = gone[:1] == filled[:1] and all(re.match(NUMBER, last[place].strip()) for place in {*filled} - {*gone})
+    empty = sums or 2 * len(gone) >= len(filled)
+    total = word.lower() in TOTALS and other.lower() not in TOTALS and empty
+    count = re.fullmatch(COUNT, word) and other and not at and gone == filled
+    if not gone or not (total or count):
+        return frame
+    is_what = "is a total" if total else "counts the rows"
+    say(f"{path}: the last row {is_what} ({last[at].strip()!r}) and is left out.")
+    return frame.head(rows[-2] + 1)
+
+
+def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parted: bool | None) -> bool:
+    """Whether blank rows part blocks of rows, as the beginning of the file shows: two rows or more on average.
+
+    They do not where a column tells the same blocks apart, where the rows of a value go on after a blank row, and where
+    each block has the same values once. If the table is `parted`, any blank row between others parts blocks, and a few
+    rows without one are a block.
+    """
+    if len(names) < 2 or BLOCK in names or parted is False:
+        return False
+    with file.open("rb") as content:
+        blank = re.search(rb"\n[\r,;\t| ]*\n", content.read(FIRST_BYTES)) is not None
+    if not (blank or parted):
+        return False
+    try:
+        first = pl.read_csv(file, n_rows=max(HEAD, MOST_FIELDS // len(names)), **how)
+    except BROKEN:
+        return False
+    first.columns = [str(place) for place in range(first.width)]
+    blanks = BlankRows(file, True)
+    rows = blanks.left_out(without_total(file, first, lambda _: None))
+    blocks = blanks.blocks
+    if parted:
+        return blocks > 1 or rows.height <= MOST_IN_ONE
+    if blocks < 2 or rows.height < 2 * blocks:
+        return False
+    for name in first.columns:
+        column, pairs = rows.get_column(name), rows.select(BLOCK, name).n_unique()
+        values = column.n_unique()
+        runs = 1 + int(column[1:].ne_missing(column[:-1]).sum())
+        crossing = runs == values and 2 <= values <= rows.height / 2 and pairs > max(values, blocks)
+        if crossing or pairs == values == blocks or pairs == values * blocks == rows.height:
+            return False
+    return True
+
+
+@dataclass
+class BlankRows:
+    """The rows without any value of a file, which are left out; all rows of one column are kept."""
+
+    path: Path
+    part: bool  # whether they part blocks of rows, which a column numbers
+    rows: int = 0  # how many there were
+    blocks: int = 0
+    _inside: bool = False
+
+    def left_out(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The other ones of the next rows."""
+        if frame.width == 1 or not frame.height:
+            return frame
+        filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+        self.rows += frame.height - int(filled.sum())
+        if self.part:
+            begins = filled & ~filled.shift(1, fill_value=self._inside)
+            numbers = self.blocks + begins.cast(pl.Int64).cum_sum()
+            self.blocks, self._inside = numbers[-1], filled[-1]
+            frame = frame.select(numbers.alias(BLOCK), pl.all())
+        return frame.filter(filled)
+
+    def told(self, say: Say) -> None:
+        """Say what became of them."""
+        are = counted(self.rows, "row without any value is", "rows without any value are")
+        if self.part and self.blocks < 2:
+            say(f"{self.path}: no blank rows part blocks here; all rows are one, by the column {BLOCK!r}.")
+        elif self.part:
+            say(f"{self.path}: {are} taken for the ends of {self.blocks:,} blocks, which the column {BLOCK!r} numbers.")
+        elif self.rows:
+            say(f"{self.path}: {are} left out.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,12 +15,13 @@ from bothways.data.fields import NO_VALUES
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
-from bothways.tags import no_tags
+from bothways.tags import Scheme, convert, no_tags, scheme_of, tag_key
 
 NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled", *NO_VALUES)
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
 MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
 MANY_NUMBERS = 50  # more whole numbers than these may be amounts
+FEW_MALFORMED = 3  # with fewer such sequences in a row tags are wrong; with more they may be of another scheme
 
 
 def label_values(table: Table, name: str) -> pl.Series:
@@ -44,13 +46,7 @@ def label_values(table: Table, name: str) -> pl.Series:
 
 
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:
-    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
-
-    Example:
-        >>> table = Table("flows.csv", pl.DataFrame({"attack": ["worm", "no", None]}))
-        >>> label_codes(table, "attack", classes=["worm"])
-        (array([ 0,  1, -1]), ['worm', 'no'])
-    """
+    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes."""
     values = label_values(table, name)
     known = pl.Series(list(classes)) if classes else values.clear()
     if {known.dtype, values.dtype} == {pl.String(), pl.Int64()}:
@@ -159,3 +155,81 @@ def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
             f"Careful: {listed(missing)} in {name!r} counts as a label. If it says that there is none, leave the field "
             f"empty, or read it as missing ({option('missing', *missing)})."
         )
+
+
+def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:
+    """A word about malformed tags in the column `label`, a scheme that changes, and labels that may be no tags."""
+    whole = Sequences.joined(parts)
+    whole = whole.take(np.argsort(whole.table_rows[whole.offsets[:-1]], kind="stable"))
+    scheme, codes, rows = whole.scheme, whole.known_labels, whole.table_rows
+    assert scheme is not None
+    notices = []
+    if others := no_tags(classes):
+        are, count = ("is no tag", "counts") if len(others) == 1 else ("are no tags", "count")
+        notices = [f"Careful: {listed(others)} in {label!r} {are}, and {count} as outside of every entity, as O does."]
+    if not any(scheme.types) and "O" not in scheme.letters:
+        said = f"The labels {listed(classes)} in {label!r} are read as tags of {scheme.name}, which say where pieces"
+        notices += [f"{said} begin. If they are something else, spell them out."]
+    wrong = scheme.malformed(codes, whole.lengths)
+    if not len(wrong):
+        return notices
+    step = int(wrong[rows[wrong].argmin()])
+    _, place = whole.place(step)
+    before = codes[step - 1] if place else NO_LABEL
+    if place and before != NO_LABEL and not scheme.allowed()[before, codes[step]]:
+        how = f"follow {str(classes[before])!r}"
+    else:
+        how = "stand first" if not place and not scheme.allowed()[-1, codes[step]] else "stand last"
+    other = _other_scheme(scheme, whole, wrong)
+    change = f" They stand together and read as {other}: does the scheme change?" if other else ""
+    return [
+        *notices,
+        f"{table.place(int(rows[step]))}, column {label!r}: {str(classes[codes[step]])!r} may not {how} in "
+        f"{scheme.name}. Such tags: {len(wrong):,}; they count as in conlleval.{change}",
+    ]
+
+
+def retagged(
+    table: Table, label: str, sequences: Sequences, labels: Sequence[Any], classes: Sequence[Any], scheme: Scheme
+) -> tuple[Sequences, list[Any], list[str]]:
+    """Tags of a table as a model has them, where they are of a scheme with other letters, such as BIOES for BIO.
+
+    `labels` are those of the table by code, first the `classes` of the model, whose `scheme` it is. What is returned is
+    the sequences, the labels, of which some may be left out, and what to say.
+    """
+    codes, lengths = sequences.known_labels, sequences.lengths
+    there = np.unique(codes[codes != NO_LABEL])
+    own = np.where(codes == NO_LABEL, NO_LABEL, np.searchsorted(there, codes))
+    found = scheme_of([labels[code] for code in there], own, lengths)
+    alike = found is None or found.name == scheme.name or {found.name, scheme.name} == {"BIO", "IOB1"}
+    if found is None or alike or not set(found.types) & set(scheme.types):
+        return sequences, [*labels], []
+    tags = [str(each) if tag_key(each) else "O" for each in [*labels, None]]  # the last one is for no label
+    converted = convert([[tags[code] for code in each] for each in sequences.split(codes)], scheme.name)
+    names, places = np.unique(list(itertools.chain.from_iterable(converted)), return_inverse=True)
+    known = {tag_key(each): code for code, each in reversed([*enumerate(classes)])}
+    new = [name for name in names.tolist() if tag_key(name) not in known]
+    known |= {tag_key(name): len(labels) + i for i, name in enumerate(new)}
+    is_tag = np.array([tag_key(each) is not None for each in labels] + [False])
+    codes = np.where(is_tag[codes], np.array([known[tag_key(name)] for name in names.tolist()])[places], codes)
+    said = (
+        f"{table.source}: the tags in {label!r} are {found.name}; they are compared as {scheme.name}, as in the model."
+    )
+    wrong = len(found.malformed(own, lengths))
+    return replace(sequences, labels=codes), [*labels, *new], [f"{said} Malformed: {wrong:,}." if wrong else said]
+
+
+def _other_scheme(scheme: Scheme, sequences: Sequences, wrong: Numbers) -> str | None:
+    """The scheme of malformed sequences that stand together; None where they do not, or follow none."""
+    codes, lengths = sequences.known_labels, sequences.lengths
+    numbers = sequences.sequence_of_steps
+    malformed = np.unique(numbers[wrong])
+    core = malformed[len(malformed) // 10 : len(malformed) - len(malformed) // 10]  # without some far away from others
+    tagged = np.unique(scheme.chunks(codes, lengths).sequence)
+    if len(core) < max(FEW_MALFORMED, ((tagged >= core[0]) & (tagged <= core[-1])).sum() / 2):
+        return None
+    for name in ("BIO", "IOB1"):
+        still = numbers[replace(scheme, name=name).malformed(codes, lengths)]
+        if len(np.intersect1d(malformed, still)) <= len(malformed) / 10:
+            return name
+    return None

@@ -21,12 +21,7 @@ DATE = r"\d{4}([-/.])\d\d?(\1\d\d?)?( 00:00:00)?|\d\d?([/.])\d\d?\4(\d{4}|\d\d)"
 
 
 def numbered_columns(names: Sequence[str]) -> list[str]:
-    """Many columns that are numbered, and most of all, as if each row held a whole sequence; none if there are few.
-
-    Example:
-        >>> numbered_columns(["label", *(f"t{at}" for at in range(100))])[:2], numbered_columns(["x1", "x2"])
-        (['t0', 't1'], [])
-    """
+    """Many columns that are numbered, and most of all, as if each row held a whole sequence; none if there are few."""
     numbered = [(name, match) for name in names if (match := re.fullmatch(r"(.*?)(\d+)", name))]
     if len(numbered) < max(MANY_STEPS, len(names) / 2) or len({match[1] for _, match in numbered}) > 1:
         return []
@@ -58,12 +53,6 @@ def long_columns(table: Table, columns: Columns) -> tuple[str, str] | None:
 
     They are called so, or the one column of numbers has a row for each value of the other at each time, one below the
     other, where all of them have one label.
-
-    Example:
-        >>> frame = pl.DataFrame({"t": [0, 0, 1, 1], "tag": list("abab"), "x": [5, 2, 3, 4], "label": [0, 0, 1, 1]})
-        >>> columns = Columns("label", ("x",), sequence="tag", order="t")
-        >>> long_columns(Table("some.csv", frame), columns)
-        ('tag', 'x')
     """
     schema = table.schema
     if isinstance(schema.get(VARIABLE), TEXT) and schema.get(VALUE, pl.Null()).is_numeric():
@@ -84,13 +73,7 @@ def long_columns(table: Table, columns: Columns) -> tuple[str, str] | None:
 
 
 def long_notice(table: Table, variable: str, value: str) -> str:
-    """What is said of a table whose rows were fields of wider ones, in `long_columns`.
-
-    Example:
-        >>> frame = pl.DataFrame({"t": [0, 0], "variable": ["x", "y"], "value": [1.5, 2.5]})
-        >>> long_notice(Table("some.csv", frame), "variable", "value")[:60]
-        "some.csv: 'variable' and 'value' hold what were columns ('x'"
-    """
+    """What is said of a table whose rows were fields of wider ones, in `long_columns`."""
     names = sorted(map(str, table.column(variable).drop_nulls().unique()), key=lambda name: (len(name), name))
     some = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
     seem = "hold" if variable == VARIABLE else "seem to hold"

@@ -49,21 +49,13 @@ SHARE = 0.1  # fewer known ones may be short sequences, or things that stand sti
 
 @dataclass(frozen=True)
 class Leak:
-    """One way in which a table gives answers away.
+    """One way in which a table gives answers away."""
 
-    Attributes:
-        kind: "sequence", "overlap", "column" or "step".
-        text: what was found, with the figure, and what to do, in plain words.
-        figure: the share of sequences, steps or labels that it concerns, 0 to 1.
-        names: the columns at fault, or the two parts.
-        sure: whether it is one beyond doubt; if not, it may be the nature of the data.
-    """
-
-    kind: str
-    text: str
-    figure: float
-    names: tuple[str, ...]
-    sure: bool
+    kind: str  # "sequence", "overlap", "column" or "step"
+    text: str  # what was found, with the figure, and what to do, in plain words
+    figure: float  # the share of sequences, steps or labels that it concerns, 0 to 1
+    names: tuple[str, ...]  # the columns at fault, or the two parts
+    sure: bool  # whether it is one beyond doubt; if not, it may be the nature of the data
 
 
 def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
@@ -273,13 +265,7 @@ def _blocks(part: Sequences) -> Numbers:
 
 
 def sample_of(parts: Iterable[Sequences]) -> list[int]:
-    """Which sequences a model has seen: the least hashes of those of some parts, ascending.
-
-    Example:
-        >>> known = sample_of([Sequences(np.array([[1.0], [2.0], [3.0]]), np.array([1, 2]))])
-        >>> len(known), said_of_known(Sequences(np.array([[2.0], [3.0]]), np.array([2])), known)
-        (2, ['Careful: 1 of the 1 sequences is one that training has seen, step for step. ...'])
-    """
+    """Which sequences a model has seen: the least hashes of those of some parts, ascending."""
     return sorted({number for part in parts for number in _hashes(part)})[:SAMPLED]
 
 

@@ -60,16 +60,8 @@ PARTS_OF_TIME = {
 
 SHORT_PARTS = {
     **dict.fromkeys(("YYYY", "yyyy", "YY"), "year"),
-    **{
-        "MM": "month",
-        "DD": "day",
-        "dd": "day",
-        "HH": "hour",
-        "hh": "hour",
-        "mm": "minute",
-        "SS": "second",
-        "ss": "second",
-    },
+    **{"MM": "month", "DD": "day", "dd": "day", "HH": "hour", "hh": "hour"},
+    **{"mm": "minute", "SS": "second", "ss": "second"},
 }
 """The same as in forms of times, where capitals tell months from minutes."""
 
@@ -135,12 +127,7 @@ def part_of_time(name: str) -> str:
 
 
 def names_duration(name: str) -> bool:
-    """Whether the hours and minutes of a column so called are no times of day.
-
-    Example:
-        >>> names_duration("Talk Time"), names_duration("Hold Start"), names_duration("Time")
-        (True, False, False)
-    """
+    """Whether the hours and minutes of a column so called are no times of day."""
     own = {*words(name)}
     return bool(own & DURATIONS and not own & NO_DURATIONS)
 
@@ -173,12 +160,7 @@ def digits_of_date(name: str) -> int:
 
 
 def names_time_of_day(name: str) -> bool:
-    """Whether a column so called may hold times of day that are digits alone, such as 1805.
-
-    Example:
-        >>> [names_time_of_day(name) for name in ("<TIME>", "HHMM", "Uhrzeit", "HrMn", "timestamp")]
-        [True, True, True, True, False]
-    """
+    """Whether a column so called may hold times of day that are digits alone, such as 1805."""
     return _last_of_clock(name)[0] in TIMES_OF_DAY or "".join(words(name)) in TIMES_OF_DAY
 
 
@@ -196,10 +178,6 @@ def joined_columns(name: str | None, names: Collection[str]) -> list[str]:
     """The columns that a name stands for which joins several with commas; none if it is that of a column.
 
     Spaces around the names do not count.
-
-    Example:
-        >>> joined_columns("subject,trial", ["subject", " trial", "x"]), joined_columns("x", ["x"])
-        (['subject', ' trial'], [])
     """
     if name is None or "," not in name or name in names:
         return []
@@ -209,22 +187,12 @@ def joined_columns(name: str | None, names: Collection[str]) -> list[str]:
 
 
 def side_by_side(names: Iterable[Any]) -> str:
-    """Names of sequences as one, of columns that are joined; one with a comma in quotes.
-
-    Example:
-        >>> side_by_side(["a", 3]), side_by_side(["a,b", 3])
-        ('a,3', '"a,b",3')
-    """
+    """Names of sequences as one, of columns that are joined; one with a comma in quotes."""
     return ",".join(f'"{name}"' if "," in name else name for name in map(str, names))
 
 
 def is_thing(name: str) -> bool:
-    """Whether a column is called after what sequences belong to, for sure or perhaps.
-
-    Example:
-        >>> is_thing("machine"), is_thing("event_no")
-        (True, False)
-    """
+    """Whether a column is called after what sequences belong to, for sure or perhaps."""
     return bool(names_sequences(name)) and _noun(name) in THINGS | MAYBE_THINGS
 
 

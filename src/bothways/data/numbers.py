@@ -40,6 +40,12 @@ FEW_TIMES = 3  # a value that comes less often is no word for a missing one
 SHOWING = 100  # the first fields, which show whether there may be more of their kind
 
 
+def all_fit(text: pl.Series, pattern: str) -> bool:
+    """Whether all texts fit a pattern, and there is one; where not, the first ones show it as a rule."""
+    some = text.drop_nulls()
+    return len(some) > 0 and all(bool(part.str.contains(pattern).all()) for part in (some.head(SHOWING), some))
+
+
 def plain(text: pl.Series) -> pl.Series:
     """Whole numbers or numbers without separators; null where a field is none."""
     for dtype in (pl.Int64, pl.UInt64):
@@ -47,18 +53,11 @@ def plain(text: pl.Series) -> pl.Series:
         if numbers.null_count() == text.null_count():
             return numbers
     numbers = text.cast(pl.Float64, strict=False)
-    some = text.drop_nulls()
-    long = len(some) and all(part.str.contains(LONG).all() for part in (some.head(SHOWING), some))
-    return numbers.clear(len(numbers)) if long else numbers
+    return numbers.clear(len(numbers)) if all_fit(text, LONG) else numbers
 
 
 def without_decimals(column: pl.Series) -> pl.Series:
-    """The column; one of type Decimal, as databases write numbers, as whole numbers or floats, where these hold all.
-
-    Example:
-        >>> without_decimals(pl.Series(["7", "8"]).cast(pl.Decimal(38, 0))).to_list()
-        [7, 8]
-    """
+    """The column; one of type Decimal, as databases write numbers, as whole numbers or floats, where these hold all."""
     if not isinstance(column.dtype, pl.Decimal):
         return column
     numbers = column.cast(pl.Float64 if column.dtype.scale else pl.Int64, strict=False)
@@ -66,32 +65,17 @@ def without_decimals(column: pl.Series) -> pl.Series:
 
 
 def may_be_amounts(text: pl.Series) -> bool:
-    """Whether most texts are a number and a unit, a sign or a second number, though not in one way that can be read.
-
-    Example:
-        >>> may_be_amounts(pl.Series(["3.5 MB", "<0.05", "10-20", "wide"])), may_be_amounts(pl.Series(["007", "A-7"]))
-        (True, False)
-    """
+    """Whether most texts are a number and a unit, a sign or a second number, though not in one way that can be read."""
     return 2 * (text.str.contains(AMOUNTS) & ~text.str.contains(r"^[\d.,]+$")).sum() > len(text)
 
 
 def are_whole(numbers: pl.Series) -> bool:
-    """Whether all that are there are whole numbers, and none too large for its last digit.
-
-    Example:
-        >>> are_whole(pl.Series([1.0, None, 3.0])), are_whole(pl.Series([1.0, 2.5]))
-        (True, False)
-    """
+    """Whether all that are there are whole numbers, and none too large for its last digit."""
     return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
 
 
 def outlying_nines(column: pl.Series) -> list[str]:
-    """Values such as -999 and 9999.9 that come several times, farther from all others than these are from one another.
-
-    Example:
-        >>> outlying_nines(pl.Series([1.5, 7.0, 9999.9] * 3)), outlying_nines(pl.Series([99, 100, 98] * 3))
-        (['9999.9'], [])
-    """
+    """Values such as -999 and 9999.9 that come several times, farther from others than these from each other."""
     if not pl.Series([column.min(), column.max()], dtype=column.dtype).cast(pl.String).str.contains(NINES).any():
         return []
     counts = column.drop_nulls().value_counts(name="n")
@@ -107,7 +91,7 @@ def outlying_nines(column: pl.Series) -> list[str]:
 
 def separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
-    if text.count() and text.str.contains(LISTED).drop_nulls().all():
+    if all_fit(text, LISTED):
         return text.clear(len(text)).cast(pl.Float64)
     if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
         text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
@@ -149,11 +133,6 @@ def split_unit(text: pl.Series, missing: Collection[str], sure: bool) -> tuple[p
 
     `missing` are words, in small letters, for a missing value. Unless it is `sure`, codes such as `12A` have no unit,
     nor have few whole numbers, such as sizes and times.
-
-    Example:
-        >>> numbers, unit = split_unit(pl.Series(["1.5 kg", "2 kg"]), (), sure=False)
-        >>> numbers.to_list(), unit
-        (['1.5', '2'], 'kg')
     """
     first = next((field for field in text.drop_nulls().head(1000) if field.lower() not in missing), "")
     if not pl.Series([first]).str.contains(WITH_UNIT).all():

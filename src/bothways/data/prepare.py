@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.blank_rows import TOTALS
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, names_by_file
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
+from bothways.data.headers import TOTALS
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import FILE, names_sequences
@@ -34,21 +34,13 @@ from bothways.settings import Reading, Roles, Settings, as_names
 
 @dataclass(frozen=True, eq=False)
 class SplitTable:
-    """A table that is read and split.
-
-    Attributes:
-        table: the table.
-        columns: the roles of its columns.
-        parts: its parts, with labels and without features.
-        notices: what the user should be told about the rows and the parts.
-        vectors: where the vectors of its words are; None for none.
-    """
+    """A table that is read and split."""
 
     table: Table
     columns: Columns
-    parts: Parts
-    notices: list[str]
-    vectors: VectorFiles | None = None
+    parts: Parts  # with labels and without features
+    notices: list[str]  # what the user should be told about the rows and the parts
+    vectors: VectorFiles | None = None  # where those of its words are
 
     def encoded(self, max_steps: int = MAX_STEPS) -> tuple[Columns, Parts, list[str]]:
         """The columns with the encoding that the train part shows, the parts with their features, and notices."""

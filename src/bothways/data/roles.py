@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import (
-    HEAD,
     ROW_NUMBERS,
     clock_columns,
     guess_order,
@@ -20,12 +19,11 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
-from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_words, pointed_to
+from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_split, guess_words, pointed_to
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
-from bothways.data.numbers import text_of
+from bothways.data.numbers import all_fit, text_of
 from bothways.data.sequence_columns import guess_related, guess_sequence
-from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
@@ -265,12 +263,12 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         return
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
-    if column.drop_nulls().head(HEAD).str.contains(NESTED).all() and column.drop_nulls().str.contains(NESTED).all():
-        keep = f"; or take them for names ({option('categorical', name)})" if droppable else ""
+    if all_fit(column, NESTED):
+        drop, keep = option("drop", name), option("categorical", name)
+        cures = f", or leave the column out ({drop}); or take them for names ({keep})" if droppable else ""
         raise DataError(
             f"{table.source}: the column {name!r} holds lists or objects in text, such as "
-            f"{column.drop_nulls()[0][:LONGEST_TIME]!r}. Write each of their values into a column of its own, or leave "
-            f"the column out ({option('drop', name)}){keep}."
+            f"{column.drop_nulls()[0][:LONGEST_TIME]!r}. Write each of their values into a column of its own{cures}."
         )
     if (found := not_numbers(column)) is None:
         _check_stray_time(table, name, droppable)
@@ -312,7 +310,7 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
         return "empty" if kind == "empty" else ""
     if name in ROW_NUMBERS:
         return "numbers the rows"
-    if table.schema[name].is_integer() and _are_huge(table.column(name)):
+    if table.schema[name].is_integer() and 2 * int((table.column(name).cast(float).abs() >= HUGE).sum()) > len(table):
         keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
         if sequence is None and 2 * table.column(name).n_unique() <= len(table):
             keep += f"; {option('sequence', name)} if it tells sequences apart"
@@ -323,11 +321,6 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
         sort = f"{option('order', name)} to sort the steps by it, written as 2024-03-31 18:05:00+02:00"
         return f"text that looks like times; it sorts nothing ({sort}; {option('categorical', name)} to learn from it)"
     return ""
-
-
-def _are_huge(numbers: pl.Series) -> bool:
-    """Whether most are too large for an amount."""
-    return 2 * int((numbers.cast(pl.Float64).abs() >= HUGE).sum()) > len(numbers)
 
 
 def _look_like_times(column: pl.Series) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import product
 
 import numpy as np
@@ -126,19 +126,23 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
             Guess(guess.name, "left out", f"{over[guess.name]}, {why}") if guess.name in over else guess
             for guess in unsure
         ]
+    sequence = _finest(table, ranks, proved_by)
+    return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
+
+
+def _finest(table: Table, ranks: Mapping[str, tuple[int, str]], proved_by: Collection[str]) -> str:
+    """Of the columns that tell sequences apart the one whose values the others only join; refuses several."""
     best = max(rank for rank, _ in ranks.values())
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
     if best == 1 and (proven := [name for name in chosen if name in proved_by]):
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
     chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
     chosen = [name for name in chosen if not any(_numbers_in(table, name, other) for other in chosen)]
-    finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
-    pairs = table.columns(chosen[:2]).n_unique()
-    both = (
-        f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}" if 2 * pairs <= len(table) else ""
-    )
-    sequence = finest[0] if finest else table.only("sequence", chosen, both)
-    return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
+    if finest := [name for name in chosen if all(_joins(table, name, other) for other in chosen)]:
+        return finest[0]
+    several = 2 * table.columns(chosen[:2]).n_unique() <= len(table)
+    both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}" if several else ""
+    return table.only("sequence", chosen, both)
 
 
 def guess_related(table: Table, sequence: str, names: Collection[str], likely: Collection[str] = ()) -> list[Guess]:
@@ -168,13 +172,7 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
 
 
 def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, str] | None:
-    """Which of the columns that cut sequences does so where a clock starts over; and the clock.
-
-    Example:
-        >>> frame = pl.DataFrame({"trial": [1] * 6, "person": list("aaabbb"), "time": [0, 2, 3, 1, 2, 4]})
-        >>> glued_by(Table("some.csv", frame), "trial", ["person"])
-        ('person', 'time')
-    """
+    """Which of the columns that cut sequences does so where a clock starts over; and the clock."""
     rows, same = grouped_rows(table.column(sequence), len(table))
     for name, clock in product(names, clock_columns(table, table.names)):
         column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]

@@ -91,10 +91,11 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         said = f"{table.source}: the rows are not in the order of {columns.order!r} ({stand}); they are sorted."
         notices = [Remark(said), *notices]
         if (moment := keys.set_back()) is not None:
+            keep = f", or keep the rows as they stand ({option('order', 'none')})" if columns.encoding is None else ""
             notices += [
                 f"Careful: {table.source}: the times in {columns.order!r} go back within an hour after {moment}, as "
                 "local time does where summer ends; sorted, rows of two hours are mixed. Write times in UTC or with "
-                f"their offset, or keep the rows as they stand ({option('order', 'none')})."
+                f"their offset{keep}."
             ]
     return sequences, notices
 
@@ -198,9 +199,12 @@ def _named_by_part(table: Table, keys: _Keys, columns: Columns) -> pl.Series | N
 
 
 def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
+    """A word about steps at one place, and how to tell them apart, unless the columns are those of a model."""
     if not ties:
         return []
     rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
+    if columns.encoding is not None:
+        return [f"{table.source}: {rows}; such rows keep their order."]
     if (time := time_of_day(table, columns.order)) is not None:
         return [f"{table.source}: {rows}, in the order of the table. {two_columns(str(columns.order), time)}."]
     ask = ""

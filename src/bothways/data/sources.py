@@ -41,27 +41,16 @@ BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of
 
 
 class Format(NamedTuple):
-    """How files of one kind are read and written.
+    """How files of one kind are read and written."""
 
-    Attributes:
-        read: `(path, say) -> frame`, as it stands in the file; `say` is called with what the user should know.
-        batches: `(path, rows, say) -> frames`, the same in order; None if it can only be read whole.
-        write: `(frame, file, first) -> None` adds rows; None if rows cannot be added, or nothing be written.
-        fields: what text is: "fields" of any kind of value, "strings" beside values with types, or just "text".
-        writable: whether tables are written in it.
-        words: how a column of words may be called, in files that may hold sentences.
-        line: `(path, row) -> number` of the line of a word.
-        pieces: `(path, sentences, label, per, more) -> pieces`, the parts of a file, to be written again with labels.
-    """
-
-    read: Callable[[Path, Say], pl.DataFrame | pl.LazyFrame]
-    batches: Callable[[Path, int, Say], Iterator[pl.DataFrame]] | None = None
-    write: Callable[[pl.DataFrame, BinaryIO, bool], None] | None = None
-    fields: str = "fields"
-    writable: bool = True
-    words: tuple[str, ...] = ()
-    line: Callable[[Path, int], int] | None = None
-    pieces: Callable[[Path, bool, str, str, bool], Pieces] | None = None
+    read: Callable[[Path, Say], pl.DataFrame | pl.LazyFrame]  # as it stands in the file
+    batches: Callable[[Path, int, Say], Iterator[pl.DataFrame]] | None = None  # the same, so many rows at a time
+    write: Callable[[pl.DataFrame, BinaryIO, bool], None] | None = None  # adds rows, the first ones or others
+    fields: str = "fields"  # what text is: "fields" of any kind of value, "strings" beside values with types, or "text"
+    writable: bool = True  # whether tables are written in it
+    words: tuple[str, ...] = ()  # how a column of words may be called, in files that may hold sentences
+    line: Callable[[Path, int], int] | None = None  # the number of the line of a word, by its row
+    pieces: Callable[[Path, bool, str, str, bool], Pieces] | None = None  # its parts, to be written again with labels
 
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
@@ -136,19 +125,12 @@ def labeled_name(path: Path) -> str:
 
 
 class Files(NamedTuple):
-    """The files of a table, all of one format.
+    """The files of a table, all of one format."""
 
-    Attributes:
-        name: how messages call them together.
-        paths: each of them, in order.
-        format: how they are read.
-        notices: what the user should know of files that are none of them.
-    """
-
-    name: str
+    name: str  # how messages call them together
     paths: tuple[Path, ...]
     format: Format
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()  # what the user should know of files that are none of them
 
 
 def find_files(source: Source) -> Files:
@@ -181,12 +163,7 @@ def find_files(source: Source) -> Files:
 
 
 def parts_meant(words: Iterable[str]) -> dict[str, str]:
-    """The parts that words mean together, those of them that mean one.
-
-    Example:
-        >>> parts_meant(["train", "eval"]), parts_meant(["train", "eval", "test"])
-        ({'train': 'train', 'eval': 'test'}, {'train': 'train', 'eval': 'valid', 'test': 'test'})
-    """
+    """The parts that words mean together, those of them that mean one."""
     meant = {word: SPELLINGS[word] for word in words if word in SPELLINGS}
     between = any(part == "test" for word, part in meant.items() if word not in EITHER)
     return meant | {word: "valid" for word in meant if word in EITHER and between}

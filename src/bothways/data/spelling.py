@@ -49,10 +49,5 @@ LEAST = 2  # a view of words is known if training has seen it at least this ofte
 
 
 def views(name: str, text: pl.Series) -> pl.Series:
-    """What a view shows of each word; "" is the word itself.
-
-    Example:
-        >>> views("last 3", pl.Series(["Walking", "Ran"])).to_list()
-        ['ing', 'ran']
-    """
+    """What a view shows of each word; "" is the word itself."""
     return VIEWS[name](text) if name else text

@@ -13,20 +13,21 @@ import polars as pl
 
 from bothways.data.columns import Columns, Draw, Remark
 from bothways.data.encoding import Tally
+from bothways.data.guesses import parts_of_rows
 from bothways.data.labels import (
     check_labels,
     fill_hint,
     label_codes,
     listed,
+    malformed_notices,
     masked_notices,
     number_notices,
+    retagged,
     spelling_notices,
     with_labels,
 )
-from bothways.data.malformed import malformed_notices, retagged
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
 from bothways.data.sources import EITHER, SPELLINGS
-from bothways.data.split_columns import parts_of_rows
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option, part_words
 from bothways.sequences import NO_LABEL, Numbers, Sequences
@@ -45,19 +46,13 @@ RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another r
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A table in parts; `valid` and `test` are None if there are none.
-
-    Attributes:
-        classes: the labels of the train part, sorted, in the order of their codes.
-        unseen: the labels that only other parts have, first those of `valid`; their codes follow those of `classes`.
-            They are always missed.
-    """
+    """A table in parts; `valid` and `test` are None if there are none."""
 
     train: Sequences
     valid: Sequences | None
     test: Sequences | None
-    classes: tuple[Any, ...] = ()
-    unseen: tuple[Any, ...] = ()
+    classes: tuple[Any, ...] = ()  # the labels of the train part, sorted, in the order of their codes
+    unseen: tuple[Any, ...] = ()  # those of other parts alone, first of `valid`, with the next codes; always missed
 
     @property
     def named(self) -> dict[str, Sequences]:

@@ -18,7 +18,7 @@ from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import Table, alike, also_filled, read_files, stands_first, with_joined
+from bothways.data.tables import Table, alike, kind_of, read_files, with_joined
 from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -29,23 +29,16 @@ ROWS = 500_000  # read at a time
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some rows of a table, and the sequences that they form.
+    """Some rows of a table, and the sequences that they form."""
 
-    Attributes:
-        frame: the rows as they stand in the file (in a CSV file, text).
-        values: the same with their types; only where they were asked for.
-        sequences: their sequences; `sequences.rows` counts from the first row of the chunk.
-        anew: whether it is the whole table after all, and the chunks before it are void.
-    """
-
-    frame: pl.DataFrame
-    values: pl.DataFrame
-    sequences: Sequences
-    anew: bool = False
+    frame: pl.DataFrame  # the rows as they stand in the file (in a CSV file, text)
+    values: pl.DataFrame  # the same with their types; only where they were asked for
+    sequences: Sequences  # `sequences.rows` counts from the first row of the chunk
+    anew: bool = False  # whether it is the whole table after all, and the chunks before it are void
 
 
 class _MustSortError(Exception):
-    """The table cannot be read in pieces; says why."""
+    """The table cannot be read in pieces; says why, unless the whole table shows it."""
 
 
 def stream_sequences(
@@ -60,8 +53,8 @@ def stream_sequences(
 ) -> Generator[Chunk]:
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
-    It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the whole
-    table is read and sorted, and `say` tells it; see `Chunk.anew`. Together the chunks hold each row of the table once.
+    It takes one pass where the rows of each sequence stand together and in order, each with its name. Where they turn
+    out not to, the whole table is read, as `say` tells; see `Chunk.anew`. Together the chunks hold each row once.
 
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
@@ -84,7 +77,8 @@ def stream_sequences(
     try:
         yield from reader.chunks()
     except _MustSortError as reason:
-        tell(f"{files.name}: {reason}, so the whole table is read at once.")
+        if reason.args:
+            tell(f"{files.name}: {reason}, so the whole table is read at once.")
         yield reader.whole()
     for notice in reader.tally.notices():
         say(notice)
@@ -103,20 +97,26 @@ def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tu
                 if schema is None:
                     schema = frame.schema
                 elif frame.schema != schema:
-                    frame = _as_in_the_first(str(path), frame, str(files.paths[0]), schema)
+                    frame = _typed(alike(str(path), frame.lazy(), str(files.paths[0]), schema).collect(), schema)
                 yield str(path), frame
 
 
-def _as_in_the_first(name: str, frame: pl.DataFrame, first: str, schema: pl.Schema) -> pl.DataFrame:
-    frame = alike(name, frame.lazy(), first, schema).collect()
-    try:
-        same = pl.DataFrame({c: column.cast(schema[c]) for c, column in frame.to_dict().items()})
-    except pl.exceptions.PolarsError:
-        raise LaterRowsDifferError from None
-    narrower = [c for c, dtype in schema.items() if not dtype.is_float() and frame.schema[c].is_float()]
-    if any(dtype == pl.Null for dtype in schema.values()) or narrower:
-        raise LaterRowsDifferError
-    return same
+def _typed(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Rows with the types of the first ones, in which they say the same; else LaterRowsDifferError."""
+    columns = {}
+    for name, dtype in schema.items():
+        column = columns[name] = frame.get_column(name)
+        if column.dtype == dtype:
+            continue
+        try:
+            columns[name] = column.cast(dtype)
+            same = columns[name].cast(column.dtype).equals(column)
+        except pl.exceptions.PolarsError:
+            raise LaterRowsDifferError from None
+        narrower = column.dtype.is_float() and not dtype.is_float()
+        if column.count() and (not same or narrower or kind_of(dtype) != kind_of(column.dtype)):
+            raise LaterRowsDifferError
+    return pl.DataFrame(columns)
 
 
 @dataclass(eq=False)
@@ -141,12 +141,6 @@ class _Reader:
     long: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
     """What the model calls columns of words, and what the files call them."""
-    filling: bool | None = None
-    """Whether names of sequences stand on their first rows only, and are filled downward; None as long as they may."""
-    named: dict[str, int] = field(default_factory=dict)
-    """How many rows of each file have such a name."""
-    last: Any = None
-    """The last of these names."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of the table."""
@@ -154,27 +148,7 @@ class _Reader:
         try:
             end = "", pl.DataFrame()
             for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
-                word = word_column(batch.columns, self.files.format.words)
-                batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
-                bare = Table(name, batch)
-                joined = with_joined(bare, self.columns.sequence, self.columns.order, typed=False).frame()
-                self.renamed |= dict.fromkeys(set(joined.columns).difference(batch.columns), "")
-                batch = joined
-                if rest is None:
-                    missing = set(self.columns.needed).difference(batch.columns)
-                    lists = [name for name, dtype in batch.schema.items() if dtype.is_nested()]
-                    text = "text" in batch.columns
-                    if missing and word is None and self.columns.sequence == SENTENCE and (text or lists):
-                        here = "is text" if text else f"stands a list or an object in {lists[0]!r}"
-                        raise DataError(
-                            f"{self.files.name}: this model labels words, and here {here}. Give the words of each "
-                            "sentence as a list called 'tokens', or the text as a file called .txt, which is cut into "
-                            "words."
-                        )
-                    # Here all columns are known, of which the message may suggest one.
-                    Table(self.files.name, batch).require(*self.columns.needed)
-                batch = self._filled(name, batch)
-                self.read[name] = self.read.get(name, 0) + batch.height
+                batch = self._as_known(name, batch)
                 frame = batch if rest is None else pl.concat([rest, batch])
                 if following is not end:
                     if begin := self._last_sequence(frame):
@@ -187,24 +161,45 @@ class _Reader:
             if rest is None or not rest.height:
                 raise DataError(f"{self.files.name}: this table has no rows.")
             yield self._chunk(rest, through=False, last=True)
-            if self.filling and not all(2 <= count <= self.read[name] / 2 for name, count in self.named.items()):
-                raise _MustSortError(self._empty)
         except LaterRowsDifferError:
             raise _MustSortError("the first rows alone do not show how to read all of them") from None
         if self.long:
             self.say(long_notice(self.long, self.max_steps))
-        read = self.fields.notices()
-        if self.filling:
-            read |= also_filled(read, [str(self.columns.sequence)])
-        for notice in (*self._readings(read), *self.columns.unit_notices(self.fields.units)):
+        for notice in (*self._readings(self.fields.notices()), *self.columns.unit_notices(self.fields.units)):
             self.say(notice)
+
+    def _as_known(self, name: str, batch: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a file with the columns that the model needs, by the names that it knows."""
+        word = word_column(batch.columns, self.files.format.words)
+        batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
+        known = with_joined(Table(name, batch), self.columns.sequence, self.columns.order, typed=False).frame()
+        self.renamed |= dict.fromkeys(set(known.columns).difference(batch.columns), "")
+        if not self.read:
+            self._check_needed(known, word)
+        if self.columns.sequence in known.columns and known.get_column(self.columns.sequence).null_count():
+            raise _MustSortError  # the other rows show whether names are filled downward
+        self.read[name] = self.read.get(name, 0) + known.height
+        return known
+
+    def _check_needed(self, batch: pl.DataFrame, word: str | None) -> None:
+        """Refuse rows that lack a column; the message may suggest one of those that are there."""
+        missing = set(self.columns.needed).difference(batch.columns)
+        lists = [name for name, dtype in batch.schema.items() if dtype.is_nested()]
+        text = "text" in batch.columns
+        if missing and word is None and self.columns.sequence == SENTENCE and (text or lists):
+            here = "is text" if text else f"stands a list or an object in {lists[0]!r}"
+            raise DataError(
+                f"{self.files.name}: this model labels words, and here {here}. Give the words of each sentence as a "
+                "list called 'tokens', or the text as a file called .txt, which is cut into words."
+            )
+        Table(self.files.name, batch).require(*self.columns.needed)
 
     def whole(self) -> Chunk:
         """The whole table at once, in the place of all chunks."""
         columns, self.tally = self.columns, Tally()
-        keys = columns.sequence or NONE, columns.order
-        numbers = self.fields.numbers
-        raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys, numbers)
+        ids, order = ([] if names is None else names.split(",") for names in (columns.sequence, columns.order))
+        reader = replace(self.fields, text=columns.categories, whole=True, ids=ids, order=order)
+        raw, table = read_files(self.files, reader, columns.sequence or NONE, columns.order)
         whole, schema = table.frame(), raw.collect_schema()
         values = whole.drop(set(whole.columns).difference(schema))
         types = enumerate(zip(schema.values(), values.schema.values(), strict=True))
@@ -212,7 +207,9 @@ class _Reader:
         frame = raw if isinstance(raw, pl.DataFrame) else values.with_columns(raw.select(pl.nth(read)).collect())
         table = replace(table, values=as_trained(whole, table.word, columns)[0])
         match_columns(table, columns, label=False)
-        bare, notices = group_rows(table, columns)
+        bare, notices = group_as_they_stand(table, columns), list[str]()
+        if bare is None:
+            bare, notices = group_rows(table, columns)
         cut, said = cut_long(bare, self.max_steps)
         sequences = encoded(table, columns, cut, self.tally)
         units = columns.unit_notices(table.units)
@@ -224,28 +221,6 @@ class _Reader:
         """How columns were read, if only the model's were asked for, of these alone."""
         needed = self.columns.needed
         return reading_notices({name: text for name, text in readings.items() if self.typed or name in needed})
-
-    @property
-    def _empty(self) -> str:
-        return f"some rows are empty in {self.columns.sequence!r}"
-
-    def _filled(self, name: str, batch: pl.DataFrame) -> pl.DataFrame:
-        """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled."""
-        if self.columns.sequence not in batch.columns or not batch.height or self.filling is False:
-            return batch
-        column = batch.get_column(self.columns.sequence).alias("")
-        ids, new = column.drop_nulls(), name not in self.read
-        differ = ids.n_unique() == len(ids) and (column[0] is not None if new else ids[:1].to_list() != [self.last])
-        if not self.read:
-            self.filling = stands_first(column) or (None if differ else False)
-        if (self.filling is None and column.null_count()) or (self.filling and not differ):
-            raise _MustSortError(self._empty)
-        if not self.filling:
-            return batch
-        self.named[name] = self.named.get(name, 0) + len(ids)
-        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column]).forward_fill()[1:]
-        self.last = filled[-1]
-        return batch.with_columns(filled.alias(self.columns.sequence))
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
         """The row at which the last sequence begins."""
@@ -262,7 +237,9 @@ class _Reader:
         """Rows as a chunk; `through` says that the cut after them goes through a sequence, `last` that none follow."""
         columns, several = self.columns, len(self.files.paths) > 1
         if self.typed:
-            values = needed = self._alike(self.fields.read(frame))
+            values = self.fields.read(frame)
+            self.schema = self.schema or values.schema
+            values = needed = _typed(values, self.schema)
         else:
             values = frame
             needed = self.fields.read(pl.DataFrame({name: frame.get_column(name) for name in columns.needed}))
@@ -307,15 +284,3 @@ class _Reader:
             self.cut_at = places[-1]
         self.long += through and not self.cut
         self.cut = through
-
-    def _alike(self, values: pl.DataFrame) -> pl.DataFrame:
-        """The values with the types that the first chunk has."""
-        self.schema = self.schema or values.schema
-        columns = {}
-        for column, (name, dtype) in zip(values, self.schema.items(), strict=True):
-            if column.dtype != dtype:
-                if column.null_count() < len(column) and not (dtype.is_float() and column.dtype.is_integer()):
-                    raise LaterRowsDifferError
-                column = column.cast(dtype)
-            columns[name] = column
-        return pl.DataFrame(columns)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,31 +37,18 @@ MANY_READS = 32  # after this many columns, each read of a file takes further co
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, one row per step.
+    """A table, one row per step."""
 
-    Attributes:
-        source: the file or files that it came from, as messages name them.
-        values: the columns with their types, in memory or still in the files.
-        files: the name of each file and how many rows it has, if there are several.
-        start: how many rows of the files come before the first one here.
-        readings: how columns are read, where that is not clear from the file; see `FieldReader.notices`.
-        notices: what else the user should know of the files.
-        reading: how fields are read that can be read in two ways, as this table shows it.
-        word: the column of words, if the files hold sentences.
-        units: what stood after all numbers of a column, by columns.
-        joined: the columns that others were made of, by the names of these; see `with_joined`.
-    """
-
-    source: str
-    values: pl.DataFrame | pl.LazyFrame
-    files: tuple[tuple[str, int], ...] = ()
-    start: int = 0
-    readings: Mapping[str, str] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
-    reading: Reading = AS_SHOWN
-    word: str | None = None
-    units: Mapping[str, str] = field(default_factory=dict)
-    joined: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    source: str  # the file or files that it came from, as messages name them
+    values: pl.DataFrame | pl.LazyFrame  # the columns with their types, in memory or still in the files
+    files: tuple[tuple[str, int], ...] = ()  # the name of each file and how many rows it has, if there are several
+    start: int = 0  # how many rows of the files come before the first one here
+    readings: Mapping[str, str] = field(default_factory=dict)  # how columns are read, as `FieldReader.notices` says it
+    notices: tuple[str, ...] = ()  # what else the user should know of the files
+    reading: Reading = AS_SHOWN  # how fields are read that can be read in two ways, as this table shows it
+    word: str | None = None  # the column of words, if the files hold sentences
+    units: Mapping[str, str] = field(default_factory=dict)  # what stood after all numbers of a column
+    joined: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what columns of `with_joined` were made of
     _read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -116,14 +103,7 @@ class Table:
         return pl.DataFrame({name: self._read[name] for name in names})
 
     def names_of_sequences(self, column: str | None) -> pl.Series | None:
-        """For each row the name of its sequence: what the column says, or without one which of several files it is of.
-
-        Example:
-            >>> frame = pl.DataFrame({"x": [1.5, 2.5, 3.5]})
-            >>> table = Table("runs", frame, files=(("runs/a.csv", 2), ("runs/b.csv", 1)))
-            >>> table.names_of_sequences(None).to_list()
-            ['a.csv', 'a.csv', 'b.csv']
-        """
+        """For each row the name of its sequence: what the column says, or else which of several files it is of."""
         if column is not None:
             return self.column(column)
         if not self.files:
@@ -210,7 +190,9 @@ def read_table(
     `drop` may be missing in some files.
     """
     files = source if isinstance(source, Files) else find_files(source)
-    table = read_files(files, text, reading, learned, sequence, order, numbers, drop)[1]
+    ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
+    reader = FieldReader(reading, learned, text, numbers=numbers, ids=ids, order=sorts)
+    table = read_files(files, reader, sequence, order, drop)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
@@ -219,16 +201,9 @@ def read_table(
 
 
 def read_files(
-    files: Files,
-    text: Collection[str],
-    reading: Reading,
-    learned: Reading,
-    sequence: str | None = None,
-    order: str | None = None,
-    numbers: Collection[str] = (),
-    drop: Collection[str] = (),
+    files: Files, reader: FieldReader, sequence: str | None, order: str | None, drop: Collection[str] = ()
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
-    """The rows of files as they stand there, and the table that they are; see `read_table`."""
+    """The rows of files as they stand there, and the table that such a reader makes of them; see `read_table`."""
     frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), [*files.notices], 0
     for path in files.paths:
         with readable(path):
@@ -242,27 +217,25 @@ def read_files(
         raise DataError(f"{table.source}: this table has no rows.")
     table = filled_down(table, sequence)
     values = table.values
-    ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
     lazy, kind = isinstance(values, pl.LazyFrame), files.format.fields
     if kind == "strings" and {*table.schema.values()} <= {pl.String(), pl.Null()}:
         kind = "untyped"
     word = None if lazy else word_column(table.names, files.format.words)
-    text = {*text, *categories, *([word] if word else [])}
-    reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
-    fields = reader()
+    fields = replace(reader, text={*reader.text, *categories, *([word] if word else [])}, fields=kind)
     if isinstance(values, pl.LazyFrame):
         with intact(f"{table.source}: {DAMAGED}"):
-            names = may_be_read(values, table.schema, reader())
+            names = may_be_read(values, table.schema, replace(fields))
         texts = fields.read(table.columns(names))
-        bare, read = without_blanks(table.schema), [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
+        bare = without_blanks(table.schema)
+        read = [*texts.get_columns(), *seconds(table.schema, fields.order, fields.numbers)]
         if not (bare or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
         typed: pl.DataFrame | pl.LazyFrame = values.with_columns(bare).with_columns(read)
     else:
         typed = fields.read(values)
-    notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
+    notices += (f"Careful: {table.source}: {text}" for text in unused(values, table.schema, fields.reading.missing))
     said = fields.notices()
-    readings = said | also_filled(said, table.readings)
+    readings = said | {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
     whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word, fields.units)
     return values, with_joined(whole, sequence, order)
 
@@ -283,11 +256,6 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
         return table
     values = table.values.with_columns(pl.nth([table.names.index(name) for name in filled]).forward_fill())
     return replace(table, values=values, readings=dict.fromkeys(filled, FILLED))
-
-
-def also_filled(readings: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """How columns were read that were filled downward, too."""
-    return {name: "; ".join([*filter(None, [readings.get(name)]), FILLED]) for name in names}
 
 
 def with_joined(table: Table, sequence: str | None, order: str | None = None, typed: bool = True) -> Table:
@@ -318,12 +286,7 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
 
 
 def stands_first(column: pl.Series) -> bool:
-    """Whether ids stand on the first row of each sequence only: all differ, and there are two rows for each and more.
-
-    Example:
-        >>> stands_first(pl.Series(["a", None, None, "b"])), stands_first(pl.Series(["a", None, None, "a"]))
-        (True, False)
-    """
+    """Whether ids stand on the first row of each sequence only: all differ, with two rows for each and more."""
     if not (isinstance(column.dtype, TEXT) or column.dtype.is_numeric()):
         return False
     ids = column.drop_nulls()
@@ -350,7 +313,7 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
                 f"{suggestion(missing, lacks)}"
             )
     for column, dtype in own.items():
-        kinds = {_group(dtype), _group(schema[column])} - {"nothing"}
+        kinds = {kind_of(dtype), kind_of(schema[column])} - {"nothing"}
         if len(kinds) > 1:
             raise DataError(
                 f"{name}: the column {column!r} is of type {dtype}, and of type {schema[column]} in {first}. The files "
@@ -385,8 +348,8 @@ def _joined(
     return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts, categories
 
 
-def _group(dtype: pl.DataType) -> str:
-    """Types of one group can stand in one column."""
+def kind_of(dtype: pl.DataType) -> str:
+    """The kind of a type; those of one kind can stand in one column."""
     if dtype.is_numeric():
         return "numbers"
     if isinstance(dtype, TEXT):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
+from bothways.data.numbers import all_fit
+
 SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
 CLOCK = rf"(?<hour>\d{{1,2}}):(?<minute>\d{{2}})(?::{SECONDS})?{HALF}"
 CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})(?:[:.](?<minute>\d{{2}})(?:[:.]{SECONDS})?)?{HALF}"
@@ -104,11 +106,6 @@ def likelier(ours: pl.Series, theirs: pl.Series) -> int:
     It is the one that turns back far less often from row to row, or has far fewer years, or whose steps within a day go
     on evenly from day to day, unless the one speaks against the other. Days of several years may be the ends of these;
     times of day have no such reason.
-
-    Example:
-        >>> text = pl.Series(["24-03-30", "24-03-31", "24-04-01", "24-04-30", "24-05-01", "24-05-31"])
-        >>> likelier(short_year_first(text), day_first(text))
-        1
     """
     ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
     days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
@@ -143,9 +140,9 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
         >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
         ['2024-01-31', '31-01-2024', '01-02-2024', '20240132']
     """
-    for pattern, ways in DIGITS.get(digits, ()) if text.count() else ():
+    for pattern, ways in DIGITS.get(digits, ()):
         whole = text.str.zfill(digits)
-        if whole.head(1000).str.contains(pattern).all() and whole.str.contains(pattern).all():
+        if all_fit(whole, pattern):
             apart = whole.str.replace(pattern, "${1}-${2}-${3} ${4}").str.strip_chars_end("- ")
             if any(read(apart).null_count() == text.null_count() for read in ways):
                 return apart
@@ -153,12 +150,7 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
 
 
 def month_by_name(text: pl.Series) -> pl.Series:
-    """Dates and times that begin with the name of a month, or of a day of the week and a month.
-
-    Example:
-        >>> month_by_name(pl.Series(["Jan 31, 2024 6:05 PM"])).to_list()
-        [datetime.datetime(2024, 1, 31, 18, 5)]
-    """
+    """Dates and times that begin with the name of a month, or of a day of the week and a month."""
     first, second = (_moments(_parts(text, pattern)) for pattern in NAMED)
     return first.fill_null(second) if first.dtype == second.dtype else max(first, second, key=lambda each: each.count())
 
@@ -185,12 +177,7 @@ def elapsed(text: pl.Series) -> pl.Series:
 
 
 def lasting(text: pl.Series) -> pl.Series:
-    """The seconds of durations with units; null everywhere where all have one unit, which may mean something else.
-
-    Example:
-        >>> lasting(pl.Series(["4m 25s", "1h 20m", "30s"])).to_list(), lasting(pl.Series(["PT4M25S"])).to_list()
-        ([265.0, 4800.0, 30.0], [265.0])
-    """
+    """The seconds of durations with units; null everywhere where all have one unit, which may mean something else."""
     iso = text.str.contains("^P.").fill_null(True).all()
     parts = _parts(text, ISO_LASTING if iso else LASTING).cast(pl.Float64)
     counts = parts.select(pl.sum_horizontal(pl.all().is_not_null())).to_series()

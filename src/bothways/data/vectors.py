@@ -37,20 +37,12 @@ Matrix = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of the words of a column.
-
-    Attributes:
-        column: the column.
-        words: the words that have a vector.
-        matrix: `(words, numbers)`, all finite.
-        source: the file or package that they come from.
-        license: that of the package, or "not known".
-    """
+    """Vectors of the words of a column."""
 
     column: str
-    words: tuple[str, ...] = field(repr=False)
-    matrix: Matrix = field(repr=False, compare=False)
-    source: str
+    words: tuple[str, ...] = field(repr=False)  # those that have a vector
+    matrix: Matrix = field(repr=False, compare=False)  # `(words, numbers)`, all finite
+    source: str  # the file or package that they come from
     license: str = UNKNOWN
 
     @property
@@ -110,19 +102,12 @@ class Vectors:
 
 
 class VectorFiles(NamedTuple):
-    """Where vectors are.
+    """Where vectors are."""
 
-    Attributes:
-        name: as they were asked for.
-        path: the file of text, or of the matrix.
-        words: the file of its words; None for a file of text.
-        license: what the package says of it.
-    """
-
-    name: str
-    path: Path
-    words: Path | None = None
-    license: str = UNKNOWN
+    name: str  # as they were asked for
+    path: Path  # the file of text, or of the matrix
+    words: Path | None = None  # the file of its words; None for a file of text
+    license: str = UNKNOWN  # what the package says of it
 
 
 def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:

@@ -19,27 +19,17 @@ TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that ha
 
 
 class Piece(NamedTuple):
-    """A part of a file, to be written again with labels.
-
-    Attributes:
-        rows: how many rows it holds.
-        labeled: its text with what is predicted for each of them, as rows of a table.
-    """
+    """A part of a file, to be written again with labels."""
 
     rows: int
-    labeled: Callable[[pl.DataFrame], str]
+    labeled: Callable[[pl.DataFrame], str]  # its text with what is predicted for each of them, as rows of a table
 
 
 Pieces = Iterator[Piece]
 
 
 def word_column(names: Collection[str], words: Sequence[str]) -> str | None:
-    """Which column is that of words in a table of sentences, the first of `words`; None in any other table.
-
-    Example:
-        >>> word_column(["sentence_id", "id", "form", "upos"], ("form", "word"))
-        'form'
-    """
+    """Which column is that of words in a table of sentences, the first of `words`; None in any other table."""
     return next((name for name in names if name in words), None) if SENTENCE in names else None
 
 
@@ -64,10 +54,6 @@ def by_word(place: Callable[[int], str], frame: pl.DataFrame, before: int = 0) -
 
     Words are in the first of `LISTS` that is one, which becomes the first column after the number; `before` counts the
     sentences that came before. `place` says how messages call one, by its number from 1.
-
-    Example:
-        >>> by_word("line {}".format, pl.DataFrame({"tokens": [["In", "Rome"], []], "id": [7, 8]})).rows()
-        [(1, 'In', 7), (1, 'Rome', 7)]
     """
     word = next((name for name in LISTS if _holds_entries(frame.schema.get(name))), None)
     if word is None:
@@ -106,12 +92,6 @@ def as_trained(
 
     `word` is their column of words; the numbers of rows, from `start`, take the place of an order column. With the rows
     come the names that were changed: the new one and the old one, "" if there was none.
-
-    Example:
-        >>> from bothways.data.columns import Columns
-        >>> frame = pl.DataFrame({"sentence_id": [1, 1], "token": ["a", "b"]})
-        >>> as_trained(frame, "token", Columns("tag", ("word",), sequence="sentence_id"))[1]
-        {'word': 'token'}
     """
     names: dict[str, str] = {}
     if word is None or len(columns.features) != 1:

@@ -10,9 +10,9 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from bothways.data.kinds import SingleTimes
 from bothways.data.moments import moment_text
 from bothways.data.names import joined_columns, side_by_side
-from bothways.data.single_times import SingleTimes
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
