@@ -243,7 +243,8 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         if len(differences) < FEW_STEPS or rises == falls:
             return None
     if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
-        return Guess(name, "left out", f"counts the steps ({keep} to learn from it)")
+        sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
+        return Guess(name, "left out", f"counts the steps ({sort}{keep} to learn from it)")
     if np.count_nonzero(differences) < MANY_VALUES:
         return None
     only = "only rises" if rises else "only falls"
