@@ -36,7 +36,7 @@ def test_options_as_the_caller_knows_them() -> None:
 def test_arguments_that_the_labeler_has_not_are_told_as_what_does_so_to_a_data_frame() -> None:
     with calling("the labeler"):
         assert option("missing", "?", "n/a") == "replace(['?', 'n/a'], None)"
-        assert option("group", "ward") == "groups=X['ward'] of GroupKFold"
+        assert option("group", "ward") == "groups=X['ward']"
         assert option("drop", "ward") == "drop=['ward']"
     assert option("missing", "?") == "missing=['?']"
 

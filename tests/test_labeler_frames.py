@@ -366,12 +366,20 @@ def test_messages_name_no_argument_that_the_labeler_has_not() -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         quick(epochs=1, order="day").fit(X, labels)
+        labeler = quick(epochs=1, order=None, features=["far"]).fit(X, labels)
     texts = " ".join(str(each.message) for each in said)
-    for cure in ("(use to_datetime)", "(groups=X['store'] of", "(replace(['-999'], None))", "(replace(['?'], None))"):
+    for cure in (
+        "(use to_datetime)",
+        "(groups=X['store'] keeps",
+        "(replace(['-999'], None))",
+        "(replace(['?'], None))",
+    ):
         assert cure in texts
     assert {*re.findall(r"\b(\w+)=", texts)} <= {*quick().get_params(), "groups"}
-    with pytest.raises(DataError, match=r"as missing \(replace\(\['bad'\], None\)\)"):
-        quick(order=None).fit(X.with_columns(far=pl.Series(["bad", *["0.5"] * (len(frame) - 1)])), labels)
+    bad = X.with_columns(far=pl.Series(["bad", *["0.5"] * (len(frame) - 1)]))
+    for use in (labeler.predict, lambda X: quick(order=None).fit(X, labels)):
+        with pytest.raises(DataError, match=r"as missing \(replace\(\['bad'\], None\)\)"):
+            use(bad)
 
 
 def test_a_column_that_gives_the_label_away_is_told() -> None:

@@ -23,7 +23,7 @@ LISTS = ("drop", "features", "categorical", "numeric", "missing")  # the argumen
 IN_FRAMES = {
     "missing": "replace([{}], None)",
     "dates": "use to_datetime",
-    "group": "groups=X[{}] of GroupKFold",
+    "group": "groups=X[{}]",
     "numeric": "in seconds",
 }
 """What does to a data frame what these arguments do to a table; `SequenceLabeler` has them not."""
@@ -33,7 +33,7 @@ _caller: ContextVar[str] = ContextVar("caller", default="Python")
 
 @contextmanager
 def calling(caller: str) -> Iterator[None]:
-    """Name options as "the command line" or "the labeler" knows them in every message that is made meanwhile."""
+    """Name options as "the command line" or "the labeler" knows them, in every message that is made meanwhile."""
     token = _caller.set(caller)
     try:
         yield
@@ -42,7 +42,7 @@ def calling(caller: str) -> Iterator[None]:
 
 
 def command_line() -> AbstractContextManager[None]:
-    """Name options as flags of the command in every message that is made meanwhile."""
+    """Name options as flags of the command."""
     return calling("the command line")
 
 

@@ -24,7 +24,7 @@ from bothways.data import (
 from bothways.data.clocks import ROW_NUMBERS
 from bothways.data.frames import frame_table, with_column
 from bothways.data.roles import NONE
-from bothways.errors import DataError, InputError, calling, option
+from bothways.errors import DataError, InputError, option
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, unseen
 from bothways.runtime.inputs import (
     Form,
@@ -76,7 +76,6 @@ def split_arrays(
     return columns, classes, encoding.encode_arrays(train), valid
 
 
-@calling("the labeler")
 def split_frame(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
@@ -165,7 +164,6 @@ def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str
     return with_column(table, label, values), label, labels
 
 
-@calling("the labeler")
 def validation(
     labeler: SequenceLabeler, data: Any, columns: Columns, classes: Array, scheme: Scheme | None
 ) -> Sequences:
