@@ -42,12 +42,7 @@ def command_line() -> AbstractContextManager[None]:
 
 
 def on_command_line() -> bool:
-    """Whether the command line runs, within `command_line`.
-
-    Example:
-        >>> on_command_line()
-        False
-    """
+    """Whether the command line runs, within `command_line`."""
     return _caller.get() == "the command line"
 
 
