@@ -18,24 +18,14 @@ Files = Sequence[tuple[str, int]]  # names of files, and how many rows each has
 
 
 def suggestion(name: str, schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
-    """The column that is called nearly as the one that is missing, or all of them.
-
-    Example:
-        >>> suggestion("lable", pl.Schema({"label": pl.Int64()}))
-        "Did you mean 'label'?"
-    """
+    """The column that is called nearly as the one that is missing, or all of them."""
     by_lower = {known.lower(): known for known in reversed(list(schema))}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
     return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(schema, files)
 
 
 def columns_are(schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
-    """The columns of a table, and where what is missing may be.
-
-    Example:
-        >>> columns_are(pl.Schema({"x": pl.Int64(), "y": pl.Int64()}))
-        "The columns are: 'x', 'y'."
-    """
+    """The columns of a table, and where what is missing may be."""
     shown = ", ".join(map(repr, list(schema)[:20])) + (", ..." if len(schema) > 20 else "")
     return f"The columns are: {shown}.{_hint(schema, files)}"
 
