@@ -194,9 +194,9 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
             column = table.column(name).cast(pl.String)
             several, long = holds_texts(column), column.filter(column.str.contains(LONG_WORD)).n_unique()
             if several or 2 * long > len(column):
-                words, what = ("several words", "words") if several else ("one long word", "letters")
+                held, what = ("several words", "words") if several else ("one long word", "letters")
                 yield (
-                    f"Column {name!r} holds {words} in most rows. If each text is a sequence of its own, write its "
+                    f"Column {name!r} holds {held} in most rows. If each text is a sequence of its own, write its "
                     f"{what} one below the other, with a column that tells sequences apart (Polars, pandas: split and "
                     "explode)."
                 )
