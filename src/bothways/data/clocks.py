@@ -251,7 +251,8 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
     if whole and few:
         return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
     only += "" if few else " within sequences"
-    return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
+    sort = f"{option('order', name)} if it is a clock, " if needed and rises else ""
+    return Guess(name, "feature", f"numbers; {only}, as a meter does ({sort}{option('drop', name)} if it is a counter)")
 
 
 def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -> pl.Series | None:
