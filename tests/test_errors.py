@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from bothways.cli.app import names
-from bothways.errors import command_line, counted, option
+from bothways.errors import calling, command_line, counted, option
 
 ODD = ["Attack Type", "a,b", 'say "x"', '"', "$x", "^x$", "it's", "*", "two\nlines", " blank ", "größe", "a\\b", "`x`"]
 
@@ -31,6 +31,14 @@ def test_options_as_the_caller_knows_them() -> None:
         assert option("allow_leaks", True) == "--allow-leaks"
         assert option("drop", "Attack Type") == '--drop "Attack Type"'
     assert option("seed") == "seed="
+
+
+def test_arguments_that_the_labeler_has_not_are_told_as_what_does_so_to_a_data_frame() -> None:
+    with calling("the labeler"):
+        assert option("missing", "?", "n/a") == "replace(['?', 'n/a'], None)"
+        assert option("group", "ward") == "groups=X['ward']"
+        assert option("drop", "ward") == "drop=['ward']"
+    assert option("missing", "?") == "missing=['?']"
 
 
 def test_counts() -> None:

@@ -352,6 +352,31 @@ def test_what_the_rows_and_labels_are_like_is_told() -> None:
         quick(epochs=1).fit(flows().drop("label"), np.where(np.arange(len(frame)) < 50, "B-x", tags))
 
 
+@pytest.mark.slow
+def test_messages_name_no_argument_that_the_labeler_has_not() -> None:
+    frame = flows()
+    labels = ["?" if i < 9 else label for i, label in enumerate(frame["label"])]
+    X = frame.select(
+        "flow",
+        "size",
+        store=pl.Series([f"shop {flow[-1]}" for flow in frame["flow"]]),
+        day=pl.Series([f"{i % 12 + 1:02}/{i // 40 + 1:02}/2024" for i in range(len(frame))]),
+        far=pl.Series([-999.0 if i % 50 == 0 else i % 7 + 0.5 for i in range(len(frame))]),
+    )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        quick(epochs=1, order="day").fit(X, labels)
+        labeler = quick(epochs=1, order=None, features=["far"]).fit(X, labels)
+    texts = " ".join(str(each.message) for each in said)
+    for cure in ("(to_datetime)", "(groups=X['store'] keeps", "(replace(['-999'], None))", "(replace(['?'], None))"):
+        assert cure in texts
+    assert {*re.findall(r"\b(\w+)=", texts)} <= {*quick().get_params(), "groups"}
+    bad = X.with_columns(far=pl.Series(["bad", *["0.5"] * (len(frame) - 1)]))
+    for use in (labeler.predict, lambda X: quick(order=None).fit(X, labels)):
+        with pytest.raises(DataError, match=r"as missing \(replace\(\['bad'\], None\)\)"):
+            use(bad)
+
+
 def test_a_column_that_gives_the_label_away_is_told() -> None:
     frame = flows()
     X = frame.drop("label").with_columns(state=frame["label"].replace_strict({"attack": 1.0, "calm": 0.0}))

@@ -15,32 +15,35 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 LISTS = ("drop", "features", "categorical", "numeric", "missing")  # the arguments that take a list of columns or words
 
-_command_line: ContextVar[bool] = ContextVar("command_line", default=False)
+IN_FRAMES = {"missing": "replace([{}], None)", "dates": "to_datetime", "group": "groups=X[{}]", "numeric": "seconds"}
+"""What does to a data frame what these arguments do to a table; `SequenceLabeler` has them not."""
+
+_caller: ContextVar[str] = ContextVar("caller", default="Python")
 
 
 @contextmanager
-def command_line() -> Iterator[None]:
-    """Name options as flags of the command in every message that is made meanwhile."""
-    token = _command_line.set(True)
+def calling(caller: str) -> Iterator[None]:
+    """Name options as "the command line" or "the labeler" knows them, in every message that is made meanwhile."""
+    token = _caller.set(caller)
     try:
         yield
     finally:
-        _command_line.reset(token)
+        _caller.reset(token)
+
+
+def command_line() -> AbstractContextManager[None]:
+    """Name options as flags of the command."""
+    return calling("the command line")
 
 
 def on_command_line() -> bool:
-    """Whether the command line runs, within `command_line`.
-
-    Example:
-        >>> on_command_line()
-        False
-    """
-    return _command_line.get()
+    """Whether the command line runs, within `command_line`."""
+    return _caller.get() == "the command line"
 
 
 def option(name: str, *values: object) -> str:
@@ -48,7 +51,9 @@ def option(name: str, *values: object) -> str:
 
     True stands for a flag without a value.
     """
-    if not _command_line.get():
+    if _caller.get() == "the labeler" and name in IN_FRAMES:
+        return IN_FRAMES[name].format(", ".join(map(repr, values)))
+    if not on_command_line():
         value = repr(list(values)) if name in LISTS and values else ", ".join(map(repr, values))
         return f"{name}={value}"
     flag = f"--{name.replace('_', '-')}"

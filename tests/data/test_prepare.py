@@ -239,6 +239,18 @@ def test_texts_that_may_be_sequences_are_told() -> None:
     assert not any("several words" in notice for notice in read_and_split(Table("some.csv", timed)).notices)
 
 
+def test_long_words_that_may_be_sequences_are_told() -> None:
+    """As genes are, beside what else is known of them; not the names of events, which come again, nor hashes."""
+    genes = ["".join("ACGT"[(row * at * at + at) % 89 % 4] for at in range(30)) for row in range(90)]
+    more = {"event": ["BlockReceivedFromNamedNode"] * 90, "hash": [f"x{row:031x}" for row in range(90)]}
+    frame = pl.DataFrame({"gene": genes, **more, "kind": ["a", "b", "c"] * 30, "label": [0, 1] * 45})
+    said = read_and_split(Table("some.csv", frame), sequence="none").notices
+    assert [notice for notice in said if "in most rows" in notice] == [
+        "Column 'gene' holds one long word in most rows. If each text is a sequence of its own, write its letters one "
+        "below the other, with a column that tells sequences apart (Polars, pandas: split and explode)."
+    ]
+
+
 @pytest.mark.parametrize("total", ["{} Total", "Total {}", "{} Ergebnis"])
 def test_subtotals_among_sequences_are_told(total: str) -> None:
     names = [total.format(f"pump {row // 20}") if row % 20 == 19 else f"pump {row // 20}" for row in range(200)]

@@ -11,6 +11,7 @@ import pytest
 
 from bothways.data import Columns, Encoding, Table, evaluation_part
 from bothways.data.encoding import Category, Number
+from bothways.data.labels import listed
 from bothways.data.splits import Parts, split_table
 from bothways.errors import DataError
 from prepared import prepared
@@ -371,3 +372,7 @@ def test_labels_that_are_one_but_for_their_spelling_are_told() -> None:
     assert any("'N/A' in 'label' counts as a label." in notice and "missing=['N/A']" in notice for notice in notices)
     frame = pl.DataFrame({"x": range(40), "label": ["normal", "attack", "none", "-"] * 10})
     assert not any("Careful" in said for said in split_table(Table("", frame), Columns("label", ("x",)), seed=0)[2])
+
+
+def test_labels_are_listed_in_their_own_order() -> None:
+    assert (listed([10, 2, 1]), listed(["b", "a"])) == ("1, 2, 10", "'a', 'b'")

@@ -245,14 +245,16 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         if len(differences) < FEW_STEPS or rises == falls:
             return None
     if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
-        return Guess(name, "left out", f"counts the steps ({keep} to learn from it)")
+        sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
+        return Guess(name, "left out", f"counts the steps ({sort}{keep} to learn from it)")
     if np.count_nonzero(differences) < MANY_VALUES:
         return None
     only = "only rises" if rises else "only falls"
     if whole and few:
         return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
     only += "" if few else " within sequences"
-    return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
+    sort = f"{option('order', name)} if it is a clock, " if needed and rises else ""
+    return Guess(name, "feature", f"numbers; {only}, as a meter does ({sort}{option('drop', name)} if it is a counter)")
 
 
 def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -> pl.Series | None:

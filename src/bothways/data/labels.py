@@ -81,9 +81,9 @@ def with_labels(
     return replace(sequences, labels=highest)
 
 
-def listed(labels: Sequence[object]) -> str:
+def listed(labels: Sequence[Any]) -> str:
     """Labels in a message, at most ten."""
-    shown = sorted(repr(label) for label in labels)
+    shown = [repr(label) for label in sorted(labels)]
     return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
 
 

@@ -31,6 +31,8 @@ from bothways.errors import DataError, counted, option
 from bothways.options import options
 from bothways.settings import Reading, Roles, Settings, as_names
 
+LONG_WORD = r"^\p{L}{20,}$"  # where most differ, each may be a sequence of letters
+
 
 @dataclass(frozen=True, eq=False)
 class SplitTable:
@@ -181,11 +183,14 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
         )
     if columns.sequence is None and columns.order is None:
         for name in columns.categories:
-            if holds_texts(table.column(name)):
+            column = table.column(name).cast(pl.String)
+            several, long = holds_texts(column), column.filter(column.str.contains(LONG_WORD)).n_unique()
+            if several or 2 * long > len(column):
+                held, what = ("several words", "words") if several else ("one long word", "letters")
                 yield (
-                    f"Column {name!r} holds several words in most rows. If each text is a sequence of its own, write "
-                    "its words one below the other, with a column that tells sequences apart (Polars, pandas: split "
-                    "and explode)."
+                    f"Column {name!r} holds {held} in most rows. If each text is a sequence of its own, write its "
+                    f"{what} one below the other, with a column that tells sequences apart (Polars, pandas: split and "
+                    "explode)."
                 )
     if columns.sequence is not None:
         yield from _glued_notices(table, columns, columns.sequence)

@@ -310,14 +310,15 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
         return "empty" if kind == "empty" else ""
     if name in ROW_NUMBERS:
         return "numbers the rows"
-    if table.schema[name].is_integer() and 2 * int((table.column(name).cast(float).abs() >= HUGE).sum()) > len(table):
+    column = table.column(name)
+    if column.dtype.is_integer() and 2 * int((column.cast(float).abs() >= HUGE).sum()) > len(column):
         keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
-        if sequence is None and 2 * table.column(name).n_unique() <= len(table):
+        if sequence is None and 2 * column.n_unique() <= len(column):
             keep += f"; {option('sequence', name)} if it tells sequences apart"
         return f"too large for an amount, as ids and hashes are ({keep})"
     if (ids := pointed_to(table, name)) is not None:
         return f"points to another row, by its {ids!r} ({option('numeric', name)} to learn from it)"
-    if kind == "text" and all(_look_like_times(table.column(name).drop_nulls().head(rows)) for rows in (1, len(table))):
+    if kind == "text" and all(_look_like_times(column.drop_nulls().head(rows)) for rows in (1, len(column))):
         sort = f"{option('order', name)} to sort the steps by it, written as 2024-03-31 18:05:00+02:00"
         return f"text that looks like times; it sorts nothing ({sort}; {option('categorical', name)} to learn from it)"
     return ""

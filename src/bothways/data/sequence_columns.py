@@ -159,11 +159,11 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
             continue
         values = column.n_unique()
         own = is_thing(name) and 2 * values > count
-        if (named >= 2 or name in likely or own) and _joins(table, sequence, name):
-            why = f"joins sequences ({option('group', name)} keeps these in one part)"
-            guesses.append(Guess(name, "left out", why))
-        elif values == count and not column.null_count() and _joins(table, sequence, name):
+        if values == count and not column.null_count() and _joins(table, sequence, name):
             why = f"each sequence has one of its own ({option('categorical', name)} to learn from it)"
+            guesses.append(Guess(name, "left out", why))
+        elif (named >= 2 or name in likely or own) and _joins(table, sequence, name):
+            why = f"joins sequences ({option('group', name)} keeps these in one part)"
             guesses.append(Guess(name, "left out", why))
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"

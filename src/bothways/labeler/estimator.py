@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bothways import baselines, metrics, store
 from bothways.data import Columns
-from bothways.errors import InputError
+from bothways.errors import InputError, calling
 from bothways.files import locked
 from bothways.labeler.examples import places, split_arrays, split_frame, validation
 from bothways.labeler.labels import read_truth
@@ -233,9 +233,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         shares = (1.0,) if fraction is None else (1 - fraction, fraction)
         X = list(X) if isinstance(X, Iterator) else X
         split = split_frame if is_frame(X) else split_arrays
-        columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
-        if validation_data is not None:
-            valid = validation(self, validation_data, columns, classes, sequences.scheme)
+        with calling("the labeler"):
+            columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
+            if validation_data is not None:
+                valid = validation(self, validation_data, columns, classes, sequences.scheme)
         chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
         network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bothways.errors import InputError
+from bothways.errors import InputError, calling
 from bothways.network import MAX_CODES
 from bothways.runtime.forward import checked_sequences
 from bothways.sequences import Array, Sequences, unmasked
@@ -98,13 +98,14 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
     else:
         fields = [each for each in columns.features if each not in columns.categories]
         features, order, learned = columns.features, columns.order, columns.reading
-        table = frame_table(name, X, columns.sequence, order=order, needed=features, fields=fields, learned=learned)
-        if not len(table):
-            nothing = np.empty((0, len(columns.fitted.names)), columns.fitted.dtype)
-            return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form
-        match_columns(table, columns, label=False)
-        # That rows are sorted by the column that was named for it needs no word.
-        sequences, _ = read_sequences(table, columns, tally)
+        with calling("the labeler"):
+            table = frame_table(name, X, columns.sequence, order=order, needed=features, fields=fields, learned=learned)
+            if not len(table):
+                nothing = np.empty((0, len(columns.fitted.names)), columns.fitted.dtype)
+                return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form
+            match_columns(table, columns, label=False)
+            # That rows are sorted by the column that was named for it needs no word.
+            sequences, _ = read_sequences(table, columns, tally)
     for notice in tally.notices():
         warnings.warn(notice, UserWarning, stacklevel=4)
     return sequences, form
