@@ -46,9 +46,10 @@ PANELS = {
     "search": "The search for settings",
     "network": "The network",
     "settings": "Training",
+    "running": "Training",
     "limits": "What it takes on at most",
 }
-"""The headings of `--help`, by the names that commands give to their groups of options."""
+"""The headings of `--help`, by the names that commands give to groups of options; other groups have none."""
 
 AllowLeaks = Annotated[
     bool,
@@ -106,7 +107,7 @@ def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Cal
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
             if parameter.name in groups:
-                parameters += _parameters(groups[parameter.name], PANELS[parameter.name])
+                parameters += _parameters(groups[parameter.name], PANELS.get(parameter.name))
             else:
                 parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
@@ -129,7 +130,7 @@ def names(given: list[str] | None) -> list[str]:
     return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
 
 
-def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.Parameter]:
+def _parameters(options: Mapping[str, Option], panel: str | None) -> Iterator[inspect.Parameter]:
     for name, option, follower in _flags(options):
         default, flag = option.default, option.flag or "--" + name.replace("_", "-")
         choices = f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
@@ -140,15 +141,15 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
             more["metavar"] = "{}[:{}]".format(*(each.split("_")[-1].upper() for each in (name, follower)))
         elif kind is tuple:
             kind, default = list[str] | None, None
-            more["metavar"] = "A,B"
+            more["metavar"] = option.metavar or "A,B"
         elif kind is str:
-            kind = str if default is not None else str | None
-            more["metavar"] = "NAME" if option.choices else option.metavar
+            more["metavar"] = option.metavar or ("NAME" if option.choices else "COLUMN")
         elif kind is not bool:
-            more |= {"min": option.least, "max": option.most, "metavar": "N" if kind is int else "X"}
+            usual = "N" if kind is int else "X"
+            more |= {"min": option.least, "max": option.most, "metavar": option.metavar or usual}
         if option.shown:
             more["show_default"] = option.shown
-        annotation = Annotated[kind, typer.Option(flag, **more)]
+        annotation = Annotated[kind if default is not None else kind | None, typer.Option(flag, **more)]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
