@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import InputError, missing
+from bothways.errors import missing
 from bothways.metrics import Score
 from bothways.study.factors import Setting
 from bothways.study.grid import Grid, GridCell
@@ -53,9 +53,7 @@ def search_settings(
             trial = study.ask()
             cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in grid.vary.items())
             setting = grid.setting(cell).alone(task.shape)
-            try:
-                setting.network(task.shape)
-            except InputError:  # this setting cannot work
+            if setting.refused(task.shape):
                 study.tell(trial, state=failed)
             else:
                 asked.append((trial, cell, setting))

@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 
 from bothways import interrupts
-from bothways.baselines import Classifier
+from bothways.baselines import Baseline, Classifier
 from bothways.errors import BothwaysError, InputError, counted, option
 from bothways.metrics import monitored
 from bothways.metrics.scores import check_monitor
@@ -143,7 +143,7 @@ def tune(
     shape: DataShape,
     given: Mapping[str, Value],
     *,
-    simple: Sequence[Classifier] = (),
+    simple: Sequence[Baseline] = (),
     groups: Numbers | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -197,7 +197,8 @@ def tune(
         if (short or len(done) == 1) and not stop.requested:
             spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
             say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
-        company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
+        able = [each for each in simple if isinstance(each, Classifier)]
+        company = _with_probabilities(data, able, processes(workers), lambda: stop.requested) if done else []
     if not done and stop.requested:
         raise KeyboardInterrupt
     if not done:
