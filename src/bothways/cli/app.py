@@ -134,22 +134,21 @@ def _parameters(options: Mapping[str, Option], panel: str | None) -> Iterator[in
     for name, option, follower in _flags(options):
         default, flag = option.default, option.flag or "--" + name.replace("_", "-")
         choices = f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
-        more: dict[str, Any] = {"help": option.help + choices, "rich_help_panel": panel}
+        usual = {str: "NAME" if option.choices else "COLUMN", tuple: "A,B", int: "N", float: "X", bool: ""}
+        metavar = option.metavar or usual[option.kind] or None
+        more: dict[str, Any] = {"help": option.help + choices, "rich_help_panel": panel, "metavar": metavar}
         kind: Any = option.kind
         if follower:
-            kind, default = str | None, None
+            kind, default = str, None
             more["metavar"] = "{}[:{}]".format(*(each.split("_")[-1].upper() for each in (name, follower)))
         elif kind is tuple:
-            kind, default = list[str] | None, None
-            more["metavar"] = option.metavar or "A,B"
-        elif kind is str:
-            more["metavar"] = option.metavar or ("NAME" if option.choices else "COLUMN")
-        elif kind is not bool:
-            usual = "N" if kind is int else "X"
-            more |= {"min": option.least, "max": option.most, "metavar": option.metavar or usual}
+            kind, default = list[str], None
+        elif kind in (int, float):
+            more |= {"min": option.least, "max": option.most}
         if option.shown:
             more["show_default"] = option.shown
-        annotation = Annotated[kind if default is not None else kind | None, typer.Option(flag, **more)]
+        kind = kind if default is not None else kind | None
+        annotation = Annotated[kind, typer.Option(flag, **more)]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

@@ -173,7 +173,7 @@ def _thresholds(scores: Any, positives: Any, false_alarm_rates: Sequence[float])
             raise InputError(f"Nothing {what} is among the {len(s)} scores, so no threshold can be chosen. {missing}.")
     # A rate such as 0.29 of 100 is 28.999999999999996 in floating point, and allows 29.
     last = np.searchsorted(false, np.floor(rates * false[-1] * (1 + 1e-12)), side="right") - 1
-    return np.where(last >= 0, thresholds[last], np.nextafter(thresholds[0], np.inf))
+    return np.asarray(np.where(last >= 0, thresholds[last], np.nextafter(thresholds[0], np.inf)))
 
 
 def _rate(false_alarm_rate: float) -> float:
