@@ -83,7 +83,7 @@ def bench(
 
     modes = list(MODES) if how["mode"] == "both" else [how["mode"]]
     cases = [
-        bench.Case(shape, name, each, product, int(count) if count.isdecimal() else 0)
+        bench.Case(shape, name, each, product, Option(2, "", least=1, most=2).parse("directions", count))
         for name in how["cell"] or ["lstm"]
         for each in modes
         for product in how["dtype"] or ["float32"]
