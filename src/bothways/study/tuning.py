@@ -179,7 +179,7 @@ def tune(
     network = first.network(shape)  # refuses what cannot work
     if checkpoint is not None:
         kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, valid), say)
-        if resume and (stored := kept.load()) is not None:
+        if resume and (stored := kept.load("trials")) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
     with interrupts.deferred() as stop:
         for tried in _attempts(data, plan, done, clock, processes(workers), lambda: stop.requested):
