@@ -15,7 +15,8 @@ import typer
 
 import bothways
 from bothways.errors import InputError
-from bothways.options import Option
+from bothways.options import Option, options
+from bothways.settings import Roles
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,12 +52,7 @@ PANELS = {
 }
 """The headings of `--help`, by the names that commands give to groups of options; other groups have none."""
 
-AllowLeaks = Annotated[
-    bool,
-    typer.Option(
-        "--allow-leaks", help="Go on even if a column gives the answer away.", rich_help_panel=PANELS["roles"]
-    ),
-]
+ROLES = options(Roles) | {"allow_leaks": Option(False, "Go on even if a column gives the answer away.")}
 
 _NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')  # a name between commas, in quotes or not
 
@@ -100,8 +96,8 @@ def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Cal
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**arguments: Any) -> None:
-            for group, options in groups.items():
-                arguments[group] = _taken(options, arguments)
+            for group, fields in groups.items():
+                arguments[group] = _taken(fields, arguments)
             command(**arguments)
 
         parameters: list[inspect.Parameter] = []
@@ -130,8 +126,8 @@ def names(given: list[str] | None) -> list[str]:
     return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
 
 
-def _parameters(options: Mapping[str, Option], panel: str | None) -> Iterator[inspect.Parameter]:
-    for name, option, follower in _flags(options):
+def _parameters(fields: Mapping[str, Option], panel: str | None) -> Iterator[inspect.Parameter]:
+    for name, option, follower in _flags(fields):
         default, flag = option.default, option.flag or "--" + name.replace("_", "-")
         choices = f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
         usual = {str: "NAME" if option.choices else "COLUMN", tuple: "A,B", int: "N", float: "X", bool: ""}
@@ -152,9 +148,9 @@ def _parameters(options: Mapping[str, Option], panel: str | None) -> Iterator[in
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
+def _taken(fields: Mapping[str, Option], arguments: Given) -> Given:
     taken: Given = {}
-    for name, option, follower in _flags(options):
+    for name, option, follower in _flags(fields):
         value = arguments.pop(name, option.default)
         if option.kind is tuple:
             taken[name] = tuple(names(value))
@@ -165,11 +161,11 @@ def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
             if len(texts) > 2:
                 raise InputError(f"{option.flag} is {value!r}; give it as 5 or 5:2.")
             for each, text in zip((name, follower), texts, strict=False):
-                taken[each] = options[each].parse(each, text)
+                taken[each] = fields[each].parse(each, text)
     return taken
 
 
-def _flags(options: Mapping[str, Option]) -> Iterator[tuple[str, Option, str]]:
+def _flags(fields: Mapping[str, Option]) -> Iterator[tuple[str, Option, str]]:
     """The fields that have a flag, each with the name of the field that follows it after a colon, or ""."""
-    followed = {before: name for before, name in pairwise(options) if options[name].follows}
-    return ((name, option, followed.get(name, "")) for name, option in options.items() if not option.follows)
+    followed = {before: name for before, name in pairwise(fields) if fields[name].follows}
+    return ((name, option, followed.get(name, "")) for name, option in fields.items() if not option.follows)

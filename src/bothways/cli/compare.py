@@ -17,10 +17,10 @@ from typer import Argument
 from typer import Option as Flag
 
 from bothways.cli import display
-from bothways.cli.app import PANELS, AllowLeaks, Given, Json, print_result, takes
+from bothways.cli.app import ROLES, Given, Json, print_result, takes
 from bothways.errors import counted
 from bothways.options import Option, options
-from bothways.settings import Reading, Roles
+from bothways.settings import Reading
 
 if TYPE_CHECKING:
     from bothways.study import Comparison
@@ -51,7 +51,10 @@ COMPARING = {
 }
 
 
-@takes(reading=options(Reading), roles=options(Roles), how=COMPARING)
+PARTS = {"redraw": Option(False, "Draw new parts for each seed, of whole sequences.")}
+
+
+@takes(reading=options(Reading), roles=ROLES | PARTS, how=COMPARING)
 def compare(
     data: Annotated[str, Argument(metavar="DATA", help="A table, or a generated problem such as balance.")],
     vary: Annotated[
@@ -78,11 +81,6 @@ def compare(
     how: Given,
     reading: Given,
     roles: Given,
-    allow_leaks: AllowLeaks = False,
-    redraw: Annotated[
-        bool,
-        Flag("--redraw", help="Draw new parts for each seed, of whole sequences.", rich_help_panel=PANELS["roles"]),
-    ] = False,
     problem: Annotated[
         list[str] | None, Flag(help="Of a generated problem: NAME=VALUE (sequences, steps, ...); repeatable.")
     ] = None,
@@ -111,7 +109,7 @@ def compare(
             false_alarm_rates=false_alarm_rate or (0.01, 0.001),
             output=output,
             **how,
-            table={**reading, **roles, "allow_leaks": allow_leaks, "redraw": redraw},
+            table=reading | roles,
             problem=parse_parameters(problem or []),
             say=display.say,
             on_progress=on_progress,

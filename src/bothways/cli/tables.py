@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from bothways.cli import display, results
 from bothways.cli.app import (
-    AllowLeaks,
+    ROLES,
     AnyModelFile,
     Data,
     Given,
@@ -28,7 +28,7 @@ from bothways.cli.app import (
 from bothways.errors import InputError, counted
 from bothways.network import Network
 from bothways.options import Option, options
-from bothways.settings import Reading, Roles, Search, Settings
+from bothways.settings import Reading, Search, Settings
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
@@ -70,7 +70,7 @@ LABELING = {
 
 @takes(
     reading=options(Reading),
-    roles=options(Roles),
+    roles=ROLES,
     search=options(Search),
     network=options(Network),
     settings=options(Settings),
@@ -83,7 +83,6 @@ def train(
     *,
     reading: Given,
     roles: Given,
-    allow_leaks: AllowLeaks = False,
     search: Given,
     network: Given,
     settings: Given,
@@ -110,7 +109,6 @@ def train(
             data,
             output,
             settings=given(context, network | settings),
-            allow_leaks=allow_leaks,
             **running,
             **watching,
             **search,
