@@ -195,8 +195,7 @@ def tune(
         if kept is not None:
             kept.flush()
         if (short or len(done) == 1) and not stop.requested:
-            spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
-            say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
+            say(_too_short(clock.budget))
         able = [each for each in simple if isinstance(each, Classifier)]
         company = _with_probabilities(data, able, processes(workers), lambda: stop.requested) if done else []
     if not done and stop.requested:
@@ -205,6 +204,12 @@ def tune(
         rate = option("learning_rate", first["learning_rate"])
         raise InputError(f"In no training of the search was the loss a finite number. Lower {rate}.")
     return replace(_averaged(data, done, company, members), budget=clock.budget, interrupted=stop.requested)
+
+
+def _too_short(budget: float) -> str:
+    """What to say of a budget of so many seconds that was too short for a search."""
+    more = option("budget", f"{max(10, round(4 * budget / 60))}m")
+    return f"The budget ({round(budget, 1):g} s) was enough for one training alone. To compare settings, give {more}."
 
 
 def _attempts(
