@@ -89,8 +89,8 @@ def bothways_command(
 
 
 def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of dataclasses: those given here as `network` become its argument `network`, values by
-    name. A text such as "5:2" sets an option and the one that follows it.
+    """Give a command groups of options, such as the fields of a dataclass: those given here as `network` become its
+    argument `network`, values by name. A text such as "5:2" sets an option and the one that follows it.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

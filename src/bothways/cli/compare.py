@@ -33,7 +33,6 @@ LOG_WIDTH = 160  # where no line width is known, it is this: wide enough for a t
 
 STYLES = {"better": "green", "worse": "red"}
 
-
 COMPARING = {
     "seeds": Option(10, "Seeds that each setting is trained with.", least=1),
     "metric": Option(
@@ -49,12 +48,10 @@ COMPARING = {
     "cluster": Option(None, "Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.", metavar="ADDRESS"),
     "yes": Option(False, "Very many runs are meant."),
 }
+REDRAWING = {"redraw": Option(False, "Draw new parts for each seed, of whole sequences.")}
 
 
-PARTS = {"redraw": Option(False, "Draw new parts for each seed, of whole sequences.")}
-
-
-@takes(reading=options(Reading), roles=ROLES | PARTS, how=COMPARING)
+@takes(reading=options(Reading), roles=ROLES | REDRAWING, how=COMPARING)
 def compare(
     data: Annotated[str, Argument(metavar="DATA", help="A table, or a generated problem such as balance.")],
     vary: Annotated[
