@@ -413,6 +413,11 @@ def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str])
     assert "Error" in err
 
 
+def test_directions_are_told_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--directions", "both") == 2
+    assert "directions is 'both'" in capsys.readouterr().err
+
+
 def test_the_widest_table_is_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     ms = {"bothways": 1234.5, **dict.fromkeys(PEERS, 12345.6)}

@@ -20,7 +20,7 @@ class Option(NamedTuple):
     """What there is to know of an option.
 
     Attributes:
-        default: its value if none is given. Its type is that of all values; None stands for a string.
+        default: its value if none is given. Its type is that of all values; where it is None, `of` says that.
         help: one or two sentences.
         least: the smallest value, or None.
         above: what a value must be larger than, or None.
@@ -32,7 +32,8 @@ class Option(NamedTuple):
         flag: the name on the command line, if it is not made from that of the field.
         follows: whether the command line gives it after a colon, with the field before: `--conv WINDOW:STRIDE`.
         shown: what help texts show as the default, if not `default`.
-        metavar: what help texts call its value, if that is any string.
+        metavar: what help texts call its value, if that is not as usual.
+        of: the type of its values, if the default is None and they are no strings.
     """
 
     default: Any
@@ -47,12 +48,13 @@ class Option(NamedTuple):
     flag: str = ""
     follows: bool = False
     shown: str = ""
-    metavar: str = "COLUMN"
+    metavar: str = ""
+    of: type = str
 
     @property
     def kind(self) -> type:
         """The type of its values, None aside."""
-        return str if self.default is None else type(self.default)
+        return self.of if self.default is None else type(self.default)
 
     def check(self, name: str, value: Any) -> Any:
         """The value as one of `kind`.

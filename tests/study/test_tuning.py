@@ -24,7 +24,7 @@ from bothways.study.held_out import HeldOut
 from bothways.study.plan import WHOLE, SearchClock, SearchPlan, Trial, Tried
 from bothways.study.pool import _batches
 from bothways.study.trials import SearchData, attempt, folds, of_piece
-from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
+from bothways.study.tuning import SearchProgress, Tuned, _too_short, default_budget, tune
 from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
@@ -125,6 +125,13 @@ def test_a_budget_for_one_training_alone_is_said(
     assert len(tuned.tried) == count
     budget = "The budget (4.5 s) was enough for one training alone. To compare settings, give budget='10m'."
     assert heard == [budget] * said
+
+
+def test_a_budget_that_was_too_short_is_told_in_plain_seconds_and_a_longer_one_advised() -> None:
+    assert _too_short(120) == (
+        "The budget (120 s) was enough for one training alone. To compare settings, give budget='10m'."
+    )
+    assert _too_short(1800).endswith("give budget='120m'.")
 
 
 def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None:

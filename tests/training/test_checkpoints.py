@@ -15,7 +15,10 @@ import pytest
 
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
+from bothways.options import options
 from bothways.sequences import Sequences
+from bothways.study.factors import DataShape
+from bothways.study.tuning import tune
 from bothways.training import (
     EpochReport,
     Settings,
@@ -125,6 +128,22 @@ def test_a_checkpoint_of_another_training_is_refused(path: Path, arguments: Any,
     with pytest.raises(InputError, match=message):
         train(*arguments, **resuming)
     assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_training_and_a_search_do_not_go_on_from_each_other(path: Path) -> None:
+    data = some_examples(), some_examples(1)
+    given = {
+        name: getattr(owner, name) for owner in (NETWORK, SETTINGS) for name in options(type(owner)) if name != "seed"
+    }
+    some_training(path)
+    with pytest.raises(InputError, match="what differs: budget"):
+        tune(*data, DataShape.of(data[0], 2, (9,)), given, checkpoint=path, resume=True)
+    searched = checkpoints.Checkpoint({}, {"seconds": 1.0, "trials": []})
+    kept = checkpoints.Checkpoints(path, checkpoints.fingerprint(NETWORK, SETTINGS, *data), print)
+    kept.offer(searched, last=True)
+    with pytest.raises(InputError, match="what differs: budget"):
+        some_training(path, resume=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -13,8 +13,8 @@ from bothways.baselines.neighbors import NearbyNGrams, Neighbors, are_many
 from bothways.baselines.trees import Trees
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.patterns import Baseline, Classifier, ConvolutionPatterns, Forest, NGramPatterns
+from bothways.sequences import Array, Sequences
 
 __all__ = [
     "BASELINES",
@@ -34,38 +34,7 @@ __all__ = [
 ]
 
 
-class Baseline(Protocol):
-    """A simple model of labels; `name` is what reports and model files call it."""
-
-    name: ClassVar[str]
-
-    @classmethod
-    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
-        """Fit it to labeled sequences, as `bothways.baselines.fit` describes them; None where it can learn nothing."""
-
-    def predict(self, sequences: Sequences) -> Numbers:
-        """For each label the code of a class."""
-
-    def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
-        """What `arrays` gave, for sequences such as the network labels; `InputError` for what does not fit them."""
-
-
 Fitted = TypeVar("Fitted", bound=Baseline)
-
-
-class Classifier(Baseline, Protocol):
-    """A baseline that says how sure it is, and so may count in an average with networks."""
-
-    def logits(self, sequences: Sequences) -> Array:
-        """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
-
-    def logits_after(self, before: Array, sequences: Sequences) -> Array:
-        """The same of sequences that go on, given what came before; see `bothways.means.means_of`."""
-
 
 STRONG: tuple[type[Classifier], ...] = (Neighbors, NearbyNGrams, Trees, Forest, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""
@@ -77,7 +46,7 @@ OF_FEW_KINDS: tuple[type[Classifier], ...] = (OneStep, Trees)
 """Those that know only the most frequent codes. Where steps are words they are slow, and `Neighbors` does better."""
 
 BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep, *STRONG)
-"""All baselines. To add one, write a class with the methods of `Baseline` and list it here."""
+"""All baselines. To add one, write a `Baseline` or `Classifier` and list it here."""
 
 
 def fit(

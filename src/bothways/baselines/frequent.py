@@ -1,4 +1,4 @@
-"""The most frequent label, of all or of each value of a column; `bothways.baselines.Baseline` says what methods do."""
+"""The most frequent label, of all or of each value of a column."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy as np
 
 from bothways.arrays import checked_array
 from bothways.network import Network
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.patterns import Baseline
+from bothways.sequences import NO_LABEL, Numbers, Sequences
 
 
 @dataclass(frozen=True)
-class Majority:
+class Majority(Baseline):
     """Always the most frequent label: the class of this code."""
 
     name: ClassVar[str] = "majority"
+    kept = ("code",)
     code: int
 
     @classmethod
@@ -29,16 +31,13 @@ class Majority:
     def predict(self, sequences: Sequences) -> Numbers:
         return np.full(len(sequences) if sequences.per == "sequence" else sequences.steps, self.code, np.int64)
 
-    def arrays(self) -> dict[str, Array]:
-        return {"code": np.array([self.code])}
-
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Majority:
         return cls(int(checked_array(arrays, "code", np.int64, (1,), 0, network.classes - 1)[0]))
 
 
 @dataclass(frozen=True, eq=False)
-class MostFrequentPerValue:
+class MostFrequentPerValue(Baseline):
     """The most frequent label of each value of the categorical column that tells the labels best.
 
     For labels of sequences, it looks at the most frequent value of each sequence.
@@ -49,6 +48,7 @@ class MostFrequentPerValue:
     """
 
     name: ClassVar[str] = "most_frequent_per_value"
+    kept = ("column", "codes")
     column: int
     codes: Numbers
 
@@ -70,9 +70,6 @@ class MostFrequentPerValue:
 
     def predict(self, sequences: Sequences) -> Numbers:
         return self.codes[_values(sequences, self.column)]
-
-    def arrays(self) -> dict[str, Array]:
-        return {"column": np.array([self.column]), "codes": self.codes}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> MostFrequentPerValue:

@@ -12,7 +12,7 @@ import numpy as np
 from bothways.arrays import checked_array, product
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.classifiers import NEVER, LogitClassifier, some_labels
+from bothways.patterns.classifiers import NEVER, Classifier, some_labels
 from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, ITERATIONS = 50_000, 200  # this many labels and iterations are good enough, and take seconds
@@ -20,7 +20,7 @@ VALUES = 1000  # of each categorical column this many values, the most frequent 
 
 
 @dataclass(frozen=True, eq=False)
-class OneStep(LogitClassifier):
+class OneStep(Classifier):
     """A logistic regression on one step at a time; for labels of sequences, on the mean of their steps.
 
     Attributes:
@@ -86,7 +86,7 @@ class OneStep(LogitClassifier):
         codes = np.concatenate([np.zeros(0, np.int64), *(of + start for of, start in zip(kept, first, strict=False))])
         return cls(mean, scale, kernel, codes, table, bias, categories)
 
-    def logits(self, sequences: Sequences) -> Array:
+    def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
         values = sequences.values
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             sums = product((values[:, : len(self.mean)] - self.mean) / self.scale, self.kernel)

@@ -14,7 +14,7 @@ from bothways.arrays import checked_array, product
 from bothways.baselines.places import Place, Places, checked_runs, known_runs, moved_rows
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
-from bothways.patterns.classifiers import NEVER, LogitClassifier, some_labels
+from bothways.patterns.classifiers import NEVER, Classifier, some_labels
 from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences
 
 AROUND, FAR, FARTHER = 1, 2, 8
@@ -53,7 +53,7 @@ BLOCK = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbors(LogitClassifier):
+class Neighbors(Classifier):
     """A logistic regression on the codes and numbers of a step, of the one before and of the one after.
 
     It sees the column with the most codes farther: two steps before and after, eight where steps are of few kinds.
@@ -123,7 +123,7 @@ class Neighbors(LogitClassifier):
         table[:, seen], kernel[:, seen], bias[seen] = weights
         return cls(places, learned, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
 
-    def logits(self, sequences: Sequences) -> Floats:
+    def logits(self, sequences: Sequences, before: Array | None = None) -> Floats:
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
         for at in range(0, sequences.steps, BLOCK):
             rows = np.arange(at, min(at + BLOCK, sequences.steps))

@@ -12,7 +12,7 @@ from bothways.arrays import checked_array
 from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, moments_so_far, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.classifiers import NEVER, LogitClassifier
+from bothways.patterns.classifiers import NEVER, Classifier
 from bothways.patterns.forest import check_nodes
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
@@ -27,7 +27,7 @@ BLOCK = 512  # labels that are worked on together
 
 
 @dataclass(frozen=True, eq=False)
-class Trees(LogitClassifier):
+class Trees(Classifier):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
     They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider. Where that shows labels
@@ -119,11 +119,7 @@ class Trees(LogitClassifier):
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
 
-    def logits(self, sequences: Sequences) -> Array:
-        return self.logits_after(None, sequences)
-
-    def logits_after(self, before: Array | None, sequences: Sequences) -> Array:
-        """The logits of sequences that go on; None for nothing before."""
+    def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
         count = sequences.features - len(self.categories)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size

@@ -15,7 +15,8 @@ import typer
 
 import bothways
 from bothways.errors import InputError
-from bothways.options import Option
+from bothways.options import Option, options
+from bothways.settings import Roles
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,16 +47,12 @@ PANELS = {
     "search": "The search for settings",
     "network": "The network",
     "settings": "Training",
+    "running": "Training",
     "limits": "What it takes on at most",
 }
-"""The headings of `--help`, by the names that commands give to their groups of options."""
+"""The headings of `--help`, by the names that commands give to groups of options; other groups have none."""
 
-AllowLeaks = Annotated[
-    bool,
-    typer.Option(
-        "--allow-leaks", help="Go on even if a column gives the answer away.", rich_help_panel=PANELS["roles"]
-    ),
-]
+ROLES = options(Roles) | {"allow_leaks": Option(False, "Go on even if a column gives the answer away.")}
 
 _NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')  # a name between commas, in quotes or not
 
@@ -92,21 +89,21 @@ def bothways_command(
 
 
 def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of dataclasses: those given here as `network` become its argument `network`, values by
-    name. A text such as "5:2" sets an option and the one that follows it.
+    """Give a command groups of options, such as the fields of a dataclass: those given here as `network` become its
+    argument `network`, values by name. A text such as "5:2" sets an option and the one that follows it.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**arguments: Any) -> None:
-            for group, options in groups.items():
-                arguments[group] = _taken(options, arguments)
+            for group, fields in groups.items():
+                arguments[group] = _taken(fields, arguments)
             command(**arguments)
 
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
             if parameter.name in groups:
-                parameters += _parameters(groups[parameter.name], PANELS[parameter.name])
+                parameters += _parameters(groups[parameter.name], PANELS.get(parameter.name))
             else:
                 parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
@@ -129,32 +126,31 @@ def names(given: list[str] | None) -> list[str]:
     return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
 
 
-def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.Parameter]:
-    for name, option, follower in _flags(options):
+def _parameters(fields: Mapping[str, Option], panel: str | None) -> Iterator[inspect.Parameter]:
+    for name, option, follower in _flags(fields):
         default, flag = option.default, option.flag or "--" + name.replace("_", "-")
         choices = f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
-        more: dict[str, Any] = {"help": option.help + choices, "rich_help_panel": panel}
+        usual = {str: "NAME" if option.choices else "COLUMN", tuple: "A,B", int: "N", float: "X", bool: ""}
+        metavar = option.metavar or usual[option.kind] or None
+        more: dict[str, Any] = {"help": option.help + choices, "rich_help_panel": panel, "metavar": metavar}
         kind: Any = option.kind
         if follower:
-            kind, default = str | None, None
+            kind, default = str, None
             more["metavar"] = "{}[:{}]".format(*(each.split("_")[-1].upper() for each in (name, follower)))
         elif kind is tuple:
-            kind, default = list[str] | None, None
-            more["metavar"] = "A,B"
-        elif kind is str:
-            kind = str if default is not None else str | None
-            more["metavar"] = "NAME" if option.choices else option.metavar
-        elif kind is not bool:
-            more |= {"min": option.least, "max": option.most, "metavar": "N" if kind is int else "X"}
+            kind, default = list[str], None
+        elif kind in (int, float):
+            more |= {"min": option.least, "max": option.most}
         if option.shown:
             more["show_default"] = option.shown
+        kind = kind if default is not None else kind | None
         annotation = Annotated[kind, typer.Option(flag, **more)]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
+def _taken(fields: Mapping[str, Option], arguments: Given) -> Given:
     taken: Given = {}
-    for name, option, follower in _flags(options):
+    for name, option, follower in _flags(fields):
         value = arguments.pop(name, option.default)
         if option.kind is tuple:
             taken[name] = tuple(names(value))
@@ -165,11 +161,11 @@ def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
             if len(texts) > 2:
                 raise InputError(f"{option.flag} is {value!r}; give it as 5 or 5:2.")
             for each, text in zip((name, follower), texts, strict=False):
-                taken[each] = options[each].parse(each, text)
+                taken[each] = fields[each].parse(each, text)
     return taken
 
 
-def _flags(options: Mapping[str, Option]) -> Iterator[tuple[str, Option, str]]:
+def _flags(fields: Mapping[str, Option]) -> Iterator[tuple[str, Option, str]]:
     """The fields that have a flag, each with the name of the field that follows it after a colon, or ""."""
-    followed = {before: name for before, name in pairwise(options) if options[name].follows}
-    return ((name, option, followed.get(name, "")) for name, option in options.items() if not option.follows)
+    followed = {before: name for before, name in pairwise(fields) if fields[name].follows}
+    return ((name, option, followed.get(name, "")) for name, option in fields.items() if not option.follows)

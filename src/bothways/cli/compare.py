@@ -13,13 +13,14 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
-from typer import Argument, Option
+from typer import Argument
+from typer import Option as Flag
 
 from bothways.cli import display
-from bothways.cli.app import PANELS, AllowLeaks, Given, Json, print_result, takes
+from bothways.cli.app import ROLES, Given, Json, print_result, takes
 from bothways.errors import counted
-from bothways.options import options
-from bothways.settings import Reading, Roles
+from bothways.options import Option, options
+from bothways.settings import Reading
 
 if TYPE_CHECKING:
     from bothways.study import Comparison
@@ -32,57 +33,53 @@ LOG_WIDTH = 160  # where no line width is known, it is this: wide enough for a t
 
 STYLES = {"better": "green", "worse": "red"}
 
+COMPARING = {
+    "seeds": Option(10, "Seeds that each setting is trained with.", least=1),
+    "metric": Option(
+        None,
+        "accuracy, macro_f1, entity_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
+        shown="f1 of the rarer of two classes, entity_f1 of tags, else accuracy",
+        metavar="NAME",
+    ),
+    "positive": Option(None, "The class to detect.", shown="the rarest", metavar="LABEL"),
+    "fraction": Option(1.0, "Run this share of the grid, each value about equally often."),
+    "budget": Option(None, "Stop after this time: 90s, 10m, 2h.", metavar="TIME"),
+    "workers": Option(None, "Number of processes.", least=1, shown="the cores", of=int),
+    "cluster": Option(None, "Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.", metavar="ADDRESS"),
+    "yes": Option(False, "Very many runs are meant."),
+}
+REDRAWING = {"redraw": Option(False, "Draw new parts for each seed, of whole sequences.")}
 
-@takes(reading=options(Reading), roles=options(Roles))
+
+@takes(reading=options(Reading), roles=ROLES | REDRAWING, how=COMPARING)
 def compare(
     data: Annotated[str, Argument(metavar="DATA", help="A table, or a generated problem such as balance.")],
     vary: Annotated[
         list[str] | None,
-        Option(help="Factors: NAME for its usual values, or NAME=A,B; separated by commas, or repeated."),
+        Flag(help="Factors: NAME for its usual values, or NAME=A,B; separated by commas, or repeated."),
     ] = None,
-    seeds: Annotated[int, Option(min=1, help="Seeds that each setting is trained with.")] = 10,
     settings: Annotated[
-        list[str] | None, Option("--set", help="What is not varied: NAME=VALUE, such as units=20; repeatable.")
+        list[str] | None, Flag("--set", help="What is not varied: NAME=VALUE, such as units=20; repeatable.")
     ] = None,
     reference: Annotated[
         list[str] | None,
-        Option(help="The setting to compare with: NAME=VALUE; repeatable.", show_default="the defaults"),
+        Flag(help="The setting to compare with: NAME=VALUE; repeatable.", show_default="the defaults"),
     ] = None,
-    metric: Annotated[
-        str | None,
-        Option(
-            help="accuracy, macro_f1, entity_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
-            show_default="f1 of the rarer of two classes, entity_f1 of tags, else accuracy",
-        ),
-    ] = None,
-    positive: Annotated[str | None, Option(help="The class to detect.", show_default="the rarest")] = None,
     false_alarm_rate: Annotated[
         list[float] | None,
-        Option(help="Of detection@RATE; thresholds come from the valid part.", show_default="0.01 and 0.001"),
+        Flag(help="Of detection@RATE; thresholds come from the valid part.", show_default="0.01 and 0.001"),
     ] = None,
-    fraction: Annotated[float, Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
-    search: Annotated[
-        int | None, Option(min=1, help="Instead of the grid, try N settings that Optuna proposes.")
-    ] = None,
-    budget: Annotated[str | None, Option(help="Stop after this time: 90s, 10m, 2h.")] = None,
     output: Annotated[
         Path | None,
-        Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
+        Flag("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
     ] = None,
-    report: Annotated[Path | None, Option(metavar="FILE.html", help="Write a page about it.")] = None,
-    workers: Annotated[int | None, Option(min=1, help="Number of processes.", show_default="the cores")] = None,
-    cluster: Annotated[str | None, Option(help="Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.")] = None,
-    yes: Annotated[bool, Option("--yes", help="Very many runs are meant.")] = False,
+    report: Annotated[Path | None, Flag(metavar="FILE.html", help="Write a page about it.")] = None,
     *,
+    how: Given,
     reading: Given,
     roles: Given,
-    allow_leaks: AllowLeaks = False,
-    redraw: Annotated[
-        bool,
-        Option("--redraw", help="Draw new parts for each seed, of whole sequences.", rich_help_panel=PANELS["roles"]),
-    ] = False,
     problem: Annotated[
-        list[str] | None, Option(help="Of a generated problem: NAME=VALUE (sequences, steps, ...); repeatable.")
+        list[str] | None, Flag(help="Of a generated problem: NAME=VALUE (sequences, steps, ...); repeatable.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -104,20 +101,12 @@ def compare(
         comparison = compare_settings(
             data,
             varied,
-            seeds=seeds,
             settings=parse_settings(settings or []),
             reference=parse_settings(reference or []),
-            metric=metric,
-            positive=positive,
             false_alarm_rates=false_alarm_rate or (0.01, 0.001),
-            fraction=fraction,
-            search=search,
             output=output,
-            budget=budget,
-            workers=workers,
-            cluster=cluster,
-            yes=yes,
-            table={**reading, **roles, "allow_leaks": allow_leaks, "redraw": redraw},
+            **how,
+            table=reading | roles,
             problem=parse_parameters(problem or []),
             say=display.say,
             on_progress=on_progress,

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
-from typer import Exit, Option
+from typer import Exit
+from typer import Option as Flag
 
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
-from bothways.cli.app import Given, Json, names, print_json, print_result, takes
+from bothways.cli.app import Given, Json, print_json, print_result, takes
 from bothways.cli.display import say, stdout, table
 from bothways.errors import InputError, counted
 from bothways.files import check_output
 from bothways.network import Network
-from bothways.options import options
+from bothways.options import Option, options
 from bothways.settings import Settings
 from bothways.spec import CELLS
 
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
     from bothways.demo import Demo
 
 OTHER_WORK = 0.05  # a larger share of the processors used by other programs is reported
+
+MEASURING = {
+    "mode": Option("both", "What to time.", choices=(*MODES, "both")),
+    "cell": Option((), f"Recurrent cells: {', '.join(CELLS)}.", shown="lstm"),
+    "dtype": Option(
+        (), f"Number types of our matrix products: {', '.join(DTYPES)}; peers have their own.", shown="float32"
+    ),
+    "directions": Option((), "Directions: 1, 2 or 1,2.", shown="2"),
+    "peers": Option((), f"Libraries to compare with: {', '.join(PEERS)}; or none.", shown="all installed"),
+    "threads": Option(None, "Threads per library.", least=1, shown="OMP_NUM_THREADS, or all processors", of=int),
+    "seconds": Option(4.0, "Seconds per shape and mode, without compiling."),
+    "save": Option(None, "Write results and facts about this machine to a .json file.", metavar="FILE"),
+}
 
 
 @takes(
@@ -37,7 +51,7 @@ OTHER_WORK = 0.05  # a larger share of the processors used by other programs is 
 def demo(
     network: Given,
     settings: Given,
-    steps: Annotated[int, Option(min=1, help="Steps per sequence.")] = 10,
+    steps: Annotated[int, Flag(min=1, help="Steps per sequence.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Run the tutorial's example: learn where a running sum reaches a threshold, then label new sequences.
@@ -51,32 +65,14 @@ def demo(
     print_result(shown, as_json, lambda shown: show_demo(shown, steps, network["units"], network["direction"]))
 
 
+@takes(how=MEASURING)
 def bench(
     shapes: Annotated[
         list[str] | None,
-        Option(help=f"{', '.join(SHAPES)} or batch,steps,features,units. Can be repeated.", show_default="all"),
+        Flag(help=f"{', '.join(SHAPES)} or batch,steps,features,units. Can be repeated.", show_default="all"),
     ] = None,
-    mode: Annotated[str, Option(help=f"What to time. One of: {', '.join(MODES)}, both.")] = "both",
-    cell: Annotated[list[str] | None, Option(help=f"Recurrent cells: {', '.join(CELLS)}.", show_default="lstm")] = None,
-    dtype: Annotated[
-        list[str] | None,
-        Option(
-            help=f"Number types of our matrix products: {', '.join(DTYPES)}; peers have their own.",
-            show_default="float32",
-        ),
-    ] = None,
-    directions: Annotated[list[str] | None, Option(help="Directions: 1, 2 or 1,2.", show_default="2")] = None,
-    peers: Annotated[
-        list[str] | None,
-        Option(help=f"Libraries to compare with: {', '.join(PEERS)}; or none.", show_default="all installed"),
-    ] = None,
-    threads: Annotated[
-        int | None, Option(min=1, help="Threads per library.", show_default="OMP_NUM_THREADS, or all processors")
-    ] = None,
-    seconds: Annotated[float, Option(help="Seconds per shape and mode, without compiling.")] = 4.0,
-    save: Annotated[
-        Path | None, Option(metavar="FILE", help="Write results and facts about this machine to a .json file.")
-    ] = None,
+    *,
+    how: Given,
     as_json: Json = False,
 ) -> None:
     """Measure the speed of the engine on this machine, beside other libraries that are installed.
@@ -85,21 +81,21 @@ def bench(
     """
     from bothways import bench
 
-    modes = list(MODES) if mode == "both" else [mode]
+    modes = list(MODES) if how["mode"] == "both" else [how["mode"]]
     cases = [
-        bench.Case(shape, name, each, product, int(count) if count.isdecimal() else 0)
-        for name in names(cell) or ["lstm"]
+        bench.Case(shape, name, each, product, Option(2, "", least=1, most=2).parse("directions", count))
+        for name in how["cell"] or ["lstm"]
         for each in modes
-        for product in names(dtype) or ["float32"]
-        for count in names(directions) or ["2"]
+        for product in how["dtype"] or ["float32"]
+        for count in how["directions"] or ["2"]
         for shape in bench.choose_shapes(shapes or ["all"])
         if (product, each) != ("int8", "train")
     ]
     if not cases:
         raise InputError("There is nothing to measure: --dtype int8 is for --mode infer.")
-    wanted = names(peers) or list(PEERS)
-    wanted = [] if wanted == ["none"] else wanted
-    path = check_output(save, (".json",)) if save else None
+    wanted = how["peers"] or tuple(PEERS)
+    wanted = () if wanted == ("none",) else wanted
+    path = check_output(how["save"], (".json",)) if how["save"] else None
     _, missing = bench.choose_peers(wanted)
     if missing:
         modules = dict.fromkeys(module for needed in missing.values() for module in needed)
@@ -108,8 +104,8 @@ def bench(
         benchmark = bench.measure(
             cases,
             wanted,
-            threads=threads,
-            seconds=seconds,
+            threads=how["threads"],
+            seconds=how["seconds"],
             on_progress=lambda done, count, what: show(done, count, what, f"{min(int(done) + 1, count)}/{count}"),
         )
     say_reasons(benchmark)

@@ -7,17 +7,46 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
+from typer import Option as Flag
 
 from bothways.cli import display
 from bothways.cli.app import Given, Json, ModelFile, print_json, takes
 from bothways.errors import InputError, counted, missing
-from bothways.options import options, seconds_of
+from bothways.options import Option, options, seconds_of
 from bothways.serve import Limits
 
 KEY_VARIABLE = "BOTHWAYS_API_KEY"
 
+STREAMING = {
+    "lookahead": Option(
+        None, "Later steps that each label waits for and sees.", least=0, shown="16", metavar="K", of=int
+    ),
+    "chunk": Option(
+        None,
+        "Steps labeled at once. 1: labels come as early as can be; more: each costs less.",
+        least=1,
+        shown="as --lookahead",
+        metavar="C",
+        of=int,
+    ),
+    "key": Option(None, "What tells sequences apart.", shown="that of the model"),
+    "step": Option(None, "The place of a step: a number or a time.", shown="that of the model"),
+    "reorder": Option(0, "Places that events of a sequence may be out of order.", least=0),
+    "idle": Option(
+        None,
+        "End a sequence that is this far behind the newest event: 30s, 10m; or a number, where steps are.",
+        shown="never",
+        metavar="TIME",
+    ),
+    "checkpoint": Option(
+        None, "Save each second what is needed to go on after a crash; needs --output.", metavar="FILE"
+    ),
+    "skip_bad": Option(False, "Go on after lines that are no events, and count them."),
+}
 
+
+@takes(pace=STREAMING)
 def stream(
     model: ModelFile,
     events: Annotated[
@@ -31,46 +60,9 @@ def stream(
     ] = "-",
     *,
     output: Annotated[
-        str, Option("--output", "-o", metavar="FILE", help="File of labels.", show_default="the standard output")
+        str, Flag("--output", "-o", metavar="FILE", help="File of labels.", show_default="the standard output")
     ] = "-",
-    lookahead: Annotated[
-        int | None,
-        Option(min=0, metavar="K", help="Later steps that each label waits for and sees.", show_default="16"),
-    ] = None,
-    chunk: Annotated[
-        int | None,
-        Option(
-            min=1,
-            metavar="C",
-            help="Steps labeled at once. 1: labels come as early as can be; more: each costs less.",
-            show_default="as --lookahead",
-        ),
-    ] = None,
-    key: Annotated[
-        str | None, Option(metavar="COLUMN", help="What tells sequences apart.", show_default="that of the model")
-    ] = None,
-    step: Annotated[
-        str | None,
-        Option(metavar="COLUMN", help="The place of a step: a number or a time.", show_default="that of the model"),
-    ] = None,
-    reorder: Annotated[
-        int, Option(min=0, metavar="N", help="Places that events of a sequence may be out of order.")
-    ] = 0,
-    idle: Annotated[
-        str | None,
-        Option(
-            metavar="TIME",
-            help="End a sequence that is this far behind the newest event: 30s, 10m; or a number, where steps are.",
-            show_default="never",
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        Option(metavar="FILE", help="Save each second what is needed to go on after a crash; needs --output."),
-    ] = None,
-    skip_bad: Annotated[
-        bool, Option("--skip-bad", help="Go on after lines that are no events, and count them.")
-    ] = False,
+    pace: Given,
     as_json: Json = False,
 ) -> None:
     """Label events as they come, some steps late: JSON lines in, labels out, many sequences at once.
@@ -83,20 +75,9 @@ def stream(
 
     if as_json and output == "-":
         raise InputError("--json prints to the standard output, where the labels go. Give them a file with --output.")
-    done = jobs.stream(
-        model,
-        events,
-        output,
-        lookahead=lookahead,
-        chunk=chunk,
-        reorder=reorder,
-        idle=None if idle is None else seconds_of("idle", idle),
-        key=key,
-        step=step,
-        checkpoint=checkpoint,
-        skip_bad=skip_bad,
-        say=display.say,
-    )
+    if pace["idle"] is not None:
+        pace["idle"] = seconds_of("idle", pace["idle"])
+    done = jobs.stream(model, events, output, **pace, say=display.say)
     if as_json:
         print_json(asdict(done))
     else:
@@ -109,12 +90,12 @@ def stream(
 def serve(
     model: Annotated[Path, Argument(metavar="MODEL|FOLDER", help="A model, or a folder of models.")],
     *,
-    port: Annotated[int, Option(min=1, max=65535, help="Port.")] = 8080,
+    port: Annotated[int, Flag(min=1, max=65535, help="Port.")] = 8080,
     host: Annotated[
-        str, Option(help="Address to listen at; 0.0.0.0 lets other machines in, :: those of IPv6.")
+        str, Flag(help="Address to listen at; 0.0.0.0 lets other machines in, :: those of IPv6.")
     ] = "127.0.0.1",
-    key: Annotated[str | None, Option(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment.")] = None,
-    log_requests: Annotated[bool, Option("--log-requests", help="Log a line per request.")] = False,
+    key: Annotated[str | None, Flag(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment.")] = None,
+    log_requests: Annotated[bool, Flag("--log-requests", help="Log a line per request.")] = False,
     limits: Given,
 ) -> None:
     """Serve models over HTTP: the Open Inference Protocol, tables, and a page for people at [bold]/[/].

@@ -7,13 +7,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Context, Exit, Option
+from typer import Context, Exit
+from typer import Option as Flag
 from typer.core import TyperCommand
 
 from bothways.cli import display, results
 from bothways.cli.app import (
-    PANELS,
-    AllowLeaks,
+    ROLES,
     AnyModelFile,
     Data,
     Given,
@@ -27,45 +27,66 @@ from bothways.cli.app import (
 )
 from bothways.errors import InputError, counted
 from bothways.network import Network
-from bothways.options import options
-from bothways.settings import Reading, Roles, Search, Settings
+from bothways.options import Option, options
+from bothways.settings import Reading, Search, Settings
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
-_TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
+RUNNING = {
+    "resume": Option(False, "Continue where the same command was stopped."),
+    "backend": Option(None, "Keras backend.", choices=BACKENDS, shown="the first installed"),
+    "tensorboard": Option(None, "Folder for TensorBoard logs.", metavar="FOLDER"),
+    "mlflow": Option(None, "Log to this MLflow experiment.", metavar="EXPERIMENT"),
+}
+
+EVALUATING = {
+    "label": Option(None, "Column with the labels.", shown="as in training"),
+    "false_alarm_rate": Option(
+        None,
+        "Take the lowest threshold with at most this share of false alarms on the valid part, such as 0.01.",
+        of=float,
+    ),
+    "positive": Option(None, "Label that raises alarms.", shown="the rarest", metavar="LABEL"),
+    "save_threshold": Option(False, "Keep the threshold in the model, for predict --threshold."),
+    "importance": Option(
+        False, "Show how far the score falls without each column, the past, and the future of a step."
+    ),
+    "lookahead": Option(
+        None, "Show the score, delay and cost of labels in a stream, which see only K later steps.", metavar="K,K"
+    ),
+    "report": Option(None, "Write a report page.", metavar="FILE.html"),
+}
+
+LABELING = {
+    "threshold": Option(
+        None,
+        "Predict the positive class from this probability up, else the likeliest other one. Without a value, the "
+        "threshold that [bold]evaluate --save-threshold[/] chose.",
+        metavar="[VALUE]",
+    ),
+    "probabilities": Option(False, "Write the probability of each class."),
+}
 
 
 @takes(
     reading=options(Reading),
-    roles=options(Roles),
+    roles=ROLES,
     search=options(Search),
     network=options(Network),
     settings=options(Settings),
+    running=RUNNING,
 )
 def train(
     context: Context,
     data: Data,
-    output: Annotated[Path, Option("--output", "-o", help="File of the model, NAME.bothways.")],
+    output: Annotated[Path, Flag("--output", "-o", help="File of the model, NAME.bothways.")],
     *,
     reading: Given,
     roles: Given,
-    allow_leaks: AllowLeaks = False,
     search: Given,
     network: Given,
     settings: Given,
-    resume: Annotated[
-        bool, Option("--resume", help="Continue where the same command was stopped.", **_TRAINING)
-    ] = False,
-    backend: Annotated[
-        str | None,
-        Option(help=f"Keras backend. One of: {', '.join(BACKENDS)}.", show_default="the first installed", **_TRAINING),
-    ] = None,
-    tensorboard: Annotated[
-        Path | None, Option(metavar="FOLDER", help="Folder for TensorBoard logs.", **_TRAINING)
-    ] = None,
-    mlflow: Annotated[
-        str | None, Option(metavar="EXPERIMENT", help="Log to this MLflow experiment.", **_TRAINING)
-    ] = None,
+    running: Given,
     as_json: Json = False,
 ) -> None:
     """Train a model on a table.
@@ -80,9 +101,7 @@ def train(
     """
     from bothways import jobs
 
-    if backend is not None:
-        if backend not in BACKENDS:
-            raise InputError(f"There is no backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
+    if (backend := RUNNING["backend"].check("backend", running.pop("backend"))) is not None:
         os.environ["KERAS_BACKEND"] = backend
         from bothways import layers  # noqa: F401  (says at once if the backend is not installed)
     with display.training_progress() as watching:
@@ -90,10 +109,7 @@ def train(
             data,
             output,
             settings=given(context, network | settings),
-            allow_leaks=allow_leaks,
-            resume=resume,
-            tensorboard=tensorboard,
-            mlflow=mlflow,
+            **running,
             **watching,
             **search,
             **roles,
@@ -102,42 +118,14 @@ def train(
     print_result(training, as_json, results.show_training)
 
 
-@takes(reading=options(Reading))
+@takes(reading=options(Reading), asked=EVALUATING)
 def evaluate(
     model: ModelFile,
     data: Data,
     *,
     reading: Given,
     split: Part = None,
-    label: Annotated[
-        str | None,
-        Option(metavar="COLUMN", help="Column with the labels.", show_default="as in training"),
-    ] = None,
-    false_alarm_rate: Annotated[
-        float | None,
-        Option(
-            help="Take the lowest threshold with at most this share of false alarms on the valid part, such as 0.01."
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None, Option(metavar="LABEL", help="Label that raises alarms.", show_default="the rarest")
-    ] = None,
-    save_threshold: Annotated[
-        bool, Option("--save-threshold", help="Keep the threshold in the model, for predict --threshold.")
-    ] = False,
-    importance: Annotated[
-        bool,
-        Option(
-            "--importance", help="Show how far the score falls without each column, the past, and the future of a step."
-        ),
-    ] = False,
-    lookahead: Annotated[
-        str | None,
-        Option(
-            metavar="K,K", help="Show the score, delay and cost of labels in a stream, which see only K later steps."
-        ),
-    ] = None,
-    report: Annotated[Path | None, Option(metavar="FILE.html", help="Write a report page.")] = None,
+    asked: Given,
     as_json: Json = False,
 ) -> None:
     """Evaluate a model on a table: scores with confidence intervals, beside simple baselines.
@@ -146,26 +134,14 @@ def evaluate(
     """
     from bothways import jobs
 
+    asked["lookahead"] = _whole_numbers("--lookahead", asked["lookahead"])
     with display.waiting("Evaluating"):
-        evaluation = jobs.evaluate(
-            model,
-            data,
-            split,
-            label=label,
-            false_alarm_rate=false_alarm_rate,
-            positive=positive,
-            save_threshold=save_threshold,
-            importance=importance,
-            lookahead=_whole_numbers("--lookahead", lookahead),
-            report=report,
-            say=display.say,
-            **reading,
-        )
+        evaluation = jobs.evaluate(model, data, split, **asked, say=display.say, **reading)
     print_result(evaluation, as_json, results.show_evaluation)
-    if save_threshold:
+    if asked["save_threshold"]:
         display.say(f"Saved: the threshold, in {model}")
-    if report:
-        display.say(f"Saved: {report}")
+    if asked["report"]:
+        display.say(f"Saved: {asked['report']}")
 
 
 def _whole_numbers(flag: str, text: str | None) -> list[int]:
@@ -176,7 +152,7 @@ def _whole_numbers(flag: str, text: str | None) -> list[int]:
     return list(map(int, words))
 
 
-@takes(reading=options(Reading))
+@takes(reading=options(Reading), how=LABELING)
 def predict(
     model: ModelFile,
     data: Data,
@@ -184,19 +160,11 @@ def predict(
     reading: Given,
     output: Annotated[
         Path,
-        Option(
+        Flag(
             "--output", "-o", help="The table to write, such as NAME.csv; or a folder, to label each file on its own."
         ),
     ],
-    threshold: Annotated[
-        str | None,
-        Option(
-            metavar="[VALUE]",
-            help="Predict the positive class from this probability up, else the likeliest other one. Without a value, "
-            "the threshold that [bold]evaluate --save-threshold[/] chose.",
-        ),
-    ] = None,
-    probabilities: Annotated[bool, Option("--probabilities", help="Write the probability of each class.")] = False,
+    how: Given,
     as_json: Json = False,
 ) -> None:
     """Label every row of a table. The output has two more columns, [bold]predicted[/] and [bold]probability[/].
@@ -212,16 +180,11 @@ def predict(
     from bothways import jobs
 
     with display.waiting("Labeling") as (say, show):
-        prediction = jobs.predict(
-            model,
-            data,
-            output,
-            threshold=threshold,
-            probabilities=probabilities,
-            say=say,
-            on_rows=lambda rows: show(f"Labeling: {counted(rows, 'row')}"),
-            **reading,
-        )
+
+        def on_rows(rows: int) -> None:
+            show(f"Labeling: {counted(rows, 'row')}")
+
+        prediction = jobs.predict(model, data, output, **how, say=say, on_rows=on_rows, **reading)
     print_result(prediction, as_json, results.show_prediction)
 
 
@@ -274,10 +237,8 @@ def info(model: AnyModelFile, as_json: Json = False) -> None:
 def export(
     model: AnyModelFile,
     *,
-    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.onnx.")],
-    opset: Annotated[
-        int | None, Option(help="Version of the operators.", show_default="the oldest that will do")
-    ] = None,
+    output: Annotated[Path, Flag("--output", "-o", help="File to write, NAME.onnx.")],
+    opset: Annotated[int | None, Flag(help="Version of the operators.", show_default="the oldest that will do")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a model as one graph of ONNX, from raw columns to labels and probabilities.
@@ -315,9 +276,9 @@ def quantize(
     data: Data,
     *,
     reading: Given,
-    output: Annotated[Path, Option("--output", "-o", help="File of the smaller model, NAME.bothways.")],
+    output: Annotated[Path, Flag("--output", "-o", help="File of the smaller model, NAME.bothways.")],
     split: Part = None,
-    force: Annotated[bool, Option("--force", help="Write it even if it is worse.")] = False,
+    force: Annotated[bool, Flag("--force", help="Write it even if it is worse.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a model in int8, and show what that changes: labels, the score, the size and the speed.
@@ -339,7 +300,7 @@ def quantize(
 def page(
     model: ModelFile,
     *,
-    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.html.")],
+    output: Annotated[Path, Flag("--output", "-o", help="File to write, NAME.html.")],
     as_json: Json = False,
 ) -> None:
     """Write a page that labels tables by itself: one file with the model, to be opened in any browser.

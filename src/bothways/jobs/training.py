@@ -158,7 +158,7 @@ def train(
                     shape,
                     given,
                     groups=groups_of(split.table, columns, parts.train),
-                    simple=[each for each in simple if isinstance(each, baselines.CLASSIFIERS)],
+                    simple=simple,
                     budget=seconds,
                     members=members,
                     seed=seed,

@@ -265,7 +265,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     valid,
                     DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions),
                     self._given(settings),
-                    simple=[each for each in simple if isinstance(each, baselines.CLASSIFIERS)],
+                    simple=simple,
                     budget=budget,
                     members=search.members,
                     seed=settings.seed,

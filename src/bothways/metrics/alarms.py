@@ -10,6 +10,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics.counts import counted_labels, labeled
+from bothways.metrics.probabilities import at_thresholds
 from bothways.sequences import Doubles, Numbers, Sequences
 
 KEPT_RATES = (0.0, *(digit / 10**places for places in (4, 3, 2, 1) for digit in range(1, 10)), 1.0)
@@ -162,20 +163,17 @@ def _thresholds(scores: Any, positives: Any, false_alarm_rates: Sequence[float])
         raise InputError(f"scores are {s.shape} and positives {positive.shape}; give as many of both, at least 1.")
     if not np.isfinite(s).all():
         raise InputError("scores hold values that are not finite numbers.")
-    ordered, negatives = np.sort(s), np.sort(s[~positive])[::-1]
+    right, alarms, thresholds = at_thresholds(positive, s)
+    false = alarms - right
     for count, what, missing in (
-        (len(s) - len(negatives), "to detect", "Name another class"),
-        (len(negatives), "to leave alone", "Take more data"),
+        (right[-1], "to detect", "Name another class"),
+        (false[-1], "to leave alone", "Take more data"),
     ):
         if count == 0:
             raise InputError(f"Nothing {what} is among the {len(s)} scores, so no threshold can be chosen. {missing}.")
     # A rate such as 0.29 of 100 is 28.999999999999996 in floating point, and allows 29.
-    allowed = np.floor(rates * len(negatives) * (1 + 1e-12)).astype(np.int64)
-    highest = negatives[np.minimum(allowed, len(negatives) - 1)]  # the highest score of a negative that may not alarm
-    above = np.searchsorted(ordered, highest, side="right")
-    found = np.append(ordered, np.inf)[above]
-    found = np.where(above < len(s), found, np.nextafter(highest, np.inf))
-    return np.where(allowed < len(negatives), found, ordered[0])
+    last = np.searchsorted(false, np.floor(rates * false[-1] * (1 + 1e-12)), side="right") - 1
+    return np.asarray(np.where(last >= 0, thresholds[last], np.nextafter(thresholds[0], np.inf)))
 
 
 def _rate(false_alarm_rate: float) -> float:

@@ -86,7 +86,7 @@ def ranking(positive: Bools, p: Array, weights: Array | None = None) -> tuple[fl
         >>> ranking(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))  # (1 + 2 / 3) / 2
         (0.8333333333333333, 0.5)
     """
-    right, alarms, _ = _thresholds(positive, p, weights)
+    right, alarms, _ = at_thresholds(positive, p, weights)
     false = alarms - right
     if not right[-1]:
         return None, None
@@ -135,7 +135,7 @@ def curve(positive: Bools, p: Array, points: int = POINTS) -> Curve | None:
     """
     if positive.all() or not positive.any():
         return None
-    right, alarms, thresholds = _thresholds(positive, p)
+    right, alarms, thresholds = at_thresholds(positive, p)
     right, alarms, thresholds = np.append(0, right), np.append(0, alarms), np.append(np.inf, thresholds)
     detected, false = right / right[-1], (alarms - right) / (alarms - right)[-1]
     along = np.hypot(np.diff(false, prepend=0.0), np.diff(detected, prepend=0.0)).cumsum()
@@ -144,7 +144,7 @@ def curve(positive: Bools, p: Array, points: int = POINTS) -> Curve | None:
     return Curve(thresholds[kept], detected[kept], false[kept], precision[kept])
 
 
-def _thresholds(positive: Bools, p: Array, weights: Array | None = None) -> tuple[Doubles, Doubles, Array]:
+def at_thresholds(positive: Bools, p: Array, weights: Array | None = None) -> tuple[Doubles, Doubles, Array]:
     """Right alarms and all alarms at each probability that there is, taken for the threshold, from the highest down."""
     order = np.argsort(-p, kind="stable")
     sorted_p, hit = p[order], positive[order]

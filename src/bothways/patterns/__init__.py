@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bothways.patterns.classifiers import ConvolutionPatterns, NGramPatterns, Patterns
+from bothways.patterns.classifiers import Baseline, Classifier, ConvolutionPatterns, NGramPatterns, Patterns
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.dyadic import DyadicFeatures
 from bothways.patterns.forest import Forest
 from bothways.patterns.ngrams import NGrams
 
 __all__ = [
+    "Baseline",
+    "Classifier",
     "ConvolutionPatterns",
     "DyadicFeatures",
     "Forest",

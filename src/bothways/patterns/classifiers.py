@@ -1,4 +1,4 @@
-"""Linear classifiers of patterns."""
+"""What a simple model is; linear classifiers of patterns."""
 
 from __future__ import annotations
 
@@ -24,25 +24,44 @@ NEVER = -1e4  # the logit of a class that training never saw
 BLOCK = 1024  # sequences whose features are made together
 
 
-class LogitClassifier:
-    """A `bothways.baselines.Classifier` that predicts the class of the highest logit, kept as arrays of attributes."""
+class Baseline:
+    """A simple model of labels. Reports and model files call it `name`; files keep the attributes in `kept`."""
 
+    name: ClassVar[str]
     kept: ClassVar[tuple[str, ...]]
 
-    def logits(self, sequences: Sequences) -> Array:
-        """`(labels, classes)`; a softmax of them gives probabilities."""
+    @classmethod
+    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
+        """Fit it to labeled sequences, as `bothways.baselines.fit` describes them; None where it can learn nothing."""
         raise NotImplementedError
 
-    def logits_after(self, before: Array, sequences: Sequences) -> Array:
-        """The same of sequences that go on, given what came before; see `bothways.means.means_of`."""
-        return self.logits(sequences)
+    def predict(self, sequences: Sequences) -> Numbers:
+        """For each label the code of a class."""
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
+        return {name: np.atleast_1d(getattr(self, name)) for name in self.kept}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
+        """What `arrays` gave, for sequences such as the network labels; `InputError` for what does not fit them."""
+        raise NotImplementedError
+
+
+class Classifier(Baseline):
+    """A baseline that says how sure it is, and so may count in an average with networks."""
+
+    def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
+        """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others.
+
+        `before` says what came before sequences that go on; see `bothways.means.means_of`.
+        """
+        raise NotImplementedError
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
         return np.asarray(self.logits(sequences).argmax(axis=1), np.int64)
-
-    def arrays(self) -> dict[str, Array]:
-        return {name: getattr(self, name) for name in self.kept}
 
 
 def some_labels(sequences: Sequences, chosen: Any, most: int, generator: np.random.Generator) -> Numbers:
@@ -52,7 +71,7 @@ def some_labels(sequences: Sequences, chosen: Any, most: int, generator: np.rand
 
 
 @dataclass(frozen=True, eq=False)
-class Patterns(LogitClassifier):
+class Patterns(Classifier):
     """Features of whole sequences and a linear classifier.
 
     Attributes:
@@ -61,7 +80,6 @@ class Patterns(LogitClassifier):
         bias: `(classes,)` float32.
     """
 
-    name: ClassVar[str]
     maker: ClassVar[Any]  # of features
     multiply: ClassVar[Any]  # features by weights; the bits of a row do not depend on others
     rows: ClassVar[int]  # at most this many sequences to learn from
@@ -86,7 +104,7 @@ class Patterns(LogitClassifier):
         kernel[:, seen], bias[seen] = weights, offsets
         return cls(features, kernel, bias)
 
-    def logits(self, sequences: Sequences) -> Array:
+    def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
         numbers = np.arange(len(sequences))
         blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
         found = [self.multiply(self.features.features(block), self.kernel) + self.bias for block in blocks]

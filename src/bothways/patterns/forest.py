@@ -11,7 +11,7 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.classifiers import BLOCK, NEVER, LogitClassifier, some_labels
+from bothways.patterns.classifiers import BLOCK, NEVER, Classifier, some_labels
 from bothways.patterns.dyadic import DyadicFeatures
 from bothways.sequences import Array, Doubles, Numbers, Sequences
 
@@ -23,7 +23,7 @@ RARELY = 1e-3  # the least share of a class that training saw
 
 
 @dataclass(frozen=True, eq=False)
-class Forest(LogitClassifier):
+class Forest(Classifier):
     """Trees that each vote for a class, as `ExtraTreesClassifier` of scikit-learn fits them (Geurts and others, 2006).
 
     Attributes:
@@ -77,7 +77,7 @@ class Forest(LogitClassifier):
             logs[own] = fitted(TREES // FOLDS, ~own)._logs(features[own])
         return replace(fitted(TREES, slice(None)), power=_power(logs, labels, weights))
 
-    def logits(self, sequences: Sequences) -> Array:
+    def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
         seen = np.isin(np.arange(self.classes), self.values[self.inputs < 0])
         found = np.full((len(sequences), self.classes), NEVER, np.float32)
         block = max(1, min(BLOCK, NUMBERS // self.features.size))

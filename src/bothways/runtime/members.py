@@ -81,9 +81,7 @@ class BaselineMember:
 
     def probabilities(self, sequences: Sequences, before: Array | None = None) -> Floats:
         """The probability of each class for all labels; `before` says what came before sequences that go on."""
-        baseline = self.baseline
-        logits = baseline.logits(sequences) if before is None else baseline.logits_after(before, sequences)
-        return checked_probabilities(logits).astype(np.float32, copy=False)
+        return checked_probabilities(self.baseline.logits(sequences, before)).astype(np.float32, copy=False)
 
 
 def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences) -> list[Floats]:

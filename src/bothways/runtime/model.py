@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bothways.baselines import CLASSIFIERS, Baseline
+from bothways.baselines import Baseline, Classifier
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.runtime.codes import dequantized, quantized
@@ -297,7 +297,7 @@ class Model:
         """
         decisions, found = self.facts.get("decisions", {}), dict[str, Numbers]()
         for each in self.baselines:
-            if isinstance(each, CLASSIFIERS) and each.name in decisions:
+            if isinstance(each, Classifier) and each.name in decisions:
                 alike = replace(self, **decisions[each.name])
                 p = tempered(probabilities(each.logits(sequences)), alike.temperature)
                 found[each.name] = alike.decide(p, sequences.lengths)

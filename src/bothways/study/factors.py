@@ -93,6 +93,14 @@ class Setting:
         features, classes, categories, per, *_ = shape
         return Network(features=features, classes=classes, categories=categories, per=per, **self._of(Network))
 
+    def refused(self, shape: DataShape) -> str:
+        """Why there is no network for data of a shape; "" where there is one."""
+        try:
+            self.network(shape)
+        except InputError as reason:
+            return str(reason)
+        return ""
+
     def alone(self, shape: DataShape) -> Setting:
         """The setting with everything at its default that has no effect: equal ones give equal results."""
         idle = self.idle(shape)

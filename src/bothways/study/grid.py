@@ -27,17 +27,12 @@ class Grid:
     @classmethod
     def full(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
         """Every combination of values."""
-        cells = tuple(itertools.product(*(range(len(each)) for each in vary.values())))
-        return replace(cls.empty(vary, base), cells=cells)
-
-    @classmethod
-    def empty(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
-        """As `full`, without cells."""
         checked = checked_settings(base or {})
         if both := set(checked) & set(vary):
             name = min(both)
             raise InputError(f"{name} is varied, and so it cannot be set to {checked[name]!r} for all.")
-        return cls(dict(vary), checked, ())
+        cells = itertools.product(*(range(len(each)) for each in vary.values()))
+        return cls(dict(vary), checked, tuple(cells))
 
     def values(self, cell: GridCell) -> dict[str, Value]:
         """The values of the varied factors."""
@@ -94,15 +89,11 @@ class Grid:
 
     def check(self, shape: DataShape) -> None:
         """Refuse settings that cannot work on data of such a shape, before anything is trained."""
-        wrong = []
-        for cell in self.cells:
-            try:
-                self.setting(cell).alone(shape).network(shape)
-            except InputError as reason:
-                wrong.append((self.name(cell), str(reason).removesuffix(".")))
+        refused = {self.name(cell): self.setting(cell).alone(shape).refused(shape) for cell in self.cells}
+        wrong = [f"{name}: {reason.removesuffix('.')}" for name, reason in refused.items() if reason]
         if wrong:
             more = f" {len(wrong)} of {len(self.cells)} settings cannot work." if len(wrong) > 1 else ""
-            raise InputError(f"{wrong[0][0]}: {wrong[0][1]}. Leave out that value.{more}")
+            raise InputError(f"{wrong[0]}. Leave out that value.{more}")
 
 
 def check_size(vary: Mapping[str, Sequence[Value]], seeds: int, fraction: float, yes: bool) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bothways.errors import InputError
 from bothways.sequences import Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Setting, Value
@@ -178,7 +177,7 @@ class SearchPlan:
         if shape.features - len(shape.categories) - shape.vectors > WIDE:
             values = [{**NARROW, **each} for each in values] + values[:1]
         first = [self._setting(each) for each in values]
-        self.first = [setting for setting in first if self._possible(setting)] or first[:1]
+        self.first = [setting for setting in first if not setting.refused(shape)] or first[:1]
 
     def next(self, done: Sequence[Tried], left: float = math.inf) -> Trial:
         """The next trial, by what is known of those that are done, and the seconds that are left."""
@@ -215,7 +214,7 @@ class SearchPlan:
             for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
                 values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
             trial = Trial(self._setting(values), self._seed, self._least)
-            if trial not in self._trials and self._possible(trial.setting):
+            if trial not in self._trials and not trial.setting.refused(self._shape):
                 return trial
         return None
 
@@ -226,14 +225,6 @@ class SearchPlan:
         return next(
             trial for seed in itertools.count(self._seed) if (trial := one._replace(seed=seed)) not in self._trials
         )
-
-    def _possible(self, setting: Setting) -> bool:
-        """Whether there is such a network."""
-        try:
-            setting.network(self._shape)
-        except InputError:
-            return False
-        return True
 
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""

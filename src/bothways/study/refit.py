@@ -63,7 +63,7 @@ def refit(
     if stop.requested:
         raise KeyboardInterrupt
     simple: Sequence[Baseline] = found.pop(SIMPLE)
-    of = {each.name: each for each in simple if isinstance(each, baselines.CLASSIFIERS)}
+    of = {each.name: each for each in simple if isinstance(each, baselines.Classifier)}
     members = [
         replace(each, weights=found.get(number, each.weights))
         if isinstance(each, Member)

@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 
 from bothways import interrupts
-from bothways.baselines import Classifier
+from bothways.baselines import Baseline, Classifier
 from bothways.errors import BothwaysError, InputError, counted, option
 from bothways.metrics import monitored
 from bothways.metrics.scores import check_monitor
@@ -143,7 +143,7 @@ def tune(
     shape: DataShape,
     given: Mapping[str, Value],
     *,
-    simple: Sequence[Classifier] = (),
+    simple: Sequence[Baseline] = (),
     groups: Numbers | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -179,7 +179,7 @@ def tune(
     network = first.network(shape)  # refuses what cannot work
     if checkpoint is not None:
         kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, valid), say)
-        if resume and (stored := kept.load()) is not None:
+        if resume and (stored := kept.load("trials")) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
     with interrupts.deferred() as stop:
         for tried in _attempts(data, plan, done, clock, processes(workers), lambda: stop.requested):
@@ -195,15 +195,21 @@ def tune(
         if kept is not None:
             kept.flush()
         if (short or len(done) == 1) and not stop.requested:
-            spent, more = f"The budget ({clock.budget:.2g} s)", option("budget", "10m")
-            say(f"{spent} was enough for one training alone. To compare settings, give {more}.")
-        company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
+            say(_too_short(clock.budget))
+        able = [each for each in simple if isinstance(each, Classifier)]
+        company = _with_probabilities(data, able, processes(workers), lambda: stop.requested) if done else []
     if not done and stop.requested:
         raise KeyboardInterrupt
     if not done:
         rate = option("learning_rate", first["learning_rate"])
         raise InputError(f"In no training of the search was the loss a finite number. Lower {rate}.")
     return replace(_averaged(data, done, company, members), budget=clock.budget, interrupted=stop.requested)
+
+
+def _too_short(budget: float) -> str:
+    """What to say of a budget of so many seconds that was too short for a search."""
+    more = option("budget", f"{max(10, round(4 * budget / 60))}m")
+    return f"The budget ({round(budget, 1):g} s) was enough for one training alone. To compare settings, give {more}."
 
 
 def _attempts(

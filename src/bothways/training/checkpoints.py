@@ -71,8 +71,11 @@ class Checkpoints:
             self._failed = True
         self._written, self._waiting = time.monotonic(), None
 
-    def load(self) -> Checkpoint | None:
-        """The checkpoint in the file; None if there is none."""
+    def load(self, note: str) -> Checkpoint | None:
+        """The checkpoint in the file; None if there is none.
+
+        `note` is one that it must have: a training notes its "history", and a search for settings its "trials".
+        """
         if not self._path.exists():
             return None
         try:
@@ -84,6 +87,7 @@ class Checkpoints:
                 raise ValueError
             theirs = notes["fingerprint"]
             differing = [name for name, mark in self._fingerprint.items() if theirs.get(name) != mark]
+            differing += [] if note in notes else ["budget"]
         except (OSError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
             raise ModelFileError(
                 f"{self._path}: damaged, or not a checkpoint. Remove it to train from the start."

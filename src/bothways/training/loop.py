@@ -142,7 +142,7 @@ def train(
         validation = Validation(network, prepared.numbers, valid, monitor, positive)
     if checkpoint is not None:
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, sequences, valid), say)
-    stored = checkpoints.load() if checkpoints is not None and resume else None
+    stored = checkpoints.load("history") if checkpoints is not None and resume else None
     rates = _unknown_rates(prepared, settings)
     with compiled_model(network, settings, prepared, rates) as model:
         training = _Training(network, settings, prepared, validation, monitor, stored, model)
