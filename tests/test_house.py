@@ -70,6 +70,7 @@ HOMES = {
     "sklearn": ("baselines", "data.calendar", "data.leaks", "labeler", "patterns"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),
+    "optuna": ("study.search",),
     "polars": ("data", "study.runs"),
     "spacy": ("data.text_files",),
     "joblib": ("study.pool", "study.ray_backend", "study.tuning", "study.refit", "jobs.prediction"),

@@ -25,7 +25,8 @@ from bothways.study import Comparison, Split, Task, array_task, pool, problem_ta
 from bothways.study.factors import Setting
 from bothways.study.page import page_of
 from bothways.study.pool import Progress, do_runs
-from bothways.study.runs import Run, read_runs
+from bothways.study.runs import DIVERGED, Run, read_runs
+from bothways.study.search import validation_score
 from bothways.study.tasks import table_task
 from bothways.study.worker import StudySpec, learning_curve, train_runs
 from bothways.training import EpochReport, Trained
@@ -257,6 +258,7 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"seeds": np.array([1, 1])}, r"seeds is array\(\[1, 1\]\); give how many"),
         ({"seeds": np.arange(2), "fraction": "half"}, "fraction is 'half'; it must be a number above 0 and at most 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
+        ({"search": 0}, "search is 0"),
         ({"settings": ["units=8"]}, r"\['units=8'\] sets no factors; give their values by name"),
         ({"reference": "direction=both"}, "'direction=both' sets no factors"),
         ({"metric": "beauty"}, "no metric 'beauty'. Use one of: accuracy"),
@@ -287,6 +289,34 @@ def test_bad_input_is_told_before_anything_is_trained(arguments: dict[str, Any],
             on_progress=lambda progress: pytest.fail("it trains"),
             **everything,
         )
+
+
+@pytest.mark.slow
+def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    path = tmp_path / "runs.parquet"
+    space: dict[str, Any] = {"direction": None, "units": [2, 4, 8], "learning_rate": [1e-6, 0.05]}
+    arguments = {"seeds": 1, "search": 12, "output": path, "settings": {"epochs": 20}, "problem": SMALL["problem"]}
+    found = compare("cumulative-sum", space, **arguments)
+    assert found.reference in [setting.name for setting in found.settings]
+    assert 2 <= len(found.settings) <= 12
+    assert found.settings[0].factors["learning_rate"] == 0.05
+    assert found.effects(1)["learning_rate",] > 0.3
+    again = compare("cumulative-sum", space, **arguments, on_progress=lambda progress: pytest.fail("nothing is left"))
+    assert scores(again) == scores(found)
+
+
+def test_a_search_may_end_before_the_reference_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+
+    def do_runs(spec: Any, wanted: Any, workers: Any, keep: Any, *more: Any) -> bool:
+        for setting, seed in wanted[1:]:
+            keep(Run(setting, seed, DIVERGED))
+        return False
+
+    monkeypatch.setattr("bothways.study.comparing.do_runs", do_runs)
+    found = compare("cumulative-sum", {"units": [2, 4, 8]}, seeds=1, search=4, problem=SMALL["problem"])
+    assert found.verdict() == ["Nothing can be said yet: the reference has no runs."]
 
 
 def test_arguments_of_another_kind_are_told() -> None:
@@ -393,6 +423,26 @@ def test_the_best_epoch_of_very_many_stays_in_the_learning_curve() -> None:
     curve = learning_curve(Trained({}, history, {"train": 1.0}, "jax", True, losses=[1.0] * 600))
     assert len(curve["updates"]) == 251
     assert curve["valid_metric"].max() == 0.9
+
+
+def test_a_search_never_maximises_a_loss() -> None:
+    nothing = np.full(2, np.nan)
+    curve: dict[str, Any] = {"updates": np.arange(2), "seconds": nothing, "loss": nothing, "valid_loss": nothing}
+    of = score("accuracy", (0, 1))
+    counts = train_runs(StudySpec(TASK, (), 1), TINY, [0])[0].counts
+
+    def value(monitor: str, best: float, status: str = "finished") -> float:
+        run = Run(
+            Setting.of({"monitor": monitor}),
+            0,
+            status,
+            counts=counts,
+            curve={**curve, "valid_metric": np.array([best, 0.9])},
+        )
+        return validation_score(run if status == "finished" else Run(run.setting, 0, status), of)
+
+    assert value("loss", 0.1) > value("loss", 0.5) > value("loss", 0.0, DIVERGED)
+    assert value("macro_f1", 0.95) > value("macro_f1", 0.1) > value("macro_f1", 0.0, DIVERGED)
 
 
 def test_a_compiled_model_that_serves_many_seeds_trains_each_as_if_alone() -> None:

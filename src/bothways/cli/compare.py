@@ -43,6 +43,7 @@ COMPARING = {
     ),
     "positive": Option(None, "The class to detect.", shown="the rarest", metavar="LABEL"),
     "fraction": Option(1.0, "Run this share of the grid, each value about equally often."),
+    "search": Option(None, "Instead of the grid, try N settings that Optuna proposes.", least=1, of=int),
     "budget": Option(None, "Stop after this time: 90s, 10m, 2h.", metavar="TIME"),
     "workers": Option(None, "Number of processes.", least=1, shown="the cores", of=int),
     "cluster": Option(None, "Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.", metavar="ADDRESS"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
-from bothways.study.runs import Run, Store
+from bothways.study.runs import Run, RunId, Store
+from bothways.study.search import need_optuna, search_settings
 from bothways.study.tasks import Task, problem_task, table_task
 from bothways.study.worker import StudySpec
 
@@ -41,6 +43,7 @@ def compare(
     positive: Label | None = None,
     false_alarm_rates: float | Sequence[float] = FALSE_ALARM_RATES,
     fraction: float = 1.0,
+    search: int | None = None,
     output: str | Path | None = None,
     budget: float | str | None = None,
     workers: int | None = None,
@@ -68,6 +71,7 @@ def compare(
         positive: the class to detect; the rarest if not given.
         false_alarm_rates: those that thresholds are chosen for, on the valid part.
         fraction: the share of the grid that is run.
+        search: instead of the grid, try this many settings that Optuna proposes (the extra `search`).
         output: the Parquet file of all runs; it is gone on with if it is there. None keeps nothing.
         budget: seconds, or text such as "10m", after which it stops.
         workers: how many processes; as many as there are cores if not given.
@@ -84,7 +88,7 @@ def compare(
     Raises:
         InputError: an argument out of its range, or settings that cannot work; before anything is trained.
         DataError: the table cannot be used, or the output is not of this study or cannot be written.
-        MissingDependencyError: a cluster without Ray or Dask.
+        MissingDependencyError: a search without Optuna, or a cluster without Ray or Dask.
 
     Example:
         >>> found = compare(
@@ -97,13 +101,18 @@ def compare(
     chosen = _seeds(seeds)
     fraction = Option(1.0, "", above=0, most=1).check("fraction", fraction)
     varied = checked_vary(vary)
-    check_size(varied, len(chosen), fraction, yes)
-    grid = Grid.full(varied, settings)
+    if search is None:
+        check_size(varied, len(chosen), fraction, yes)
+        grid = Grid.full(varied, settings)
+    else:
+        grid = Grid.empty(varied, settings)
+        whole("search", search, 1)
+        need_optuna()
     if workers is not None:
         whole("workers", workers, 1)
     deadline = None if budget is None else time.monotonic() + seconds_of("budget", budget)
     first = grid.reference(reference or {})
-    grid = grid.part(fraction, first)
+    grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
     windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
     longest = max((int(each) for each in windows if each), default=None)
     task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
@@ -136,7 +145,7 @@ def compare(
         "settings": dict(grid.base),
         "facts": facts,
     }
-    spec, progress = StudySpec(task, rates, code), Progress(of, deadline=deadline)
+    spec, progress, shares = StudySpec(task, rates, code), Progress(of, deadline=deadline), None
     path = None if output is None else Path(output)
     with Store(path, fingerprint, study) as store, on_cluster(cluster):
 
@@ -153,25 +162,34 @@ def compare(
         if store.runs:
             tell()
 
-        own = dict.fromkeys(grid.setting(cell).alone(task.shape) for cell in grid.cells)
-        jobs = [(setting, seed) for seed in chosen for setting in own]
-        shared = "" if len(own) == len(grid.cells) else f", {len(own)} of them with runs of their own"
-        say(
-            f"{task.name}: {counted(len(grid.cells), 'setting')}{shared}, {counted(len(chosen), 'seed')}: "
-            f"{counted(len(jobs), 'run')}."
-        )
-        there = {run.id for run in store.runs}
-        missing = [job for job in jobs if job not in there]
-        if len(missing) < len(jobs):
-            say(f"{len(jobs) - len(missing)} of them are in {path} already.")
-        progress.total = len(missing)
-        do_runs(spec, missing, workers, keep, progress, on_progress)
+        def do(wanted: Sequence[RunId]) -> bool:
+            there = {run.id for run in store.runs}
+            missing = [each for each in wanted if each not in there]
+            progress.total += len(missing)
+            return do_runs(spec, missing, workers, keep, progress, on_progress)
+
+        if search is None:
+            own = dict.fromkeys(grid.setting(cell).alone(task.shape) for cell in grid.cells)
+            jobs = [(setting, seed) for seed in chosen for setting in own]
+            shared = "" if len(own) == len(grid.cells) else f", {len(own)} of them with runs of their own"
+            say(
+                f"{task.name}: {counted(len(grid.cells), 'setting')}{shared}, {counted(len(chosen), 'seed')}: "
+                f"{counted(len(jobs), 'run')}."
+            )
+            if there := len({run.id for run in store.runs} & set(jobs)):
+                say(f"{there} of them are in {path} already.")
+            do(jobs)
+        else:
+            say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
+            cells, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
+            grid = replace(grid, cells=tuple(dict.fromkeys((first, *cells))))
     if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
         say(
             f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
             "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
         )
-    return compare_runs(grid, task, chosen, store.runs, of, first)
+    comparison = compare_runs(grid, task, chosen, store.runs, of, first)
+    return comparison if shares is None else replace(comparison, shares=shares)
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -179,7 +179,7 @@ def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
         ends = np.arange(1, len(losses) + 1)
     if len(ends) > POINTS:
         kept = np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)
-        best = [report.epoch - 1 for report in history if report.best and validated][-1:]
+        best = [report.epoch - 1 for report in history if report.best and validated][-1:]  # by which a search goes
         ends = ends[np.unique([*kept, *best])]
     sums = np.concatenate([[0.0], np.cumsum(losses)])[ends]
     nothing = np.full(len(ends), np.nan)
