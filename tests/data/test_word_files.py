@@ -518,6 +518,14 @@ def test_blanks_at_the_ends_of_lines_are_no_part_of_labels(tmp_path: Path) -> No
     assert got["tag"].unique().sort().to_list() == ["A", "B"]
 
 
+def test_fields_of_blanks_are_read_as_those_of_other_files(tmp_path: Path, columns: Columns) -> None:
+    content = "Rome \tA\n w1\t \nw2\t\n\nw3\tB\n"
+    got = read_table(written(tmp_path, "some.conll", content)).frame()
+    assert got.rows() == [(1, "Rome", "A"), (1, "w1", None), (1, "w2", None), (2, "w3", "B")]
+    labeled(tmp_path / "some.conll", tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text() == "Rome \tfirst\n w1\tin \nw2\tin\n\nw3\tfirst\n"
+
+
 @pytest.mark.parametrize("content", ["EU\nrejects\nGerman\n\nPlay\njazz\n", "a\nb\n\nc\nd\n\n\ne\nf\n"])
 def test_a_word_per_line_is_a_sentence_per_block(tmp_path: Path, columns: Columns, content: str) -> None:
     said = labeled(written(tmp_path, "some.txt", content), tmp_path / "out.conll", columns)

@@ -78,9 +78,10 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
             say(f"{path}: line {header} names the columns and is left out.")
         if names == TAGS_FIRST:
             say(f"{path}: the first column holds tags, such as B-X, so the words are those in the second one.")
-        columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
+        fields = pl.col("fields").list
+        columns = [fields.get(at).str.strip_chars().replace("", None).alias(name) for at, name in enumerate(names)]
         empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
-        width = pl.col("fields").list.get(next(map(names.index, set(WORDS).intersection(names)))).str.len_chars()
+        width = fields.get(next(map(names.index, set(WORDS).intersection(names)))).str.len_chars()
         longest = widest = 0, 0
         for lines in blocks:
             words = lines.filter("word")
