@@ -542,10 +542,12 @@ def test_a_number_means_another_column_in_another_file(tmp_path: Path) -> None:
     assert (tmp_path / "out.conll").read_text() == "w1 N first\nw2 N in\n"
 
 
-def test_conllu_plus(tmp_path: Path) -> None:
+def test_conllu_plus(tmp_path: Path, columns: Columns) -> None:
     content = "# global.columns = ID FORM UPOS\n1\tIn\tADP\n2\tRome\tPROPN\n\n"
     got = read_table(written(tmp_path, "some.conllup", content)).frame()
     assert got.rows() == [(1, "1", "In", "ADP"), (1, "2", "Rome", "PROPN")]
+    labeled(tmp_path / "some.conllup", tmp_path / "out.conllup", columns)
+    assert (tmp_path / "out.conllup").read_text() == content.replace("ADP", "first").replace("PROPN", "in")
 
 
 def test_documents_and_counters_before_the_words(tmp_path: Path) -> None:

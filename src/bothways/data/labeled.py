@@ -140,7 +140,8 @@ class LabeledWriter:
     def _file(self, frame: pl.DataFrame, schema: pl.Schema) -> AbstractContextManager[Callable[[pl.DataFrame], None]]:
         """The file to write, for rows such as these with labels of this schema; gives what adds rows."""
         pieces, write = self._format.pieces, self._format.write
-        if ending(self.path).startswith(".conllu") and not {*CONLLU} <= {*frame.columns}:
+        same = self._source is not None and ending(self.path) == ending(self._source[0].paths[0])
+        if ending(self.path).startswith(".conllu") and not (same or {*CONLLU} <= {*frame.columns}):
             raise DataError(f"{self.path}: CoNLL-U has ten columns, which are not there to label. Call it .conll.")
         if self._source is not None and pieces is not None:
             files, columns = self._source
