@@ -69,6 +69,13 @@ def test_a_setting_whose_mean_is_worse_is_not_significantly_better() -> None:
     assert {entry.mark for row in settings_table(found).rows for entry in row.cells} == {""}
 
 
+def test_a_setting_that_is_as_good_is_not_the_best() -> None:
+    grid = Grid.full({"direction": ("forward", "both")})
+    runs = [Run(setting, seed, counts=made_counts([8] * 20)) for setting in (FORWARD, BOTH) for seed in range(3)]
+    said = compare_runs(grid, TASK, range(3), runs, score("accuracy", (0, 1)), grid.reference({})).verdict()
+    assert said[0] == "Nothing has a better median accuracy than both: 0.8."
+
+
 @pytest.mark.parametrize(
     ("low", "high", "mean", "p", "verdict"),
     [

@@ -338,7 +338,7 @@ def _best(comparison: Comparison, own: Sequence[SettingResult], reference: Setti
     differences = [each.difference for each in own if each.difference is not None]
     if not differences:
         return [f"The median {metric} of {reference.title} is {reference.median:.4g}."]
-    if best.difference is None:
+    if best.difference is None or best.median == reference.median:
         said = f"Nothing has a better median {metric} than {reference.title}: {best.median:.4g}."
     else:
         p = best.difference.p
