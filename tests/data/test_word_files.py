@@ -542,6 +542,14 @@ def test_a_number_means_another_column_in_another_file(tmp_path: Path) -> None:
     assert (tmp_path / "out.conll").read_text() == "w1 N first\nw2 N in\n"
 
 
+def test_a_number_means_the_same_column_in_a_file_like_that_of_training(tmp_path: Path) -> None:
+    four = "".join(f"w{i % 7} N {'AB'[i % 2]} x\n" + "\n" * (i % 5 == 4) for i in range(60))
+    columns = read_and_split(written(tmp_path, "four.conll", four), label="3").encoded()[0]
+    for line, said in (("w1 N A x", "w1 N {} x"), ("w1 N A", "w1 N {}"), ("w1 N A x y", "w1 N A x y {}")):
+        labeled(written(tmp_path, "some.conll", f"{line}\n{line}\n"), tmp_path / "out.conll", columns)
+        assert (tmp_path / "out.conll").read_text() == f"{said}\n{said}\n".format("first", "in")
+
+
 def test_conllu_plus(tmp_path: Path, columns: Columns) -> None:
     content = "# global.columns = ID FORM UPOS\n1\tIn\tADP\n2\tRome\tPROPN\n\n"
     got = read_table(written(tmp_path, "some.conllup", content)).frame()

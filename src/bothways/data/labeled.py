@@ -148,7 +148,7 @@ class LabeledWriter:
             if files.format.pieces is pieces:
                 sentences = word_column(frame.columns, files.format.words) is not None
                 texts = chain.from_iterable(
-                    pieces(path, sentences, columns.label, columns.per, path != files.paths[-1]) for path in files.paths
+                    pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths
                 )
                 results = [PREDICTED, PROBABILITY, *self._each]
                 return _again(files.name, opened(self.path, self._temporary), texts, results)
