@@ -147,11 +147,9 @@ class LabeledWriter:
             files, columns = self._source
             if files.format.pieces is pieces:
                 sentences = word_column(frame.columns, files.format.words) is not None
-                texts = chain.from_iterable(
-                    pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths
-                )
+                each = (pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths)
                 results = [PREDICTED, PROBABILITY, *self._each]
-                return _again(files.name, opened(self.path, self._temporary), texts, results)
+                return _again(files.name, opened(self.path, self._temporary), chain.from_iterable(each), results)
             if ending(self.path) not in OUTPUTS:
                 self._in_order = True
                 names = self._words_of(files, columns, frame)

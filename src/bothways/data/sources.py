@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
@@ -16,9 +16,6 @@ from bothways.data import conll_files, csv_files, excel_files, jsonl_files, parq
 from bothways.data.opening import Say, head
 from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
-
-if TYPE_CHECKING:
-    from bothways.data.columns import Columns
 
 SPELLINGS: Mapping[str, str] = {
     **{name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")},
@@ -64,7 +61,7 @@ class Format(NamedTuple):
     writable: bool = True
     words: tuple[str, ...] = ()
     line: Callable[[Path, int], int] | None = None
-    pieces: Callable[[Path, bool, Columns, bool], Pieces] | None = None
+    pieces: Callable[..., Pieces] | None = None
 
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
