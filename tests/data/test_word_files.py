@@ -518,6 +518,14 @@ def test_blanks_at_the_ends_of_lines_are_no_part_of_labels(tmp_path: Path) -> No
     assert got["tag"].unique().sort().to_list() == ["A", "B"]
 
 
+def test_fields_of_blanks_are_read_as_those_of_other_files(tmp_path: Path, columns: Columns) -> None:
+    content = "Rome \tA\n w1\t \nw2\t\n\nw3\tB\n"
+    got = read_table(written(tmp_path, "some.conll", content)).frame()
+    assert got.rows() == [(1, "Rome", "A"), (1, "w1", None), (1, "w2", None), (2, "w3", "B")]
+    labeled(tmp_path / "some.conll", tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text() == "Rome \tfirst\n w1\tin \nw2\tin\n\nw3\tfirst\n"
+
+
 @pytest.mark.parametrize("content", ["EU\nrejects\nGerman\n\nPlay\njazz\n", "a\nb\n\nc\nd\n\n\ne\nf\n"])
 def test_a_word_per_line_is_a_sentence_per_block(tmp_path: Path, columns: Columns, content: str) -> None:
     said = labeled(written(tmp_path, "some.txt", content), tmp_path / "out.conll", columns)
@@ -534,10 +542,20 @@ def test_a_number_means_another_column_in_another_file(tmp_path: Path) -> None:
     assert (tmp_path / "out.conll").read_text() == "w1 N first\nw2 N in\n"
 
 
-def test_conllu_plus(tmp_path: Path) -> None:
+def test_a_number_means_the_same_column_in_a_file_like_that_of_training(tmp_path: Path) -> None:
+    four = "".join(f"w{i % 7} N {'AB'[i % 2]} x\n" + "\n" * (i % 5 == 4) for i in range(60))
+    columns = read_and_split(written(tmp_path, "four.conll", four), label="3").encoded()[0]
+    for line, said in (("w1 N A x", "w1 N {} x"), ("w1 N A", "w1 N {}"), ("w1 N A x y", "w1 N A x y {}")):
+        labeled(written(tmp_path, "some.conll", f"{line}\n{line}\n"), tmp_path / "out.conll", columns)
+        assert (tmp_path / "out.conll").read_text() == f"{said}\n{said}\n".format("first", "in")
+
+
+def test_conllu_plus(tmp_path: Path, columns: Columns) -> None:
     content = "# global.columns = ID FORM UPOS\n1\tIn\tADP\n2\tRome\tPROPN\n\n"
     got = read_table(written(tmp_path, "some.conllup", content)).frame()
     assert got.rows() == [(1, "1", "In", "ADP"), (1, "2", "Rome", "PROPN")]
+    labeled(tmp_path / "some.conllup", tmp_path / "out.conllup", columns)
+    assert (tmp_path / "out.conllup").read_text() == content.replace("ADP", "first").replace("PROPN", "in")
 
 
 def test_documents_and_counters_before_the_words(tmp_path: Path) -> None:

@@ -69,6 +69,20 @@ def test_a_setting_whose_mean_is_worse_is_not_significantly_better() -> None:
     assert {entry.mark for row in settings_table(found).rows for entry in row.cells} == {""}
 
 
+def test_a_setting_whose_factors_do_nothing_has_a_name_beside_others() -> None:
+    for windows, titles in (((5, None), ["window 5", "window None"]), ((50, None), ["the only setting"] * 2)):
+        grid = Grid.full({"window": windows})
+        found = compare_runs(grid, TASK, range(2), [], score("accuracy", (0, 1)), grid.reference({}))
+        assert [each.title for each in found.settings] == titles
+
+
+def test_a_setting_that_is_as_good_is_not_the_best() -> None:
+    grid = Grid.full({"direction": ("forward", "both")})
+    runs = [Run(setting, seed, counts=made_counts([8] * 20)) for setting in (FORWARD, BOTH) for seed in range(3)]
+    said = compare_runs(grid, TASK, range(3), runs, score("accuracy", (0, 1)), grid.reference({})).verdict()
+    assert said[0] == "Nothing has a better median accuracy than both: 0.8."
+
+
 @pytest.mark.parametrize(
     ("low", "high", "mean", "p", "verdict"),
     [

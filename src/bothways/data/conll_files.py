@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -18,6 +18,9 @@ from bothways.data.headers import is_number
 from bothways.data.opening import HEAD, Say, has_mark, utf8
 from bothways.data.words import SENTENCE, Piece, Pieces
 from bothways.errors import DataError, counted
+
+if TYPE_CHECKING:
+    from bothways.data.columns import Columns
 
 WORDS = ("form", "word")  # how the column of words is called, in CoNLL-U and in other files
 
@@ -78,9 +81,10 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
             say(f"{path}: line {header} names the columns and is left out.")
         if names == TAGS_FIRST:
             say(f"{path}: the first column holds tags, such as B-X, so the words are those in the second one.")
-        columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
+        fields = pl.col("fields").list
+        columns = [fields.get(at).str.strip_chars().replace("", None).alias(name) for at, name in enumerate(names)]
         empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
-        width = pl.col("fields").list.get(next(map(names.index, set(WORDS).intersection(names)))).str.len_chars()
+        width = fields.get(next(map(names.index, set(WORDS).intersection(names)))).str.len_chars()
         longest = widest = 0, 0
         for lines in blocks:
             words = lines.filter("word")
@@ -138,11 +142,11 @@ def line(path: Path, row: int) -> int:
         return int(next(islice(numbers, row, None)))
 
 
-def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pieces:
-    """Its lines, to be written again with what is predicted in the column `label`, or in a further one at the end.
+def pieces(path: Path, sentences: bool, columns: Columns, more: bool) -> Pieces:
+    """Its lines, to be written again with what is predicted in the column of the label, or in a further one at the end.
 
-    A label that is called by a number replaces the last column alone: in another kind of file, which may have more
-    columns, that number means something else.
+    A label that is called by a number replaces the last column alone, unless there are as many columns as in training:
+    in another kind of file that number means something else.
 
     CoNLL-U has no room for a further column: there MISC gets an entry such as `ner=B-LOC`.
 
@@ -151,8 +155,10 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
     with _opened(path, lambda _: None) as ((names, separator, _), blocks):
         if has_mark(path, codecs.BOM_UTF8):
             yield Piece(0, lambda _: MARK)
+        label, known = columns.label, {each.name for each in columns.known}
         noted = tuple(names) == CONLLU and label not in names
-        there = label == names[-1] if label.isdecimal() else label in names
+        alike = not label.isdecimal() or (names[-1] in known and str(len(names) + 1) not in known)
+        there = label in names if alike else label == names[-1]
         place = names.index("misc" if noted else label) if noted or there else None
         key = f"{label if re.fullmatch(NAME, label) else 'Label'}=" if noted else ""
         fill = partial(_labeled, path, separator, place, key)

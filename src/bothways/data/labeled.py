@@ -140,17 +140,16 @@ class LabeledWriter:
     def _file(self, frame: pl.DataFrame, schema: pl.Schema) -> AbstractContextManager[Callable[[pl.DataFrame], None]]:
         """The file to write, for rows such as these with labels of this schema; gives what adds rows."""
         pieces, write = self._format.pieces, self._format.write
-        if ending(self.path).startswith(".conllu") and not {*CONLLU} <= {*frame.columns}:
+        same = self._source is not None and ending(self.path) == ending(self._source[0].paths[0])
+        if ending(self.path).startswith(".conllu") and not (same or {*CONLLU} <= {*frame.columns}):
             raise DataError(f"{self.path}: CoNLL-U has ten columns, which are not there to label. Call it .conll.")
         if self._source is not None and pieces is not None:
             files, columns = self._source
             if files.format.pieces is pieces:
                 sentences = word_column(frame.columns, files.format.words) is not None
-                texts = chain.from_iterable(
-                    pieces(path, sentences, columns.label, columns.per, path != files.paths[-1]) for path in files.paths
-                )
+                each = (pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths)
                 results = [PREDICTED, PROBABILITY, *self._each]
-                return _again(files.name, opened(self.path, self._temporary), texts, results)
+                return _again(files.name, opened(self.path, self._temporary), chain.from_iterable(each), results)
             if ending(self.path) not in OUTPUTS:
                 self._in_order = True
                 names = self._words_of(files, columns, frame)

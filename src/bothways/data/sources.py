@@ -50,7 +50,7 @@ class Format(NamedTuple):
     writable: bool = True  # whether tables are written in it
     words: tuple[str, ...] = ()  # how a column of words may be called, in files that may hold sentences
     line: Callable[[Path, int], int] | None = None  # the number of the line of a word, by its row
-    pieces: Callable[[Path, bool, str, str, bool], Pieces] | None = None  # its parts, to be written again with labels
+    pieces: Callable[..., Pieces] | None = None  # its parts, to be written again with labels
 
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)

@@ -224,11 +224,11 @@ def compare_runs(
         finished = [run for run in there[setting] if run.status == FINISHED]
         scores, difference, name = scored[setting], differences[setting], grid.name(cell)
         low, high = interval(medians(draws(setting, tuple(scores)))) if scores else (None, None)
-        values = grid.values(cell)
+        values, idle = grid.values(cell), grid.setting(cell).idle(task.shape)
         results.append(
             SettingResult(
                 name=name,
-                title=title_of(values, grid.setting(cell).idle(task.shape)),
+                title=title_of(values, () if len(there) > 1 and idle.issuperset(values) else idle),
                 factors=values,
                 median=_median(scores.values()) if scores else None,
                 low=low,
@@ -338,7 +338,7 @@ def _best(comparison: Comparison, own: Sequence[SettingResult], reference: Setti
     differences = [each.difference for each in own if each.difference is not None]
     if not differences:
         return [f"The median {metric} of {reference.title} is {reference.median:.4g}."]
-    if best.difference is None:
+    if best.difference is None or best.median == reference.median:
         said = f"Nothing has a better median {metric} than {reference.title}: {best.median:.4g}."
     else:
         p = best.difference.p
