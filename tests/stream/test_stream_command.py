@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 
 from bothways import jobs, store
 from bothways.cli import main
+from bothways.data.single_times import SingleTimes
 from bothways.errors import DataError, InputError
 from bothways.jobs.event_lines import EventLines
 from bothways.settings import Reading
@@ -310,9 +312,18 @@ def test_times_as_the_table_had_them_and_numbers_as_text(tmp_path: Path) -> None
     form = EventLines(model, key="flow", step="at")
     told = [form.event(json.dumps(rows[0] | {"at": at}), 1) for at in ("17", " 2.5")]
     assert [event and event[1] for event in told] == [17, 2.5]
+    told = [form.event(json.dumps(rows[0] | {"at": at}), 1) for at in ("20240103010700", "20240103")]
+    assert [event and event[1] for event in told] == [datetime(2024, 1, 3, 1, 7), datetime(2024, 1, 3)]
+    told = [EventLines(table_model("numbers")).event(json.dumps(rows[0] | {"at": "20240103"}), 1)]
+    assert [event and event[1] for event in told] == [20240103]
     for wrong in ("01/02/2024 5:44", "1_000", "18:05"):
         with pytest.raises(DataError, match=r"no number and no time. Times as in ISO 8601, .* in one way only"):
             form.event(json.dumps(rows[0] | {"at": wrong}), 1)
+
+
+def test_how_a_time_is_read_does_not_depend_on_those_before_it() -> None:
+    times = SingleTimes("month-first")
+    assert [times.read(text) for text in ("04.04.2024", "05.04.2024")] == [datetime(2024, 4, 4), datetime(2024, 4, 5)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
