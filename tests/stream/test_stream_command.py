@@ -236,6 +236,12 @@ def test_one_file_is_not_taken_for_two_things(folder: Path) -> None:
         (folder / "labels.jsonl", events, "the file of the events; name another one for the checkpoint"),
         (folder / "labels.jsonl", model, "the file of the model"),
         (folder / "labels.jsonl", folder / "." / "labels.jsonl", "the file of the labels"),
+        (
+            folder / "labels.csv",
+            None,
+            "are lines of JSON; call their file NAME.jsonl",
+        ),
+        (folder / "labels.jsonl.gz", None, "are lines of JSON"),
     ):
         with pytest.raises(InputError, match=said):
             jobs.stream(model, events, output, checkpoint=checkpoint)
@@ -245,12 +251,12 @@ def test_one_file_is_not_taken_for_two_things(folder: Path) -> None:
 def test_compressed_events_go_on_from_a_checkpoint(folder: Path) -> None:
     names, events = cut_short(folder, BAD, 900)
     packed = gzip.compress(names[1].read_bytes())
-    names[1] = folder / "events.jsonl.gz"
+    names[1] = folder / "EVENTS.JSONL.GZ"
     names[1].write_bytes(packed)
     with pytest.raises(DataError, match=r"^Line 901: "):
         jobs.stream(*names, checkpoint=folder / "state")
     names[1].write_bytes(packed[:-100])
-    with pytest.raises(DataError, match=r"events.jsonl.gz: .* cut short"):
+    with pytest.raises(DataError, match=r"EVENTS.JSONL.GZ: .* cut short"):
         jobs.stream(*names, checkpoint=folder / "state", skip_bad=True)
     names[1].write_bytes(packed)
     done = jobs.stream(*names, checkpoint=folder / "state", skip_bad=True, say=lambda words: None)
@@ -432,8 +438,10 @@ def test_a_checkpoint_is_for_the_events_that_were_read(folder: Path) -> None:
     names[1].write_text("".join(lines[2:]))
     with pytest.raises(DataError, match=r"not those that were read\. Give the same ones from their beginning"):
         jobs.stream(*names, checkpoint=folder / "state")
-    assert names[2].read_bytes() == before
     names[1].write_text("".join(lines))
+    with pytest.raises(InputError, match=r"of no use here.* Its key and step were 'key' and 'step'"):
+        jobs.stream(*names, checkpoint=folder / "state", key="step")
+    assert names[2].read_bytes() == before
     jobs.stream(*names, checkpoint=folder / "state")
     assert names[2].read_bytes() == labels_of(folder, names[1].read_bytes())
 

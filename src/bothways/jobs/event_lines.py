@@ -27,13 +27,18 @@ Refused = Callable[[int, DataError], None]
 
 
 class EventLines:
-    """Events out of lines of JSON, and labels as such lines; `key` and `step` are as for `bothways.jobs.stream`."""
+    """Events out of lines of JSON, and labels as such lines; `key` and `step` are as for `bothways.jobs.stream`.
+
+    Attributes:
+        fields: the names of the key and of the step; None for none.
+    """
 
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
         columns = model.columns if model.columns is not None and model.columns.label else None
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")
         self._step = step or (columns.order if columns else "step")
+        self.fields = [self._key, self._step]
         self._times = SingleTimes(columns.reading.dates if columns else None)
         self._of_times = columns is not None and columns.fitted.order == "times"
         self._places = {label: place for place, label in enumerate(model.classes)}
@@ -74,7 +79,7 @@ class EventLines:
         )
 
     def _time(self, step: str) -> Time:
-        """The time that a text says as the model's table was read; raises ValueError if it says none, or may say two."""
+        """The time that a text says, read as the model's table was; ValueError if it says none, or may say two."""
         if (found := self._times.read(step)) is None:
             raise ValueError(step)
         return Time.of(step, found.isoformat())

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bothways import interrupts, store
+from bothways.data.sources import LABELED, ending
 from bothways.errors import DataError, InputError, counted, option
 from bothways.files import locked, written_whole
 from bothways.jobs.event_lines import EventLines
@@ -148,8 +149,10 @@ class _Run:
         try:
             if mark != _mark(line):
                 raise ValueError("It is damaged.")
-            self.stream.load(state)
             facts = json.loads(line)
+            if facts.get("fields", self.form.fields) != self.form.fields:
+                raise ValueError(f"Its key and step were {' and '.join(map(repr, facts['fields']))}.")
+            self.stream.load(state)
             read, written, seen = facts["read"], facts["written"], facts["seen"]
             for fact in KEPT:
                 setattr(self, fact, facts[fact])
@@ -280,7 +283,7 @@ class _Run:
         assert self.checkpoint is not None
         os.fsync(self.target.fileno())
         facts = {"read": self.read, "seen": self.seen.hexdigest(), "written": self.target.tell()}
-        facts |= {fact: getattr(self, fact) for fact in KEPT}
+        facts |= {"fields": self.form.fields} | {fact: getattr(self, fact) for fact in KEPT}
         with written_whole(self.checkpoint, DataError) as temporary:
             line = json.dumps(facts).encode()
             temporary.write_bytes(b"\n".join([line, _mark(line), self.stream.save()]))
@@ -305,7 +308,10 @@ def _mark(line: bytes) -> bytes:
 
 
 def _check_files(model: str | Path, events: str | Path, output: str | Path, checkpoint: str | Path | None) -> None:
-    """Refuse one file for two things, before any of them is written."""
+    """Refuse one file for two things, or an output that is to hold no lines of JSON, before any of them is written."""
+    kind = ending(Path(output))
+    if kind.endswith(".gz") or kind in {*LABELED} - {".jsonl", ".ndjson"}:
+        raise InputError(f"{output}: the labels of a stream are lines of JSON; call their file NAME.jsonl.")
     known = {"the model": model, "the events": events}
     for what, path in (("the labels", output), ("the checkpoint", checkpoint)):
         if path is None or str(path) == STANDARD:
@@ -328,7 +334,7 @@ def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes
         descriptor = sys.stdin.fileno()
     else:
         file = stack.enter_context(_opened(events, "rb"))
-        if str(events).endswith(".gz"):
+        if str(events).lower().endswith(".gz"):
             return partial(_unpacked, str(events), stack.enter_context(gzip.GzipFile(fileobj=file))), None
         descriptor = file.fileno()
     return partial(_read, "standard input" if str(events) == STANDARD else str(events), descriptor), descriptor
