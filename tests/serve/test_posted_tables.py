@@ -188,6 +188,11 @@ def test_what_is_wrong_is_said(
     assert "/tmp" not in answer["error"]
 
 
+@pytest.mark.parametrize("accept", ["application/json;q=0.1, text/csv", "application/jsonl; q=0, */*; q=0.001"])
+def test_the_weights_of_accept_count(server: Running, accept: str) -> None:
+    assert server.call("/label/table", content(CSV), {"Content-Type": CSV, "Accept": accept})[2]["content-type"] == CSV
+
+
 def test_a_compressed_table_shows_what_it_is(server: Running) -> None:
     packed = gzip.compress(content(CSV))
     for headers in ({}, {"Content-Encoding": "gzip"}):

@@ -132,9 +132,8 @@ def asked(request: HttpRequest) -> Asked:
     if kind not in INPUTS:
         raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(INPUTS)}.")
     own = kind if kind in FORMATS else "text/csv"
-    wanted = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     known = {**dict.fromkeys(FORMATS), VIEW: VIEW, "*/*": own, "": own, "text/*": "text/csv"}
-    answer = next((known[each] or each for each in wanted if each in known), None)
+    answer = next((known[each] or each for each in request.accepted(b"accept") if each in known), None)
     if answer is None:
         raise RefusedError(406, f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
     options = request.options(("threshold", "probabilities"))
