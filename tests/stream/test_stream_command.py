@@ -106,8 +106,9 @@ def test_a_killed_run_goes_on_to_the_same_file_byte_for_byte(folder: Path) -> No
 
 def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     names = [folder / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
-    with pytest.raises(InputError, match=r"give a file, output='NAME.jsonl'"):
-        jobs.stream(*names[:2], checkpoint=folder / "state")
+    for output in ("-", "/dev/null"):
+        with pytest.raises(InputError, match=r"give a file, output='NAME.jsonl'"):
+            jobs.stream(*names[:2], output, checkpoint=folder / "state")
     (folder / "labels.jsonl").touch()
     (folder / "state").write_text("{}")
     with pytest.raises(InputError, match=r"state: this checkpoint is of no use here.*damaged"):

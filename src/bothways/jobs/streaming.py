@@ -78,7 +78,8 @@ def stream(
     """
     loaded = store.load(model)
     labeler = loaded.stream(**pace)
-    if checkpoint is not None and str(output) == STANDARD:
+    cannot_be_cut = str(output) == STANDARD or (Path(output).exists() and not Path(output).is_file())
+    if checkpoint is not None and cannot_be_cut:
         raise InputError(
             f"A checkpoint is for an output that can be cut: give a file, {option('output', 'NAME.jsonl')}."
         )
