@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import Any, NamedTuple
 
-from bothways.data import Columns, Table, stream_sequences
+from bothways.data import Columns, Table, sources, stream_sequences
 from bothways.data.tables import with_joined
+from bothways.data.words import as_trained, word_column
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import decide, label, threshold_of
@@ -102,7 +103,9 @@ def view(
         found = chunk.sequences
         p = model.probabilities(found)
         codes = decide(model, p, found.lengths, above)
-        read = with_joined(Table(str(table), chunk.values), None, columns.order)
+        word = word_column(chunk.values.columns, sources.FORMATS[table.suffix].words)
+        values, _ = as_trained(chunk.values, word, columns)
+        read = with_joined(Table(str(table), values), None, columns.order)
         fields = {name: read.column(name) for name in read.names}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
             if room < end - start:
