@@ -159,9 +159,10 @@ def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
         stream.restore("a", "x")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no key 'b'"):
         stream.state("b")
-    for wrong in (lambda: stream.restore("a", stream.save()), lambda: model.stream(4).load(state)):
-        with pytest.raises(InputError, match=r"restore takes what Stream.state gave"):
-            wrong()
+    with pytest.raises(InputError, match=r"restore takes what Stream.state gave"):
+        stream.restore("a", stream.save())
+    with pytest.raises(InputError, match=r"Stream.load what Stream.save gave"):
+        model.stream(4).load(state)
     times = model.stream(4)
     times.push("a", START, sequence[0])
     with pytest.raises(InputError, match=r"steps of this state are times without time zones; .* stream are numbers"):

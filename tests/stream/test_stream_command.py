@@ -108,7 +108,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     names = [folder / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
     for output in ("-", "/dev/null"):
         with pytest.raises(InputError, match=r"give a file, output='NAME.jsonl'"):
-            jobs.stream(*names[:2], output, checkpoint=folder / "state")
+            jobs.stream(names[0], names[1], output, checkpoint=folder / "state")
     (folder / "labels.jsonl").touch()
     (folder / "state").write_text("{}")
     with pytest.raises(InputError, match=r"state: this checkpoint is of no use here.*damaged"):
