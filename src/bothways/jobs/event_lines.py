@@ -27,18 +27,14 @@ Refused = Callable[[int, DataError], None]
 
 
 class EventLines:
-    """Events out of lines of JSON, and labels as such lines; `key` and `step` are as for `bothways.jobs.stream`.
-
-    Attributes:
-        fields: the names of the key and of the step; None for none.
-    """
+    """Events out of lines of JSON, and labels as such lines; `key` and `step` are as for `bothways.jobs.stream`."""
 
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
         columns = model.columns if model.columns is not None and model.columns.label else None
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")
         self._step = step or (columns.order if columns else "step")
-        self.fields = [self._key, self._step]
+        self.fields = [self._key, self._step]  # their names
         self._times = SingleTimes(columns.reading.dates if columns else None)
         self._of_times = columns is not None and columns.fitted.order == "times"
         self._places = {label: place for place, label in enumerate(model.classes)}

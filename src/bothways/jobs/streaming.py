@@ -80,12 +80,10 @@ def stream(
     labeler = loaded.stream(**pace)
     cannot_be_cut = str(output) == STANDARD or (Path(output).exists() and not Path(output).is_file())
     if checkpoint is not None and cannot_be_cut:
-        raise InputError(
-            f"A checkpoint is for an output that can be cut: give a file, {option('output', 'NAME.jsonl')}."
-        )
+        raise InputError(f"A checkpoint needs an output to cut: give a file, {option('output', 'NAME.jsonl')}.")
     _check_files(model, events, output, checkpoint)
     checkpoint, saved = None if checkpoint is None else Path(checkpoint), None
-    with _named(output), ExitStack() as stack:
+    with _told("standard output" if str(output) == STANDARD else output, "written"), ExitStack() as stack:
         read, waits = _source(events, stack)
         if checkpoint is not None:
             stack.enter_context(locked(checkpoint))
@@ -292,15 +290,14 @@ class _Run:
 
 
 @contextmanager
-def _named(output: str | Path) -> Iterator[None]:
-    """Say what cannot be written, but to whom has read enough of it."""
+def _told(name: str | Path, what: str) -> Iterator[None]:
+    """Say that a file cannot be read or the like, but nothing to whom has read enough of an output."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        shown = "standard output" if str(output) == STANDARD else output
-        raise DataError(f"{shown}: cannot be written ({error.strerror}).") from None
+        raise DataError(f"{name}: cannot be {what} ({error.strerror}).") from None
 
 
 def _mark(line: bytes) -> bytes:
@@ -342,10 +339,8 @@ def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes
 
 
 def _read(name: str, descriptor: int, size: int) -> bytes:
-    try:
+    with _told(name, "read"):
         return os.read(descriptor, size)
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
 
 
 def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
@@ -356,7 +351,5 @@ def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
 
 
 def _opened(path: str | Path, mode: str) -> Any:
-    try:
+    with _told(path, "opened"):
         return open(path, mode)  # noqa: PTH123
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}).") from None

@@ -98,11 +98,8 @@ class Answer(NamedTuple):
 
     def packed(self, request: HttpRequest) -> Answer:
         """The same, compressed if it is large text and the caller takes that."""
-        if (
-            len(self.body) <= LARGE_BYTES
-            or self.kind not in TEXTS
-            or "gzip" not in request.accepted(b"accept-encoding")
-        ):
+        takes = "gzip" in request.accepted(b"accept-encoding")
+        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not takes:
             return self
         body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
         return self._replace(
