@@ -20,7 +20,8 @@ def main() -> None:
         code = end.code if isinstance(end, SystemExit) else interrupts.STOPPED
         interrupts.settle()
         if code not in (interrupts.STOPPED, interrupts.TERMINATED):
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: too late to stop
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # all is done: too late to stop
             raise
         with suppress(OSError, ValueError):
             sys.stdout.flush()

@@ -263,6 +263,14 @@ def test_a_closed_terminal_ends_it_gracefully_or_not_at_all(path: Path, start: A
         assert server.process.wait(15) == 0
 
 
+@pytest.mark.slow
+def test_a_signal_that_comes_twice_ends_it_gracefully(path: Path, start: Any) -> None:
+    server = start(path)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    assert server.stop() == 0
+
+
 def test_a_line_for_each_request_without_its_data(path: Path, start: Any) -> None:
     server = start(path, "--log-requests")
     server.call(f"{INFER}?token=1234", BODY)

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
-from bothways.data import Columns, stream_sequences
+from bothways.data import Columns, Encoding, stream_sequences
+from bothways.data.encoding import Category
 from bothways.data.streams import Chunk
 from bothways.page import card
 from bothways.serve import tables
@@ -138,6 +139,19 @@ def test_a_view_has_the_threshold_that_is_asked_for(tmp_path: Path) -> None:
         assert {code for each in shown["sequences"] for code in each["codes"]} == codes
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("table.jsonl", '{"tokens": ["In", "Rome"]}\n{"tokens": ["In"]}\n'), ("table.txt", "In Rome\n\nIn\n")],
+)
+def test_a_view_of_words_that_the_model_calls_otherwise(name: str, text: str, tmp_path: Path) -> None:
+    encoding = Encoding((), (Category("word", ("In", "Rome")),))
+    columns = Columns("tag", ("word",), "sentence_id", categories=("word",), encoding=encoding)
+    (tmp_path / name).write_text(text)
+    model = model_of(1, columns=columns, categories=encoding.sizes)
+    shown = tables.view(model, columns, tmp_path / name, None, print)["sequences"]
+    assert [each["inputs"] for each in shown] == [{"word": ["In", "Rome"]}, {"word": ["In"]}]
+
+
 def test_true_and_false_are_shown_as_an_event_has_them(tmp_path: Path) -> None:
     """A page sends what it is shown, step by step, to a stream; there "True" is no number."""
     FRAME.with_columns(pl.col("x") > 0).write_csv(tmp_path / "table.csv")
@@ -186,6 +200,11 @@ def test_what_is_wrong_is_said(
     assert found == status
     assert said in answer["error"]
     assert "/tmp" not in answer["error"]
+
+
+@pytest.mark.parametrize("accept", ["application/json;q=0.1, text/csv", "application/jsonl; q=0, */*; q=0.001"])
+def test_the_weights_of_accept_count(server: Running, accept: str) -> None:
+    assert server.call("/label/table", content(CSV), {"Content-Type": CSV, "Accept": accept})[2]["content-type"] == CSV
 
 
 def test_a_compressed_table_shows_what_it_is(server: Running) -> None:

@@ -296,7 +296,7 @@ def test_open_sequences_take_no_more_memory_than_there_is() -> None:
     wrong = json.dumps({"key": 200, "step": 0, "values": [1, 2]})
     assert "3" in many.labeled(wrong)
     for each in (few, many):
-        each.end()
+        each.ended([])
     assert room._left == 32 << 20
 
 

@@ -13,7 +13,7 @@ import pytest
 from bothways.errors import InputError
 from bothways.sequences import Sequences
 from bothways.stream import Labeled, Stream
-from stream_cases import NETWORKS, events_of, model_of, sequences_of
+from stream_cases import NETWORKS, START, events_of, model_of, sequences_of
 
 
 def pushed(stream: Stream, events: list[Any], at_once: int) -> list[Labeled]:
@@ -159,6 +159,15 @@ def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
         stream.restore("a", "x")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no key 'b'"):
         stream.state("b")
+    with pytest.raises(InputError, match=r"restore takes what Stream.state gave"):
+        stream.restore("a", stream.save())
+    with pytest.raises(InputError, match=r"Stream.load what Stream.save gave"):
+        model.stream(4).load(state)
+    times = model.stream(4)
+    times.push("a", START, sequence[0])
+    with pytest.raises(InputError, match=r"steps of this state are times without time zones; .* stream are numbers"):
+        stream.restore("b", times.state("a"))
+    assert "b" not in stream
     assert stream.state("a") == state
 
 

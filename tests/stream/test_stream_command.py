@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 
 from bothways import jobs, store
 from bothways.cli import main
+from bothways.data.single_times import SingleTimes
 from bothways.errors import DataError, InputError
 from bothways.jobs.event_lines import EventLines
 from bothways.settings import Reading
@@ -104,8 +106,9 @@ def test_a_killed_run_goes_on_to_the_same_file_byte_for_byte(folder: Path) -> No
 
 def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     names = [folder / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
-    with pytest.raises(InputError, match=r"give a file, output='NAME.jsonl'"):
-        jobs.stream(*names[:2], checkpoint=folder / "state")
+    for output in ("-", "/dev/null"):
+        with pytest.raises(InputError, match=r"give a file, output='NAME.jsonl'"):
+            jobs.stream(names[0], names[1], output, checkpoint=folder / "state")
     (folder / "labels.jsonl").touch()
     (folder / "state").write_text("{}")
     with pytest.raises(InputError, match=r"state: this checkpoint is of no use here.*damaged"):
@@ -234,6 +237,12 @@ def test_one_file_is_not_taken_for_two_things(folder: Path) -> None:
         (folder / "labels.jsonl", events, "the file of the events; name another one for the checkpoint"),
         (folder / "labels.jsonl", model, "the file of the model"),
         (folder / "labels.jsonl", folder / "." / "labels.jsonl", "the file of the labels"),
+        (
+            folder / "labels.csv",
+            None,
+            "are lines of JSON; call their file NAME.jsonl",
+        ),
+        (folder / "labels.jsonl.gz", None, "are lines of JSON"),
     ):
         with pytest.raises(InputError, match=said):
             jobs.stream(model, events, output, checkpoint=checkpoint)
@@ -243,12 +252,12 @@ def test_one_file_is_not_taken_for_two_things(folder: Path) -> None:
 def test_compressed_events_go_on_from_a_checkpoint(folder: Path) -> None:
     names, events = cut_short(folder, BAD, 900)
     packed = gzip.compress(names[1].read_bytes())
-    names[1] = folder / "events.jsonl.gz"
+    names[1] = folder / "EVENTS.JSONL.GZ"
     names[1].write_bytes(packed)
     with pytest.raises(DataError, match=r"^Line 901: "):
         jobs.stream(*names, checkpoint=folder / "state")
     names[1].write_bytes(packed[:-100])
-    with pytest.raises(DataError, match=r"events.jsonl.gz: .* cut short"):
+    with pytest.raises(DataError, match=r"EVENTS.JSONL.GZ: .* cut short"):
         jobs.stream(*names, checkpoint=folder / "state", skip_bad=True)
     names[1].write_bytes(packed)
     done = jobs.stream(*names, checkpoint=folder / "state", skip_bad=True, say=lambda words: None)
@@ -310,9 +319,18 @@ def test_times_as_the_table_had_them_and_numbers_as_text(tmp_path: Path) -> None
     form = EventLines(model, key="flow", step="at")
     told = [form.event(json.dumps(rows[0] | {"at": at}), 1) for at in ("17", " 2.5")]
     assert [event and event[1] for event in told] == [17, 2.5]
+    told = [form.event(json.dumps(rows[0] | {"at": at}), 1) for at in ("20240103010700", "20240103")]
+    assert [event and event[1] for event in told] == [datetime(2024, 1, 3, 1, 7), datetime(2024, 1, 3)]
+    told = [EventLines(table_model("numbers")).event(json.dumps(rows[0] | {"at": "20240103"}), 1)]
+    assert [event and event[1] for event in told] == [20240103]
     for wrong in ("01/02/2024 5:44", "1_000", "18:05"):
         with pytest.raises(DataError, match=r"no number and no time. Times as in ISO 8601, .* in one way only"):
             form.event(json.dumps(rows[0] | {"at": wrong}), 1)
+
+
+def test_how_a_time_is_read_does_not_depend_on_those_before_it() -> None:
+    times = SingleTimes("month-first")
+    assert [times.read(text) for text in ("04.04.2024", "05.04.2024")] == [datetime(2024, 4, 4), datetime(2024, 4, 5)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
@@ -421,8 +439,10 @@ def test_a_checkpoint_is_for_the_events_that_were_read(folder: Path) -> None:
     names[1].write_text("".join(lines[2:]))
     with pytest.raises(DataError, match=r"not those that were read\. Give the same ones from their beginning"):
         jobs.stream(*names, checkpoint=folder / "state")
-    assert names[2].read_bytes() == before
     names[1].write_text("".join(lines))
+    with pytest.raises(InputError, match=r"of no use here.* Its key and step were 'key' and 'step'"):
+        jobs.stream(*names, checkpoint=folder / "state", key="step")
+    assert names[2].read_bytes() == before
     jobs.stream(*names, checkpoint=folder / "state")
     assert names[2].read_bytes() == labels_of(folder, names[1].read_bytes())
 

@@ -114,7 +114,7 @@ class SingleTimes:
         time = found.get(self._dates or "")
         if time is None and len(set(found.values())) == 1:
             time = next(iter(found.values()))
-        orders = [order for order in (self._dates, "year-first") if order]
+        orders = [order for order in (self._dates, "year-first") if order in found]
         forms = [_form(text, ORDERS[order]) for order in orders] if time else []
         self._form = next((form for form in forms if form and _parsed(text, form) == time), "")
         return time

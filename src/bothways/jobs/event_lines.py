@@ -34,7 +34,9 @@ class EventLines:
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")
         self._step = step or (columns.order if columns else "step")
+        self.fields = [self._key, self._step]  # their names
         self._times = SingleTimes(columns.reading.dates if columns else None)
+        self._of_times = columns is not None and columns.fitted.order == "times"
         self._places = {label: place for place, label in enumerate(model.classes)}
 
     def event(self, line: bytes | str, number: int, place: int | None = None) -> Event | None:
@@ -61,18 +63,21 @@ class EventLines:
         return key, step, values
 
     def _told(self, step: str, number: int) -> Any:
-        """The number or the time that a text says; what is no time as in ISO 8601 is read as the model's table was."""
-        with suppress(ValueError):
-            return Time.of(step)
-        for number_of in (int, float) if "_" not in step else ():
+        """The number or the time that a text says: as the model's table was read, or as in ISO 8601."""
+        numbers = (int, float) if "_" not in step else ()
+        first = (Time.of, self._time) if self._of_times else (self._time,) if step.isdigit() else ()
+        for way in (*first, *numbers, Time.of, self._time):
             with suppress(ValueError):
-                return number_of(step)
-        found = self._times.read(step)
-        if found is None:
-            raise DataError(
-                f"Line {number:,} is no event: {self._step!r} is {shown(step)}, which is no number and no time. Times "
-                "as in ISO 8601, such as 2024-05-31T12:00:00, can be read in one way only."
-            )
+                return way(step)
+        raise DataError(
+            f"Line {number:,} is no event: {self._step!r} is {shown(step)}, which is no number and no time. Times "
+            "as in ISO 8601, such as 2024-05-31T12:00:00, can be read in one way only."
+        )
+
+    def _time(self, step: str) -> Time:
+        """The time that a text says, read as the model's table was; ValueError if it says none, or may say two."""
+        if (found := self._times.read(step)) is None:
+            raise ValueError(step)
         return Time.of(step, found.isoformat())
 
     def _named(self, event: Mapping[str, Any], number: int) -> Any:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bothways import interrupts, store
+from bothways.data.sources import LABELED, ending
 from bothways.errors import DataError, InputError, counted, option
 from bothways.files import locked, written_whole
 from bothways.jobs.event_lines import EventLines
@@ -77,13 +78,12 @@ def stream(
     """
     loaded = store.load(model)
     labeler = loaded.stream(**pace)
-    if checkpoint is not None and str(output) == STANDARD:
-        raise InputError(
-            f"A checkpoint is for an output that can be cut: give a file, {option('output', 'NAME.jsonl')}."
-        )
+    cannot_be_cut = str(output) == STANDARD or (Path(output).exists() and not Path(output).is_file())
+    if checkpoint is not None and cannot_be_cut:
+        raise InputError(f"A checkpoint needs an output to cut: give a file, {option('output', 'NAME.jsonl')}.")
     _check_files(model, events, output, checkpoint)
     checkpoint, saved = None if checkpoint is None else Path(checkpoint), None
-    with _named(output), ExitStack() as stack:
+    with _told("standard output" if str(output) == STANDARD else output, "written"), ExitStack() as stack:
         read, waits = _source(events, stack)
         if checkpoint is not None:
             stack.enter_context(locked(checkpoint))
@@ -148,8 +148,10 @@ class _Run:
         try:
             if mark != _mark(line):
                 raise ValueError("It is damaged.")
-            self.stream.load(state)
             facts = json.loads(line)
+            if facts.get("fields", self.form.fields) != self.form.fields:
+                raise ValueError(f"Its key and step were {' and '.join(map(repr, facts['fields']))}.")
+            self.stream.load(state)
             read, written, seen = facts["read"], facts["written"], facts["seen"]
             for fact in KEPT:
                 setattr(self, fact, facts[fact])
@@ -280,7 +282,7 @@ class _Run:
         assert self.checkpoint is not None
         os.fsync(self.target.fileno())
         facts = {"read": self.read, "seen": self.seen.hexdigest(), "written": self.target.tell()}
-        facts |= {fact: getattr(self, fact) for fact in KEPT}
+        facts |= {"fields": self.form.fields} | {fact: getattr(self, fact) for fact in KEPT}
         with written_whole(self.checkpoint, DataError) as temporary:
             line = json.dumps(facts).encode()
             temporary.write_bytes(b"\n".join([line, _mark(line), self.stream.save()]))
@@ -288,15 +290,14 @@ class _Run:
 
 
 @contextmanager
-def _named(output: str | Path) -> Iterator[None]:
-    """Say what cannot be written, but to whom has read enough of it."""
+def _told(name: str | Path, what: str) -> Iterator[None]:
+    """Say that a file cannot be read or the like, but nothing to whom has read enough of an output."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        shown = "standard output" if str(output) == STANDARD else output
-        raise DataError(f"{shown}: cannot be written ({error.strerror}).") from None
+        raise DataError(f"{name}: cannot be {what} ({error.strerror}).") from None
 
 
 def _mark(line: bytes) -> bytes:
@@ -305,7 +306,10 @@ def _mark(line: bytes) -> bytes:
 
 
 def _check_files(model: str | Path, events: str | Path, output: str | Path, checkpoint: str | Path | None) -> None:
-    """Refuse one file for two things, before any of them is written."""
+    """Refuse one file for two things, or an output that is to hold no lines of JSON, before any of them is written."""
+    kind = ending(Path(output))
+    if kind.endswith(".gz") or kind in {*LABELED} - {".jsonl", ".ndjson"}:
+        raise InputError(f"{output}: the labels of a stream are lines of JSON; call their file NAME.jsonl.")
     known = {"the model": model, "the events": events}
     for what, path in (("the labels", output), ("the checkpoint", checkpoint)):
         if path is None or str(path) == STANDARD:
@@ -328,17 +332,15 @@ def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes
         descriptor = sys.stdin.fileno()
     else:
         file = stack.enter_context(_opened(events, "rb"))
-        if str(events).endswith(".gz"):
+        if str(events).lower().endswith(".gz"):
             return partial(_unpacked, str(events), stack.enter_context(gzip.GzipFile(fileobj=file))), None
         descriptor = file.fileno()
     return partial(_read, "standard input" if str(events) == STANDARD else str(events), descriptor), descriptor
 
 
 def _read(name: str, descriptor: int, size: int) -> bytes:
-    try:
+    with _told(name, "read"):
         return os.read(descriptor, size)
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
 
 
 def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
@@ -349,7 +351,5 @@ def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
 
 
 def _opened(path: str | Path, mode: str) -> Any:
-    try:
+    with _told(path, "opened"):
         return open(path, mode)  # noqa: PTH123
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}).") from None

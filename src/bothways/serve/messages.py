@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -24,6 +26,7 @@ TEXTS = (JSON, b"text/csv", b"text/tab-separated-values", b"application/x-ndjson
 LARGE_BYTES = 1 << 15  # bodies above this size are read, and their answers compressed, in another thread
 
 GZIP_LEVEL = 1
+WEIGHT = re.compile(r";\s*q\s*=\s*([01](?:\.\d*)?)")
 GZIP = b"\x1f\x8b"  # what gzip begins with, and no table and no JSON
 
 log = logging.getLogger("bothways.serve")
@@ -75,14 +78,14 @@ class HttpRequest:
             raise InputError("The compressed body ends too early or too late.")
         return body
 
-    @property
-    def takes_gzip(self) -> bool:
-        """Whether `Accept-Encoding` has gzip, with no weight of 0."""
-        for each in self.headers.get(b"accept-encoding", b"").split(b","):
-            name, _, weight = each.partition(b";")
-            if name.strip().lower() == b"gzip":
-                return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
-        return False
+    def accepted(self, header: bytes) -> list[str]:
+        """What a header such as `Accept` names, in small letters, by its weights, but for those of 0."""
+        found = []
+        for each in self.headers.get(header, b"").decode("latin-1").lower().split(","):
+            name, _, more = each.partition(";")
+            weight = WEIGHT.search(f";{more}")
+            found.append((float(weight[1]) if weight else 1.0, name.strip()))
+        return [name for weight, name in sorted(found, key=itemgetter(0), reverse=True) if weight]
 
 
 class Answer(NamedTuple):
@@ -95,7 +98,8 @@ class Answer(NamedTuple):
 
     def packed(self, request: HttpRequest) -> Answer:
         """The same, compressed if it is large text and the caller takes that."""
-        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not request.takes_gzip:
+        takes = "gzip" in request.accepted(b"accept-encoding")
+        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not takes:
             return self
         body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
         return self._replace(

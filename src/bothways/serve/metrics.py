@@ -59,15 +59,8 @@ class Counters:
     @property
     def values(self) -> tuple[float, ...]:
         """In the order of `NAMES`."""
-        times = (self.seconds, self.waiting, self.computing)
-        return (
-            self.success,
-            self.failure,
-            self.sequences,
-            self.runs,
-            *(round(1e6 * each) for each in times),
-            self.steps,
-        )
+        times = (round(1e6 * each) for each in (self.seconds, self.waiting, self.computing))
+        return (self.success, self.failure, self.sequences, self.runs, *times, self.steps)
 
 
 class Metrics:

@@ -87,7 +87,7 @@ async def _stream(app: App, request: HttpRequest, socket: WebSocket, ending: asy
                 return
     finally:
         counters.streams -= 1
-        events.end()
+        events.ended([])
 
 
 async def _labeled(app: App, events: EventStream, text: str, counters: Counters) -> str:

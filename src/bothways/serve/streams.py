@@ -110,10 +110,10 @@ class EventStream:
             command = None
         match command:
             case ["flush"]:
-                return self._ended(self._stream.flush())
+                return self.ended(self._stream.flush())
             case ["close", key] if type(key) in (str, int, float):
                 key = key.strip() if isinstance(key, str) else key  # as that of an event
-                return self._ended(self._stream.close(key), key)
+                return self.ended(self._stream.close(key), key)
         raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
 
     def _push(self, keys: list[Any], steps: list[Any], values: list[Any]) -> list[Labeled]:
@@ -132,16 +132,12 @@ class EventStream:
         self._source.show(zip(keys, steps, values, strict=True), found)
         return found
 
-    def _ended(self, found: list[Labeled], key: Any = None) -> list[Labeled]:
+    def ended(self, found: list[Labeled], key: Any = None) -> list[Labeled]:
+        """Show the last labels of a sequence, None for all, and forget it."""
         self._source.show([], found)
         self._source.ended(key)
         self._forget(list(self._sizes) if key is None else [key])
         return found
-
-    def end(self) -> None:
-        """Forget all sequences."""
-        self._source.ended()
-        self._forget(list(self._sizes))
 
     def _refusal(self, number: int, error: BothwaysError) -> str:
         self.refused += 1

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import Any, NamedTuple
 
-from bothways.data import Columns, Table, stream_sequences
+from bothways.data import Columns, Table, sources, stream_sequences
 from bothways.data.tables import with_joined
+from bothways.data.words import as_trained, word_column
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import decide, label, threshold_of
@@ -102,7 +103,9 @@ def view(
         found = chunk.sequences
         p = model.probabilities(found)
         codes = decide(model, p, found.lengths, above)
-        read = with_joined(Table(str(table), chunk.values), None, columns.order)
+        word = word_column(chunk.values.columns, sources.FORMATS[table.suffix].words)
+        values, _ = as_trained(chunk.values, word, columns)
+        read = with_joined(Table(str(table), values), None, columns.order)
         fields = {name: read.column(name) for name in read.names}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
             if room < end - start:
@@ -132,9 +135,8 @@ def asked(request: HttpRequest) -> Asked:
     if kind not in INPUTS:
         raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(INPUTS)}.")
     own = kind if kind in FORMATS else "text/csv"
-    wanted = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     known = {**dict.fromkeys(FORMATS), VIEW: VIEW, "*/*": own, "": own, "text/*": "text/csv"}
-    answer = next((known[each] or each for each in wanted if each in known), None)
+    answer = next((known[each] or each for each in request.accepted(b"accept") if each in known), None)
     if answer is None:
         raise RefusedError(406, f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
     options = request.options(("threshold", "probabilities"))

@@ -17,7 +17,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.runtime import Model
 from bothways.sequences import Array
-from bothways.stream.events import Time
+from bothways.stream.events import Time, step_kind
 from bothways.stream.keys import Keys
 
 DIGEST = 16  # the size of digests, in bytes
@@ -45,9 +45,9 @@ def pack(mark: str, facts: Mapping[str, Any], arrays: Iterable[Array]) -> bytes:
     return hashlib.blake2b(body, digest_size=DIGEST).digest() + body
 
 
-def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int, ...], Any], Array]]:
+def unpack(mark: str, state: bytes, fact: str) -> tuple[dict[str, Any], Callable[[tuple[int, ...], Any], Array]]:
     """The facts, and what takes the arrays, of which shape and type must be known, one after the other. Raises
-    InputError if the bytes are damaged, or not of a stream with this mark.
+    InputError if the bytes are damaged, not of a stream with this mark, or without this `fact`.
     """
     if not isinstance(state, (bytes, bytearray, memoryview)):
         raise InputError(f"The state of a stream is bytes, as Stream.state or Stream.save gave it; {state!r} is none.")
@@ -61,6 +61,8 @@ def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int
             "This state is of another model or version of bothways, or of a stream with another lookahead, chunk or "
             "reorder. Make the stream as that one was made."
         )
+    if fact not in facts:
+        raise InputError("Stream.restore takes what Stream.state gave, of a key; Stream.load what Stream.save gave.")
     place = 0
 
     def take(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -87,9 +89,14 @@ def key_state(mark: str, keys: Keys, slot: int) -> bytes:
     return pack(mark, facts, [*rows, keys.before[slot], *keys.states(slot)])
 
 
-def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes) -> None:
-    """Let a key be as it was; raises as `unpack`."""
-    facts, take = unpack(mark, state)
+def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes, kind: str) -> str:
+    """Let a key be as it was; returns the kind of its steps. Raises as `unpack`, and if `kind`, of the steps of the
+    stream, is another one.
+    """
+    facts, take = unpack(mark, state, "steps")
+    found = next((step_kind(step) for step in (facts["last"], *facts["waiting"]) if step is not None), kind)
+    if kind not in ("", found):
+        raise InputError(f"The steps of this state are {found}; those of this stream are {kind}.")
     features, dtype = keys.values.shape[2], keys.values.dtype
     values = take((len(facts["steps"]), features), dtype)
     waiting = [(step, take((features,), dtype)) for step in facts["waiting"]]
@@ -101,6 +108,7 @@ def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes) -> None:
     keys.waiting[slot] = waiting
     for row in (keys.before[slot], *keys.states(slot)):
         row[:] = take(row.shape, row.dtype)
+    return found
 
 
 def coded_key(key: Hashable) -> Any:

@@ -17,7 +17,7 @@ from bothways.options import whole
 from bothways.runtime import Label, Member, Model
 from bothways.runtime.forward import STEPS_A_CALL
 from bothways.sequences import Array, Floats, Numbers, Sequences
-from bothways.stream.events import EventReader, Step, step_kind
+from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
 from bothways.stream.rounds import Found, Order, Rounds
 from bothways.stream.state import coded_key, fingerprint, key_state, pack, restore_key, unpack
@@ -234,12 +234,9 @@ class Stream:
             state: what `state` gave, of any process, for this model, lookahead, chunk and reorder.
 
         Raises:
-            InputError: it is damaged, or of another model or stream.
+            InputError: it is damaged, of another model or stream, or its steps are of another kind than those here.
         """
-        restore_key(self._fingerprint, self._keys, key, state)
-        slot = self._keys.slots[key]
-        for step in (self._keys.last[slot], *(step for step, _ in self._keys.waiting[slot])):
-            self._reader.kind = self._reader.kind if step is None else step_kind(step)
+        self._reader.kind = restore_key(self._fingerprint, self._keys, key, state, self._reader.kind)
 
     def save(self) -> bytes:
         """All keys and counts, for `load`."""
@@ -259,7 +256,7 @@ class Stream:
         """
         if len(self):
             raise InputError(f"This stream has {len(self)} keys already. Load what was saved into a new one.")
-        facts, take = unpack(self._fingerprint, saved)
+        facts, take = unpack(self._fingerprint, saved, "counts")
         if self._reader.tally is not None and "met" in facts:
             self._reader.tally.add_json(facts["met"])
         self.events, self._order.dropped, self._newest, sweep = facts["counts"]
