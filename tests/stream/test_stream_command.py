@@ -20,7 +20,7 @@ import pytest
 
 from bothways import jobs, store
 from bothways.cli import main
-from bothways.data.single_times import SingleTimes
+from bothways.data.kinds import SingleTimes
 from bothways.errors import DataError, InputError
 from bothways.jobs.event_lines import EventLines
 from bothways.settings import Reading
