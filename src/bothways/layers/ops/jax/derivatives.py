@@ -103,7 +103,7 @@ def _(plan: Plan, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
 def _tangent(plan: Plan, primals: Any, residuals: Any, tangents: Any) -> list[jax.Array]:
     """The tangents of the results from those of x and the arrays, by the primitive."""
     (x, constants, arrays), (d_x, _, d_arrays) = primals, tangents
-    if any(map(_varies, (x, *arrays))):  # the primitive does not say so of its results, and sums would be wrong
+    if any(map(_varies, (x, *constants, *arrays))):  # which its results do not say: sums would be wrong
         raise InputError(
             "The engine has no derivatives where jax.shard_map tracks what differs between devices. Give shard_map "
             "check_vma=False."
