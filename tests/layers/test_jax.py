@@ -326,6 +326,7 @@ def test_gradients_of_unknown_sizes_cannot_be_exported() -> None:
 def test_gradients_where_shard_map_tracks_what_varies_are_refused() -> None:
     """They came out wrong, without a word; stock Keras fails there, too."""
     layer, mesh = ours.LSTM(3), jax.sharding.Mesh(np.array(jax.devices()[:1]), ("rows",))
+    spec: Any = jax.sharding.PartitionSpec
     layer(X)
     weights, others = ([v.value for v in each] for each in (layer.trainable_variables, layer.non_trainable_variables))
 
@@ -333,9 +334,10 @@ def test_gradients_where_shard_map_tracks_what_varies_are_refused() -> None:
         return layer.stateless_call(weights, others, x)[0]
 
     def loss(weights: Any, check_vma: bool) -> Any:
-        whole, by_row = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("rows")
-        options = {"mesh": mesh, "in_specs": (whole, by_row), "out_specs": by_row, "check_vma": check_vma}
-        return jnp.sum(jax.shard_map(outputs, **options)(weights, X) ** 2)
+        sharded: Any = jax.shard_map(
+            outputs, mesh=mesh, in_specs=(spec(), spec("rows")), out_specs=spec("rows"), check_vma=check_vma
+        )
+        return jnp.sum(sharded(weights, X) ** 2)
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
     with pytest.raises(InputError, match=r"jax\.shard_map tracks .* Give shard_map check_vma=False"):
