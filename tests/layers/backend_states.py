@@ -100,6 +100,17 @@ def test_every_way_to_run_a_model_carries_the_states(cell: str, wrapped: bool) -
     assert len(layer.get_weights()) == (6 if wrapped else 3)  # states are no weights
 
 
+def test_states_are_in_the_state_tree_of_a_model() -> None:
+    """Of which checkpoints by Orbax are made; every variable needs a path of its own."""
+    model, layer, stock = stateful_pair("LSTM", wrapped=True)
+    model.compile(loss="mse", optimizer="sgd")
+    run(model, "call", PIECES[0])
+    tree = model.get_state_tree(value_format="numpy_array")
+    layer.reset_state()
+    model.set_state_tree(tree)
+    assert_states(layer, stock, PIECES[:1])
+
+
 def test_batches_of_one_call_follow_one_another() -> None:
     model, layer, stock = stateful_pair("LSTM", wrapped=True)
     outputs = model.predict(np.concatenate(PIECES), batch_size=4, verbose=0)

@@ -321,6 +321,30 @@ def test_gradients_of_unknown_sizes_cannot_be_exported() -> None:
         jax.export.export(gradient)(x)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="an older JAX")
+def test_gradients_where_shard_map_tracks_what_varies_are_refused() -> None:
+    """They came out wrong, without a word; stock Keras fails there, too."""
+    layer, mesh = ours.LSTM(3), jax.sharding.Mesh(np.array(jax.devices()[:1]), ("rows",))
+    spec: Any = jax.sharding.PartitionSpec
+    layer(X)
+    weights, others = ([v.value for v in each] for each in (layer.trainable_variables, layer.non_trainable_variables))
+
+    def outputs(weights: Any, x: Any) -> Any:
+        return layer.stateless_call(weights, others, x)[0]
+
+    def loss(weights: Any, check_vma: bool) -> Any:
+        sharded: Any = jax.shard_map(
+            outputs, mesh=mesh, in_specs=(spec(), spec("rows")), out_specs=spec("rows"), check_vma=check_vma
+        )
+        return jnp.sum(sharded(weights, X) ** 2)
+
+    gradient = jax.jit(jax.grad(loss), static_argnums=1)
+    with pytest.raises(InputError, match=r"jax\.shard_map tracks .* Give shard_map check_vma=False"):
+        gradient(weights, True)
+    assert_same(gradient(weights, False), jax.jit(jax.grad(lambda w: jnp.sum(outputs(w, X) ** 2)))(weights))
+
+
 def test_export_has_to_be_told() -> None:
     layer = ours.LSTM(3)
     layer(X)

@@ -176,6 +176,18 @@ def test_weights_are_transposed_once_as_long_as_they_are_the_same(mode: str, mon
     assert len(made) == 4 * len(changes)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_made_in_inference_mode_is_learned_from(kind: str) -> None:
+    """As the features of a frozen model are."""
+    with torch.inference_mode():
+        x = torch.randn(BATCH, TIME, FEATURES)
+    stock, ours = pair(kind, batch_first=True)
+    for module in (stock, ours):
+        module(x)[0].square().sum().backward()
+    for expected, actual in zip(stock.parameters(), ours.parameters(), strict=True):
+        assert error(actual.grad, expected.grad) < TORCH
+
+
 def test_gradients_go_to_what_wants_them() -> None:
     both = pair()
     for module in both:
@@ -255,7 +267,10 @@ MISTAKES = {
     "axes of states": lambda module: module(torch.zeros(TIME, BATCH, FEATURES), (torch.zeros(1, UNITS),) * 2),
     "one state": lambda module: module(torch.zeros(TIME, BATCH, FEATURES), torch.zeros(1, BATCH, UNITS)),
     "three states": lambda module: module(torch.zeros(TIME, BATCH, FEATURES), (torch.zeros(1, BATCH, UNITS),) * 3),
+    "no states": lambda module: module(torch.zeros(TIME, BATCH, FEATURES), ()),
     "no tensor": lambda module: module([[1.0]]),
+    "sparse": lambda module: module(torch.zeros(TIME, BATCH, FEATURES).to_sparse()),
+    "nested": lambda module: module(torch.nested.nested_tensor([torch.zeros(TIME, FEATURES)] * BATCH)),
     "a length of 0": lambda module: module(
         rnn.pack_padded_sequence(torch.zeros(TIME, 2, FEATURES), torch.tensor([3, 0]), enforce_sorted=False)
     ),
@@ -270,6 +285,7 @@ MISTAKES = {
 
 
 @pytest.mark.every_case
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_told_by_torch(mistake: str) -> None:
     told = []
@@ -278,6 +294,13 @@ def test_mistakes_are_told_by_torch(mistake: str) -> None:
             MISTAKES[mistake](module)
         told.append((raised.type, str(raised.value)))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("states", [(torch.zeros(1, BATCH, UNITS),), []])
+def test_states_in_a_tuple_are_those_of_an_lstm_alone(states: Any) -> None:
+    for module in pair("gru"):
+        with pytest.raises(AttributeError, match="has no attribute 'dim'"):
+            module(torch.zeros(TIME, BATCH, FEATURES), states)
 
 
 class Own(nn.LSTM):  # type: ignore[misc]

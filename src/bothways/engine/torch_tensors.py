@@ -39,6 +39,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
             "layers of Keras: undo() gives an accelerated model back to them."
         )
     if with_residuals:
+        x = x.clone() if x.is_inference() else x  # what was made in inference mode cannot be kept for gradients
         return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
     return plan.split(_forward(plan, x, constants, arrays, with_residuals=False))
 

@@ -73,10 +73,13 @@ class RecurrentOnEngine(OnEngine):
         pass
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        """As in Keras; but Keras on torch assigns states to copies of them where it casts variables by itself."""
+        """As in Keras; but Keras on torch assigns states to copies of them where it casts variables by itself.
+
+        Keras calls all states alike, and `get_state_tree` of a model wants a path for each variable.
+        """
         super().build(sequences_shape, initial_state_shape)  # type: ignore[misc]
-        for state in keras.tree.flatten(self.states or ()):  # type: ignore[attr-defined]
-            state._autocast = False
+        for number, state in enumerate(keras.tree.flatten(self.states or ())):  # type: ignore[attr-defined]
+            state._autocast, state._path = False, f"{state.path}_{number}"
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As in Keras."""

@@ -146,7 +146,8 @@ def _forward(module: Any, input: Any, hx: Any = None) -> Any:
     x, batch_sizes, order, back = input if isinstance(input, PackedSequence) else (input, None, None, None)
     if batch_sizes is not None and torch.compiler.is_compiling():  # shapes come of its numbers: one break, not several
         return torch.compiler.disable(_forward)(module, input, hx)
-    states = [] if hx is None else list(hx) if isinstance(hx, (tuple, list)) else [hx]
+    pair = module.mode == "LSTM" and isinstance(hx, (tuple, list)) and len(hx) > 0
+    states = [] if hx is None else list(hx) if pair else [hx]
     if not _fits(module, x, states, batch_sizes):
         return type(module).forward(module, input, hx)
     if batch_sizes is not None:
@@ -173,7 +174,9 @@ def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     if engine_of(module) != NATIVE:
         return False
     for tensor in (x, *states):
-        if type(tensor) not in _PLAIN or tensor.dtype != torch.float32 or not tensor.is_cpu:
+        if type(tensor) not in _PLAIN or tensor.is_nested or tensor.layout != torch.strided:
+            return False
+        if tensor.dtype != torch.float32 or not tensor.is_cpu:
             return False
     if x.dim() not in ((2, 3) if batch_sizes is None else (2,)) or x.shape[-1] != module.input_size or not x.numel():
         return False

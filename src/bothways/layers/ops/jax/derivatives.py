@@ -22,6 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.interpreters.ad import Zero, instantiate_zeros
 
 from bothways.engine.memory import Plan, units_of
+from bothways.errors import InputError
 from bothways.layers.ops.jax import custom_call, reference
 from bothways.layers.ops.jax.custom_call import Arrays
 
@@ -102,11 +103,22 @@ def _(plan: Plan, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
 def _tangent(plan: Plan, primals: Any, residuals: Any, tangents: Any) -> list[jax.Array]:
     """The tangents of the results from those of x and the arrays, by the primitive."""
     (x, constants, arrays), (d_x, _, d_arrays) = primals, tangents
+    if any(map(_varies, (x, *constants, *arrays))):  # which its results do not say: sums would be wrong
+        raise InputError(
+            "The engine has no derivatives where jax.shard_map tracks what differs between devices. Give shard_map "
+            "check_vma=False."
+        )
     active = tuple(not isinstance(d, SymbolicZero) for d in (d_x, *d_arrays))
     given = itertools.compress((d_x, *d_arrays), active)
     layout = _Layout(plan, active)
     results: list[jax.Array] = _tangent_p.bind(x, *arrays, *residuals, *constants, *given, layout=layout)
     return results
+
+
+def _varies(array: Any) -> bool:
+    """Whether an array is known to differ between the devices of a `jax.shard_map`."""
+    kind = getattr(array, "aval", None)
+    return bool(getattr(kind, "vma", ()) or getattr(getattr(kind, "mat", None), "varying", ()))
 
 
 def _instantiate(tangent: Any) -> jax.Array:
