@@ -33,7 +33,8 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
             of = graph("Gather", sets, nodes)
             place = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
             among = graph("Max", of, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(place, np.int64)
-            goes = graph.where(graph("Less", of, np.int64(0)), goes, graph("Gather", kinds, among))
+            none, one = graph("Less", of, np.int64(0)), graph("Gather", kinds, among)  # ONNX Runtime: no Where of bools
+            goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
         nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
     return graph("Gather", model.values, nodes)
 
