@@ -54,7 +54,7 @@ def seconds(browser: Browser, path: Path, table: Path) -> float:
         page.evaluate(TIMED)
         page.set_input_files("#file", table)
         page.wait_for_function("typeof drawn === 'number'", timeout=300_000)
-        found.append(page.evaluate("(drawn - began) / 1000"))
+        found.append(float(page.evaluate("(drawn - began) / 1000")))
         page.close()
     return min(found)
 
