@@ -20,7 +20,7 @@ from contextvars import ContextVar
 
 LISTS = ("drop", "features", "categorical", "numeric", "missing")  # the arguments that take a list of columns or words
 
-IN_FRAMES = {"missing": "replace([{}], None)", "dates": "to_datetime", "group": "groups=X[{}]", "numeric": "seconds"}
+IN_FRAMES = {"missing": "replace([{}], None)", "dates": "to_datetime", "group": "groups=X[{}]"}
 """What does to a data frame what these arguments do to a table; `SequenceLabeler` has them not."""
 
 _caller: ContextVar[str] = ContextVar("caller", default="Python")

@@ -17,10 +17,10 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
     leaf, own = model.inputs < 0, np.arange(len(model.inputs))
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in model.children.T)
-    sets, kinds = _sets(model) if isinstance(model, Trees) else (None, np.zeros(0, bool))
-    missing = model.missing if isinstance(model, Trees) else None
+    missing, sets, kinds = _more(model) if isinstance(model, Trees) else (None, None, np.zeros((0, 0), bool))
     if graph.walks:
         return graph("Leaves", inputs, model.roots, asks, left, right, model.values, missing, sets, kinds)
+    flat = kinds.ravel()
     shape = graph("Concat", graph("Shape", inputs, end=rank - 1), [len(model.roots)], axis=0)
     nodes = graph("Expand", model.roots, shape)
     for _ in range(depth(model.inputs, model.children)):  # what is at a leaf stays there
@@ -29,18 +29,18 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
         if missing is not None:
             nothing = graph("IsNaN", asked)
             goes = graph("Or", goes, graph("And", nothing, graph("Gather", missing, nodes)))
-        if len(kinds):
+        if len(flat):
             of = graph("Gather", sets, nodes)
             place = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
             among = graph("Max", of, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(place, np.int64)
-            none, one = graph("Less", of, np.int64(0)), graph("Gather", kinds, among)  # ONNX Runtime: no Where of bools
+            none, one = graph("Less", of, np.int64(0)), graph("Gather", flat, among)  # ONNX Runtime: no Where of bools
             goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
         nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
     return graph("Gather", model.values, nodes)
 
 
-def _sets(trees: Trees) -> tuple[Array, Array]:
-    """For each node the number of its set of places of a category, -1 for none; and for each place of all sets whether
-    it goes left.
+def _more(trees: Trees) -> tuple[Array, Array, Array]:
+    """What forests have not: of each node whether a missing number goes left, and the number of its set of places of a
+    category, -1 for none; and `(sets, places)` which places go left, the last one of what is missing.
     """
-    return trees.sets.astype(np.int64), np.unpackbits(trees.left, axis=1).astype(bool).ravel()
+    return trees.missing, trees.sets.astype(np.int64), np.unpackbits(trees.left, axis=1).astype(bool)

@@ -152,9 +152,9 @@ function gather_elements(v, places) {  /* along the last axis */
   v.rows ??= value(Int32Array.from({length: v.d.length / size}, (_, i) => i * size), [...v.s.slice(0, -1), 1])
   return each("g[a + b]", [places, v.rows], type_of(v), v.d)
 }
-function leaves([v, roots, asks, left, right, values, missing, sets, kinds]) {  /* the last six of each node: where rows go in each tree */
-  const {d, s} = dense(v), size = s.at(-1), trees = roots.d.length, out = new values.d.constructor(d.length / size * trees)
-  const goes_left = (node, x) => sets?.d[node] >= 0 ? kinds.d[256 * sets.d[node] + (x === x ? Math.min(Math.max(Math.trunc(x), 0), 255) : 255)]
+function leaves([v, roots, asks, left, right, values, missing, sets, kinds]) {  /* where each row ends in each tree; see export/trees.py */
+  const {d, s} = dense(v), size = s.at(-1), places = kinds.s[1], last = places - 1, trees = roots.d.length, out = new values.d.constructor(d.length / size * trees)
+  const goes_left = (node, x) => sets?.d[node] >= 0 ? kinds.d[places * sets.d[node] + (x === x ? Math.min(Math.max(Math.trunc(x), 0), last) : last)]
     : x <= values.d[node] || x !== x && missing?.d[node]
   for (let from = 0, at = 0; from < d.length; from += size) for (let tree = 0; tree < trees; tree++) {
     let node = roots.d[tree]
