@@ -44,6 +44,12 @@ class Elman(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "units": self.units}
 
 
+@pytest.fixture(autouse=True)
+def _the_same_weights_each_time() -> None:
+    """One model in thousands has an output so near 0 that roundings decide on the sign of its L1 penalty's gradient."""
+    keras.utils.set_random_seed(0)
+
+
 def sequential(*layers: Any) -> keras.Model:
     return keras.Sequential([keras.Input((5, 3)), *layers])
 
@@ -195,7 +201,7 @@ def assert_fits_alike(
         prepare(model)
         model.compile(loss=loss, optimizer=keras.optimizers.SGD(0.2))
         histories.append(model.fit(x, targets, epochs=3, batch_size=4, shuffle=False, verbose=0, **fit).history["loss"])
-    assert error(*histories) < KERAS
+    assert error(*histories) < KERAS, histories
     assert histories[0][-1] < histories[0][0]
     for actual, expected in zip(*(model.get_weights() for model in models), strict=True):
         assert error(actual, expected) < KERAS
