@@ -189,6 +189,7 @@ def assert_fits_alike(
     y: Any = None,
     prepare: Callable[[keras.Model], None] = lambda model: None,
     loss: Any = "mse",
+    batch_size: int = 4,
     **fit: Any,
 ) -> keras.Model:
     """Train with our layers and with stock ones: the same losses and weights; gives our model."""
@@ -200,7 +201,8 @@ def assert_fits_alike(
     for model in models:
         prepare(model)
         model.compile(loss=loss, optimizer=keras.optimizers.SGD(0.2))
-        histories.append(model.fit(x, targets, epochs=3, batch_size=4, shuffle=False, verbose=0, **fit).history["loss"])
+        history = model.fit(x, targets, epochs=3, batch_size=batch_size, shuffle=False, verbose=0, **fit).history
+        histories.append(history["loss"])
     assert error(*histories) < KERAS, histories
     assert histories[0][-1] < histories[0][0]
     for actual, expected in zip(*(model.get_weights() for model in models), strict=True):
@@ -210,7 +212,9 @@ def assert_fits_alike(
 
 @pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
 def test_fit(make: Callable[[Any], keras.Model]) -> None:
-    model = assert_fits_alike(make, CASES[make])
+    # With a last batch of another size JAX traces twice, and Keras knows penalties by their `id`: one of the second
+    # trace that stands where one of the first stood may be lost, in stock layers, too.
+    model = assert_fits_alike(make, CASES[make], batch_size=3 if make is activity_regularizers else 4)
     engines = [layer.engine for layer in model.layers if hasattr(layer, "engine")]
     if make is custom_cells:
         why = "Elman is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
