@@ -99,16 +99,6 @@ def cell_number(name: str) -> int:
     return _NAMES[cell_spec(name).name]
 
 
-def cell_of_number(number: int) -> str:
-    """The inverse of `cell_number`.
-
-    Example:
-        >>> cell_of_number(cell_number("rnn/linear/sigmoid"))
-        'rnn/linear/sigmoid'
-    """
-    return _NUMBERS[number].name
-
-
 def cell_spec(name: str) -> CellSpec:
     """The cell called `name`."""
     if not isinstance(name, str) or name not in _NAMES:

@@ -5,6 +5,8 @@ The tensors reach the engine as NumPy views of their memory, an eighth of the pr
 
 from __future__ import annotations
 
+import ast
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +14,8 @@ import torch
 from torch.autograd import forward_ad
 
 from bothways.engine import _native, memory
-from bothways.engine.arguments import PRECISIONS
 from bothways.engine.memory import Plan, Results
 from bothways.errors import InputError
-from bothways.spec import cell_number, cell_of_number
 
 Tensors = Sequence[Any]
 
@@ -30,7 +30,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
     """
     with_residuals = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
     if torch.compiler.is_compiling():
-        results = _forward_operator(x, constants, arrays, _encoded(plan), with_residuals)
+        results = _forward_operator(x, constants, arrays, _written(plan), with_residuals)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
         return plan.split([result.view_as(result) for result in results])
     if are_transformed() or (is_in_forward_mode() and any(map(_has_tangent, (x, *arrays)))):
@@ -167,27 +167,14 @@ def _whole(plan: Plan, d_results: Tensors, arrays: Tensors) -> list[Any]:
     return whole
 
 
-# Operators take no tuples of strings: a plan travels as a list of numbers.
-def _encoded(plan: Plan) -> list[int]:
-    flags = [int(flag) for flag in (plan.masked, plan.zero_output_for_mask, plan.return_sequences)]
-    numbers = [*flags, PRECISIONS[plan.precision]]
-    for cell, reverse, dropouts in zip(plan.cells, plan.reverse, plan.dropouts, strict=True):
-        numbers += [cell_number(cell), int(reverse), *dropouts]
-    return numbers
+# Operators take no tuples: a plan travels as text.
+def _written(plan: Plan) -> str:
+    return repr(tuple(plan))
 
 
-def _decoded(numbers: Sequence[int]) -> Plan:
-    masked, zero_output_for_mask, return_sequences, precision, *rest = numbers
-    cells, reverse, of_x, of_h = (rest[i::4] for i in range(4))
-    return Plan(
-        tuple(map(cell_of_number, cells)),
-        tuple(map(bool, reverse)),
-        tuple(zip(of_x, of_h, strict=True)),
-        bool(masked),
-        bool(zero_output_for_mask),
-        bool(return_sequences),
-        list(PRECISIONS)[precision],
-    )
+@functools.cache
+def _read(text: str) -> Plan:
+    return Plan._make(ast.literal_eval(text))
 
 
 @torch.library.custom_op("bothways::recurrence", mutates_args=())  # type: ignore[untyped-decorator]
@@ -195,15 +182,15 @@ def _forward_operator(
     x: torch.Tensor,
     constants: Sequence[torch.Tensor],
     arrays: Sequence[torch.Tensor],
-    numbers: Sequence[int],
+    text: str,
     with_residuals: bool,
 ) -> list[torch.Tensor]:
-    return _forward(_decoded(numbers), x, constants, arrays, with_residuals=with_residuals)
+    return _forward(_read(text), x, constants, arrays, with_residuals=with_residuals)
 
 
 @_forward_operator.register_fake  # type: ignore[untyped-decorator]
-def _(x: Any, constants: Any, arrays: Any, numbers: Any, with_residuals: bool) -> list[torch.Tensor]:
-    plan = _decoded(numbers)
+def _(x: Any, constants: Any, arrays: Any, text: str, with_residuals: bool) -> list[torch.Tensor]:
+    plan = _read(text)
     units = memory.units_of(plan, arrays)
     sizes: list[Any] = []
     if with_residuals and all(isinstance(axis, int) for axis in (*x.shape, *units)):
@@ -218,24 +205,24 @@ def _backward_operator(
     x: torch.Tensor,
     constants: Sequence[torch.Tensor],
     arrays: Sequence[torch.Tensor],
-    numbers: Sequence[int],
+    text: str,
     residuals: Sequence[torch.Tensor],
     d_results: Sequence[torch.Tensor],
     wants_d_x: bool,
 ) -> list[torch.Tensor]:
     # The residuals are copied because the engine overwrites them, and a compiled graph may be retained.
     copies = [each.clone() for each in residuals]
-    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, copies, d_results, wants_d_x)
+    d_x, d_arrays = _backward(_read(text), x, constants, arrays, copies, d_results, wants_d_x)
     return d_arrays if d_x is None else [d_x, *d_arrays]
 
 
 @_backward_operator.register_fake  # type: ignore[untyped-decorator]
-def _(x: Any, constants: Any, arrays: Any, numbers: Any, residuals: Any, d_results: Any, wants_d_x: bool) -> Any:
+def _(x: Any, constants: Any, arrays: Any, text: str, residuals: Any, d_results: Any, wants_d_x: bool) -> Any:
     return [x.new_empty(tensor.shape) for tensor in ((x, *arrays) if wants_d_x else arrays)]
 
 
 def _set_up(ctx: Any, inputs: Any, output: Any) -> None:
-    x, constants, arrays, ctx.numbers, _ = inputs
+    x, constants, arrays, ctx.text, _ = inputs
     ctx.constants, ctx.arrays = len(constants), len(arrays)
     ctx.save_for_backward(x, *constants, *arrays, *output)
 
@@ -244,11 +231,11 @@ def _differentiate(ctx: Any, d_results: Any) -> tuple[Any, ...]:
     x, *rest = ctx.saved_tensors
     constants, rest = rest[: ctx.constants], rest[ctx.constants :]
     arrays, results = rest[: ctx.arrays], rest[ctx.arrays :]
-    directions = len(_decoded(ctx.numbers).cells)
+    directions = len(_read(ctx.text).cells)
     residuals, results = results[-directions:], results[:-directions]
     d_results = [torch.zeros_like(r) if d is None else d for r, d in zip(results, d_results, strict=False)]
     wants_d_x = ctx.needs_input_grad[0]
-    gradients = _backward_operator(x, constants, arrays, ctx.numbers, residuals, d_results, wants_d_x)
+    gradients = _backward_operator(x, constants, arrays, ctx.text, residuals, d_results, wants_d_x)
     d_x = gradients.pop(0) if wants_d_x else None
     return d_x, [None] * len(constants), gradients, None, None
 
