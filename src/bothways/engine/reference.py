@@ -77,15 +77,12 @@ def backprop(tape: Trace, d_outputs: Any, d_states: Any = None) -> Gradients:
     return Gradients(d_x, tuple(gradients))
 
 
-def _time_order(call: Call, direction: Direction) -> Sequence[int]:
-    steps = range(call.x.shape[1])
-    return steps[::-1] if direction.reverse else steps
-
-
-def _counts(call: Call, t: int) -> npt.NDArray[np.bool_]:
-    """Which rows step `t` counts for, `(batch, 1)`."""
-    batch = call.x.shape[0]
-    return np.ones((batch, 1), np.bool_) if call.mask is None else call.mask[:, t, None]
+def _turns(call: Call, direction: Direction) -> list[tuple[int, npt.NDArray[np.bool_]]]:
+    """The steps in the order of reading, and for which rows each counts, `(batch, 1)`."""
+    batch, time, _ = call.x.shape
+    mask = np.ones((batch, time), np.bool_) if call.mask is None else call.mask
+    steps = range(time)[::-1] if direction.reverse else range(time)
+    return [(t, mask[:, t, None]) for t in steps]
 
 
 def _run_direction(call: Call, i: int) -> tuple[Array, States, list[Residuals]]:
@@ -95,10 +92,9 @@ def _run_direction(call: Call, i: int) -> tuple[Array, States, list[Residuals]]:
     outputs = np.zeros((batch, time, direction.units))
     steps = []
     of_x, of_h = _products(call, i)
-    for t in _time_order(call, direction):
+    for t, counts in _turns(call, direction):
         after, residuals = steps_of(spec.name).step(of_x.sums(call.x[:, t]), of_h, states)
         steps.append(residuals)
-        counts = _counts(call, t)
         states = tuple(np.where(counts, new, old) for new, old in zip(after, states, strict=True))
         outputs[:, t] = np.where(counts | (not call.setup.zero_output_for_mask), states[0], 0.0)
     return outputs, states, steps
@@ -125,8 +121,7 @@ def _backprop_direction(
     d_biases = np.zeros((2, direction.recurrent_kernel.shape[1]))
     batch = call.x.shape[0]
     flow = d_states or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
-    for t, residuals in zip(reversed(_time_order(call, direction)), reversed(steps), strict=True):
-        counts = _counts(call, t)
+    for (t, counts), residuals in zip(reversed(_turns(call, direction)), reversed(steps), strict=True):
         flow = (flow[0] + np.where(counts | (not call.setup.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
         d_after = tuple(np.where(counts, d_state, 0.0) for d_state in flow)
         d_x_sums, d_of_h, before = steps_of(spec.name).gradient(residuals, of_h, d_after)
