@@ -244,7 +244,7 @@ class _Training:
         if stop.requested and (self.history or not self._epochs.losses):
             return False
         stop.raises = not stop.requested
-        weights = _finished(self._prepared, get_weights(self._network, self._model))
+        weights = _finished(self._network, self._prepared, get_weights(self._network, self._model))
         update_seconds = time.perf_counter() - started
         epoch, settings = len(self.history) + 1, self._settings
         if not math.isfinite(loss):
@@ -307,11 +307,10 @@ def _unknown_rates(prepared: TrainingData, settings: Settings) -> Floats | None:
     return (a / (a + np.concatenate(prepared.counts))).astype(np.float32)
 
 
-def _finished(prepared: TrainingData, weights: dict[str, Floats]) -> dict[str, Floats]:
+def _finished(network: Network, prepared: TrainingData, weights: dict[str, Floats]) -> dict[str, Floats]:
     """The weights of the whole network: a code that training never saw means as much as the unknown one."""
     if prepared.counts:
         table, counts = weights["categories/embeddings"], np.concatenate(prepared.counts)
-        sizes = [len(each) for each in prepared.counts]
-        unknown = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+        unknown = np.repeat(network.first_codes, network.categories)
         weights["categories/embeddings"] = np.where(counts[:, None] > 0, table, table[unknown])
     return prepared.numbers | weights
