@@ -62,17 +62,20 @@ class Product(NamedTuple):
         return list(zip(self.dropout, blocks, strict=True))
 
 
+Flow = tuple[Array, ProductGradient, States]
+"""Gradients of x_sums, of what the product is made of, and of the states before."""
+
+
 class Cell(NamedTuple):
     """How a cell steps.
 
     Attributes:
         step: `(x_sums, product of h, states before) -> (states after, residuals)`.
-        gradient: `(residuals, the product, gradients of the states after) -> (gradient of x_sums, those of
-            what the product is made of, gradients of the states before)`. All of it is linear in the last argument.
+        gradient: `(residuals, the product, gradients of the states after) -> Flow`, linear in the last argument.
     """
 
     step: Callable[[Array, Product, States], tuple[States, Residuals]]
-    gradient: Callable[[Residuals, Product, States], tuple[Array, ProductGradient, States]]
+    gradient: Callable[[Residuals, Product, States], Flow]
 
 
 class Function(NamedTuple):
@@ -137,36 +140,17 @@ def join_gates(cell: str, by_gate: Mapping[str, Array]) -> Array:
     return np.concatenate([by_gate[gate] for gate in cell_spec(cell).gates], axis=-1)
 
 
-def with_sums(
-    step: Callable[[Array, Array, States], tuple[States, Residuals]],
-    gradient: Callable[[Residuals, States], tuple[Array, Array, States]],
-) -> Cell:
-    """A cell whose product takes the h before the step."""
-
-    def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
-        after, residuals = step(x_sums, product.sums(states[0]), states)
-        return after, residuals | {"h_before": states[0]}
-
-    def whole_gradient(
-        residuals: Residuals, product: Product, d_states: States
-    ) -> tuple[Array, ProductGradient, States]:
-        d_x_sums, d_h_sums, (d_h, *others) = gradient(residuals, d_states)
-        d_product = product.gradient(residuals["h_before"], d_h_sums)
-        return d_x_sums, d_product, (d_h + d_product.values, *others)
-
-    return Cell(whole_step, whole_gradient)
-
-
-def lstm_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Residuals]:
+def lstm_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
     """An LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000)."""
-    sums = split_gates("lstm", x_sums + h_sums)
+    h, c_before = states
+    sums = split_gates("lstm", x_sums + product.sums(h))
     residuals = {name: of.gate.value(sums[name]) for name in ("input", "forget", "output")}
-    residuals |= {"candidate": of.activation.value(sums["candidate"]), "c_before": states[1]}
-    residuals["c"] = residuals["forget"] * states[1] + residuals["input"] * residuals["candidate"]
+    residuals |= {"candidate": of.activation.value(sums["candidate"]), "h_before": h, "c_before": c_before}
+    residuals["c"] = residuals["forget"] * c_before + residuals["input"] * residuals["candidate"]
     return (residuals["output"] * of.activation.value(residuals["c"]), residuals["c"]), residuals
 
 
-def lstm_gradient(of: Functions, residuals: Residuals, d_states: States) -> tuple[Array, Array, States]:
+def lstm_gradient(of: Functions, residuals: Residuals, product: Product, d_states: States) -> Flow:
     """The gradient of `lstm_step`."""
     i, f, g, o = (residuals[name] for name in ("input", "forget", "candidate", "output"))
     shown = of.activation.value(residuals["c"])
@@ -179,29 +163,31 @@ def lstm_gradient(of: Functions, residuals: Residuals, d_states: States) -> tupl
         "output": d_h * shown * of.gate.slope(o),
     }
     joined = join_gates("lstm", d_sums)
-    return joined, joined, (np.zeros_like(d_h), d_c * f)
+    d_product = product.gradient(residuals["h_before"], joined)
+    return joined, d_product, (d_product.values, d_c * f)
 
 
-def gru_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Residuals]:
+def gru_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
     """A GRU (Cho et al. 2014) with the reset after the product."""
-    x, h = split_gates("gru", x_sums), split_gates("gru", h_sums)
+    x, h = split_gates("gru", x_sums), split_gates("gru", product.sums(states[0]))
     z, r = (of.gate.value(x[name] + h[name]) for name in ("update", "reset"))
     n = of.activation.value(x["candidate"] + r * h["candidate"])
-    residuals = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"]}
+    residuals = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"], "h_before": states[0]}
     return (z * states[0] + (1 - z) * n,), residuals
 
 
-def gru_gradient(of: Functions, residuals: Residuals, d_states: States) -> tuple[Array, Array, States]:
+def gru_gradient(of: Functions, residuals: Residuals, product: Product, d_states: States) -> Flow:
     """The gradient of `gru_step`."""
-    z, r, n = (residuals[name] for name in ("update", "reset", "candidate"))
+    z, r, n, h = (residuals[name] for name in ("update", "reset", "candidate", "h_before"))
     (d_h,) = d_states
     d_n = d_h * (1 - z) * of.activation.slope(n)
     d_sums = {
-        "update": d_h * (residuals["h_before"] - n) * of.gate.slope(z),
+        "update": d_h * (h - n) * of.gate.slope(z),
         "reset": d_n * residuals["h_sum"] * of.gate.slope(r),
         "candidate": d_n,
     }
-    return join_gates("gru", d_sums), join_gates("gru", d_sums | {"candidate": d_n * r}), (d_h * z,)
+    d_product = product.gradient(h, join_gates("gru", d_sums | {"candidate": d_n * r}))
+    return join_gates("gru", d_sums), d_product, (d_h * z + d_product.values,)
 
 
 def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
@@ -213,9 +199,7 @@ def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states
     return (z * states[0] + (1 - z) * n,), {"update": z, "reset": r, "candidate": n, "h_before": states[0]}
 
 
-def gru_reset_before_gradient(
-    of: Functions, residuals: Residuals, product: Product, d_states: States
-) -> tuple[Array, ProductGradient, States]:
+def gru_reset_before_gradient(of: Functions, residuals: Residuals, product: Product, d_states: States) -> Flow:
     """The gradient of `gru_reset_before_step`."""
     z, r, n, h = (residuals[name] for name in ("update", "reset", "candidate", "h_before"))
     (d_h,) = d_states
@@ -230,25 +214,26 @@ def gru_reset_before_gradient(
     return join_gates("gru_reset_before", d_gates | {"candidate": d_sums["candidate"]}), d_product, (d_before,)
 
 
-def rnn_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Residuals]:
+def rnn_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Residuals]:
     """A simple recurrent layer (Elman 1990)."""
-    h = of.activation.value(x_sums + h_sums)
-    return (h,), {"h": h}
+    h = of.activation.value(x_sums + product.sums(states[0]))
+    return (h,), {"h": h, "h_before": states[0]}
 
 
-def rnn_gradient(of: Functions, residuals: Residuals, d_states: States) -> tuple[Array, Array, States]:
+def rnn_gradient(of: Functions, residuals: Residuals, product: Product, d_states: States) -> Flow:
     """The gradient of `rnn_step`."""
     d_sums = d_states[0] * of.activation.slope(residuals["h"])
-    return d_sums, d_sums, (np.zeros_like(d_sums),)
+    d_product = product.gradient(residuals["h_before"], d_sums)
+    return d_sums, d_product, (d_product.values,)
 
 
-# By kind: the step, its gradient, and what makes a cell of these.
-_STEPS: Mapping[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Cell]]] = {
-    "lstm": (lstm_step, lstm_gradient, with_sums),
-    "gru": (gru_step, gru_gradient, with_sums),
-    "rnn": (rnn_step, rnn_gradient, with_sums),
-    "rnn_relu": (rnn_step, rnn_gradient, with_sums),
-    "gru_reset_before": (gru_reset_before_step, gru_reset_before_gradient, Cell),
+# By kind: the step and its gradient.
+_STEPS: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "lstm": (lstm_step, lstm_gradient),
+    "gru": (gru_step, gru_gradient),
+    "rnn": (rnn_step, rnn_gradient),
+    "rnn_relu": (rnn_step, rnn_gradient),
+    "gru_reset_before": (gru_reset_before_step, gru_reset_before_gradient),
 }
 
 
@@ -256,6 +241,6 @@ _STEPS: Mapping[str, tuple[Callable[..., Any], Callable[..., Any], Callable[...,
 def steps_of(cell: str) -> Cell:
     """How a cell of `bothways.spec` steps."""
     spec = cell_spec(cell)
-    step, gradient, made = _STEPS[spec.kind]
+    step, gradient = _STEPS[spec.kind]
     functions = Functions(FUNCTIONS[spec.activation], FUNCTIONS[spec.recurrent_activation])
-    return made(functools.partial(step, functions), functools.partial(gradient, functions))
+    return Cell(functools.partial(step, functions), functools.partial(gradient, functions))
