@@ -42,24 +42,15 @@ class RandomConvolutions:
     sequence's steps at which a convolution exceeds a quantile of what it gave in training. With several columns each
     kernel adds up some of them. The first and last steps go on past the ends, so that a sequence may have any length.
     Kernels do not see how large numbers are: the shares of steps above quantiles of each column are features, too.
-
-    Attributes:
-        mean: `(numbers,)` of each numeric column.
-        scale: `(numbers,)` and its standard deviation.
-        dilations: `(dilations,)` the steps between two taps.
-        columns: `(dilations, pool)` the columns that the kernels of a dilation may read.
-        reads: `(dilations, pool, kernels)` whether they do.
-        thresholds: `(dilations, kernels, thresholds)`.
-        levels: `(numbers, levels)` the quantiles of each standardised column.
     """
 
-    mean: Array
-    scale: Array
-    dilations: Numbers
-    columns: Numbers
-    reads: Array
-    thresholds: Array
-    levels: Array
+    mean: Array  # `(numbers,)` of each numeric column
+    scale: Array  # `(numbers,)` and its standard deviation
+    dilations: Numbers  # `(dilations,)` the steps between two taps
+    columns: Numbers  # `(dilations, pool)` the columns that the kernels of a dilation may read
+    reads: Array  # `(dilations, pool, kernels)` whether they do
+    thresholds: Array  # `(dilations, kernels, thresholds)`
+    levels: Array  # `(numbers, levels)` the quantiles of each standardised column
 
     @classmethod
     def fit(

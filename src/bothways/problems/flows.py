@@ -22,21 +22,13 @@ connection or login failed (else 0), and the service."""
 
 @dataclass(frozen=True)
 class Look:
-    """What flows look like: the features of a flow are independent, given the service.
+    """What flows look like: the features of a flow are independent, given the service."""
 
-    Attributes:
-        services: the share of each service, "unknown" left out.
-        gap: mean of log10 of the seconds since the flow before; its deviation is 0.6.
-        sent: added to the service's mean of log10 of the bytes sent; the deviation is 0.5.
-        received: the same of the bytes received.
-        failed: the share that fails.
-    """
-
-    services: tuple[float, float, float, float, float]
-    gap: float = 0.5
-    sent: float = 0.0
-    received: float = 0.0
-    failed: float = 0.03
+    services: tuple[float, float, float, float, float]  # the share of each service, "unknown" left out
+    gap: float = 0.5  # mean of log10 of the seconds since the flow before
+    sent: float = 0.0  # added to the service's mean of log10 of the bytes sent
+    received: float = 0.0  # the same of the bytes received
+    failed: float = 0.03  # the share that fails
 
 
 GAP_DEVIATION, BYTES_DEVIATION = 0.6, 0.5
