@@ -27,11 +27,7 @@ FEATURES, DILATIONS, POOL, LEVELS = 5000, 16, 9, 16
 
 WIDEST, MOST = 1 << 20, 1 << 16  # no dilation is wider, and no more features are read from a file
 SAMPLE, BLOCK = 16_384, 2048  # steps from which thresholds are drawn, and steps that are worked on together
-
-
 LARGEST = 1e30  # standardised numbers are clipped to this, so that sums of them are finite
-
-ARRAYS = ("mean", "scale", "dilations", "columns", "reads", "thresholds", "levels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +109,7 @@ class RandomConvolutions:
         return (every / np.maximum(sequences.lengths, 1).astype(np.float32)).T
 
     def arrays(self) -> dict[str, Array]:
-        return {name: getattr(self, name) for name in ARRAYS}
+        return dict(vars(self))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> RandomConvolutions:

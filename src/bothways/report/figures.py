@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bothways.metrics import Alarms, Calibration, Curve, Fall
-from bothways.report.html import short
+from bothways.report.html import capital, short
 from bothways.report.page import Report
 from bothways.sequences import Array, Numbers
 
@@ -185,7 +185,7 @@ def falls(groups: Sequence[tuple[str, Mapping[str, Fall]]]) -> str:
             axes.tick_params(axis="y", length=0, labelcolor=INK)
             axes.axvline(0, color=SOFT, linewidth=1)
             if at == len(groups) or groups[at][0] != score:
-                axes.set_xlabel(f"{score[:1].upper()}{score[1:]} falls by")
+                axes.set_xlabel(f"{capital(score)} falls by")
 
     return drawn(720, 48 + 22 * sum(rows) + 14 * len(rows), draw, "importance", "How far the score falls without each")
 
@@ -207,7 +207,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
         panels[0].set(title="Loss", xlabel="Epoch", ylim=(0, None))
         if metrics:
             panels[1].plot(*zip(*metrics, strict=True), color=WARM, marker=marker, label="valid")
-            panels[1].set(title=f"{metric[0].upper()}{metric[1:]} of the valid part", xlabel="Epoch")
+            panels[1].set(title=f"{capital(metric)} of the valid part", xlabel="Epoch")
         for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if best is not None:

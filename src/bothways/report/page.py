@@ -13,7 +13,7 @@ import numpy as np
 from bothways.errors import DataError, counted, missing, part_words
 from bothways.files import check_output, written_whole
 from bothways.metrics import Evaluation
-from bothways.report.html import short, text
+from bothways.report.html import capital, short, text
 from bothways.sequences import Array, Numbers, Sequences
 
 
@@ -48,7 +48,7 @@ class Report:
     @property
     def expected(self) -> Numbers:
         """The codes of the labels; -1 where there is none."""
-        return np.zeros(0, np.int64) if self.sequences.labels is None else self.sequences.labels
+        return self.sequences.known_labels
 
     @property
     def predicted(self) -> Numbers:
@@ -103,7 +103,7 @@ def _page(report: Report) -> str:
     what = f"{steps}{counted(of.sequences, 'sequence')}, {counted(len(of.classes), 'class', 'classes')}"
     part = text(part_words(of.split))
     body = "".join(draw(report) for draw in sections.ALL)
-    return shell(report.title, f"{part[0].upper()}{part[1:]}: {what}.", body)
+    return shell(report.title, f"{capital(part)}: {what}.", body)
 
 
 def shell(title: str, part: str, body: str) -> str:
