@@ -176,3 +176,11 @@ def test_a_setting_has_the_same_colour_in_all_drawings() -> None:
     for svg in (*drawn, settings_figure(compared([]), results[1:2], colours)):
         assert names["1"] in svg
         assert not any(names[str(i)] in svg for i in (0, 2, 3, 4, 5, 6, 7))
+
+
+def test_the_name_of_a_class_is_text_in_drawings() -> None:
+    found = replace(compared([]), metric=score("f1", ("'\"><script>", 1), "'\"><script>"))
+    result = SettingResult("0", "units 1", {}, 0.5, 0.4, 0.6, (0.5,))
+    svg = settings_figure(found, [result], {"0": SOFT})
+    assert 'aria-label="F1 of &#x27;&quot;&gt;&lt;script&gt; of every setting"' in svg
+    assert "<script>" not in svg

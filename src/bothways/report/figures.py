@@ -101,7 +101,7 @@ def drawn(
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size is not None
     head = f'<svg viewBox="0 0 {size[1]} {size[2]}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img"'
-    return f'{head} aria-label="{says}">' + text[text.index(">") + 1 :].strip()
+    return f'{head} aria-label="{escape(short(says, 300))}">' + text[text.index(">") + 1 :].strip()
 
 
 def threshold_curves(curves: Sequence[tuple[str, Curve]], share: float, alarms: Alarms | None, roc: bool) -> str:
@@ -214,7 +214,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
                 axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
             axes.legend()
 
-    return drawn(720, 230, draw, "training", f"Loss and {escape(short(metric))} by epoch")
+    return drawn(720, 230, draw, "training", f"Loss and {short(metric)} by epoch")
 
 
 def steps(
