@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ FEATURES = ("log_gap", "log_sent", "log_received", "failed", "service")
 connection or login failed (else 0), and the service."""
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What flows look like: the features of a flow are independent, given the service."""
 
     services: tuple[float, float, float, float, float]  # the share of each service, "unknown" left out
@@ -212,5 +210,5 @@ def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesA
 
 def _parameters() -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
     """The looks as arrays, one row per stage: shares of services, gap, sent, received, failed."""
-    shares, gap, sent, received, failed = zip(*(astuple(LOOKS[stage]) for stage in STAGES), strict=True)
-    return np.array(shares), np.array(gap), np.array(sent), np.array(received), np.array(failed)
+    shares, gap, sent, received, failed = (np.array(each) for each in zip(*map(LOOKS.get, STAGES), strict=True))
+    return shares, gap, sent, received, failed
