@@ -75,6 +75,9 @@ def test_what_is_counted() -> None:
     assert Measurement(Case(TINY, dtype="bfloat16"), rough).ratio == 0.5
     alone = Measurement(Case(TINY), {"bothways": 2.0})
     assert (alone.best_peer, alone.ratio, alone.share_of_sgemm) == (None, None, None)
+    shape = Measurement(Case(TINY), {"bothways": 0.123456, "torch": 0.25}, sgemm=64.0).to_json()
+    assert (shape["ms"], shape["gflops"]) == ({"bothways": 0.1235, "torch": 0.25}, 0.03629)
+    assert (shape["share_of_sgemm"], shape["ratio"], shape["shape"]) == (0.000567, 2.025, list(TINY))
 
 
 def test_shapes() -> None:

@@ -52,15 +52,7 @@ class Measurement:
         return None if self.best_peer is None else self.ms[self.best_peer] / self.ms[OURS]
 
     def to_json(self) -> dict[str, Any]:
-        """The shape that `bothways bench --json` prints, four digits of each number.
-
-        Example:
-            >>> from bothways.bench import Shape
-            >>> measured = Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001, "torch": 0.0025}, sgemm=64.0)
-            >>> {name: value for name, value in measured.to_json().items() if name not in measured.case.to_json()}
-            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'errors': {}, 'gflops': 0.032, 'share_of_sgemm': 0.0005,
-             'ratio': 2.5, 'disturbed': [], 'other_work': 0.0}
-        """
+        """The shape that `bothways bench --json` prints, four digits of each number."""
         return self.case.to_json() | {
             "ms": {name: _digits(ms) for name, ms in self.ms.items()},
             "errors": {name: _digits(error) for name, error in self.errors.items()},

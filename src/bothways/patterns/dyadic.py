@@ -158,13 +158,7 @@ def levels(count: int) -> Doubles:
 
 
 def ends_of_parts(lengths: Any, count: int) -> tuple[Any, Any]:
-    """Where each of `count` parts of a sequence begins, and where it ends; each has a step, if the sequence has.
-
-    Example:
-        >>> start, end = ends_of_parts(np.array([[5], [1]]), 2)
-        >>> start.tolist(), end.tolist()
-        ([[0, 2], [0, 0]], [[3, 5], [1, 1]])
-    """
+    """Where each of `count` parts of a sequence begins, and where it ends; each has a step, if the sequence has."""
     parts, whole = np.arange(count), np.int64(count)
     return lengths * parts // whole, (lengths * (parts + 1) + (whole - 1)) // whole
 

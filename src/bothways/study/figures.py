@@ -106,12 +106,7 @@ def costs_figure(comparison: Comparison, settings: Sequence[SettingResult], colo
 
 
 def smooth(values: Doubles) -> Doubles:
-    """Means of neighbours, of which about `POINTS` are left.
-
-    Example:
-        >>> len(smooth(np.arange(1000.0))), smooth(np.arange(3.0)).tolist()
-        (63, [0.0, 1.0, 2.0])
-    """
+    """Means of neighbours, of which about `POINTS` are left."""
     every = max(1, len(values) // POINTS)
     starts = np.arange(0, len(values), every)
     return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))

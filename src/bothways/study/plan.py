@@ -234,15 +234,6 @@ class SearchClock:
 
     On a machine with other work trials get but a share of a processor, and the budget is longer, up to `BUSY` times.
     `before` is what an earlier search has spent.
-
-    Example:
-        >>> clock = SearchClock(60)
-        >>> clock.note(took=10, processor=8)
-        >>> round(clock.budget), round(clock.left)
-        (75, 75)
-        >>> clock.before = 71  # of 75 seconds, which leaves less than half of what the shortest trial took
-        >>> clock.enough
-        False
     """
 
     def __init__(self, budget: float) -> None:
