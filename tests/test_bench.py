@@ -75,6 +75,9 @@ def test_what_is_counted() -> None:
     assert Measurement(Case(TINY, dtype="bfloat16"), rough).ratio == 0.5
     alone = Measurement(Case(TINY), {"bothways": 2.0})
     assert (alone.best_peer, alone.ratio, alone.share_of_sgemm) == (None, None, None)
+    shape = Measurement(Case(TINY), {"bothways": 0.123456, "torch": 0.25}, sgemm=64.0).to_json()
+    assert (shape["ms"], shape["gflops"]) == ({"bothways": 0.1235, "torch": 0.25}, 0.03629)
+    assert (shape["share_of_sgemm"], shape["ratio"], shape["shape"]) == (0.000567, 2.025, list(TINY))
 
 
 def test_shapes() -> None:
@@ -150,7 +153,7 @@ def test_ours_in_lower_precision(mode: str, dtype: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PEERS if not choose_peers([name])[1]])
 def test_installed_peers_do_the_same_work(name: str) -> None:
-    peer = rounds.Worker(name, rounds.command(name, 1), rounds.environment(1), answer_seconds=60.0)
+    peer = rounds.Worker(name, rounds.command(name, 1), rounds.environment(1))
     try:
         assert peer.hear()["ready"]["version"]
         for number, cell in enumerate(CELLS):  # both modes of each would compile for seconds
@@ -220,8 +223,9 @@ def test_a_worker_that_refuses_a_case_goes_on_with_the_next(monkeypatch: pytest.
     assert [list(measured.ms) for measured in report.measurements] == [["bothways"], ["bothways", "torch"]]
 
 
-def test_a_worker_that_hangs_is_given_up() -> None:
-    hanging = rounds.Worker("torch", [sys.executable, "-c", "import time; time.sleep(60)"], answer_seconds=0.1)
+def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "ANSWER_SECONDS", 0.1)
+    hanging = rounds.Worker("torch", [sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(rounds.WorkerError, match=r"gave no answer for 0\.1 s"):
         hanging.hear()
     assert not hanging.running

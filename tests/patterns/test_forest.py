@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns import DyadicFeatures, Forest
 from bothways.patterns import forest as forests
-from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, SERIES
+from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, SERIES, ends_of_parts
 from bothways.patterns.spectrum import FREQUENCIES, spectra
 from bothways.sequences import NO_LABEL, Array, Sequences
 
@@ -229,3 +229,8 @@ def test_arrays_that_are_no_forest(name: str, wrong: Any, said: str) -> None:
         Forest.from_arrays(arrays, network)
     with pytest.raises(InputError, match="labels steps"):
         Forest.from_arrays(arrays, Network(4, 2, categories=CATEGORIES))
+
+
+def test_each_part_of_a_sequence_has_a_step() -> None:
+    start, end = ends_of_parts(np.array([[5], [1]]), 2)
+    assert (start.tolist(), end.tolist()) == ([[0, 2], [0, 0]], [[3, 5], [1, 1]])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bothways.metrics import BaselineScores, Evaluation, Interval, evaluate
-from bothways.report import verdict, warnings
+from bothways.metrics import BaselineScores, Evaluation, Fall, Importance, Interval, evaluate
+from bothways.report import importance_words, verdict, warnings
 from bothways.sequences import Sequences
 
 
@@ -79,3 +79,11 @@ def test_warnings() -> None:
     alarms = evaluated([0, 1] * 15, p, split="test", positive=1, threshold=0.5, asked=0.01)
     assert "There are more false alarms than were asked for." in warnings(alarms)[0]
     assert "the test part is not like it" in warnings(alarms)[0]
+
+
+def test_how_importance_was_measured() -> None:
+    found = Importance("macro_f1", 0.9, {"age": Fall(0.2)}, {}, None, (), sequences=1, steps=50)
+    assert importance_words(found) == (
+        "Measured on 1 sequence, where macro F1 is 0.900. Without a column: its values are those of another place. "
+        "Columns that say the same stand in for each other, so that each may look unimportant."
+    )

@@ -205,3 +205,12 @@ def test_of_very_many_numbers_each_enters_once_at_first() -> None:
     assert plan.first[0].network(shape).bins_per_number == 6
     assert plan.first[-1].network(shape).channels == 320, "the usual is tried, too"
     assert SearchPlan(shape, train, {"changes": 1}, seed=0).first[0]["changes"] == 1
+
+
+def test_a_busy_machine_has_a_longer_budget_and_no_trial_begins_that_cannot_end() -> None:
+    clock = SearchClock(60)
+    clock.note(took=10, processor=8)
+    assert (round(clock.budget), round(clock.left)) == (75, 75)
+    assert clock.enough
+    clock.before = 71  # which leaves less than half of what the shortest trial took
+    assert not clock.enough

@@ -16,7 +16,7 @@ from bothways.metrics import Counts, score
 from bothways.report.figures import COLOURS, SOFT, WARM
 from bothways.sequences import Sequences
 from bothways.study import Comparison, Split, Task, array_task, problem_task
-from bothways.study.figures import colours_of, costs_figure, curves_figure, settings_figure
+from bothways.study.figures import colours_of, costs_figure, curves_figure, settings_figure, smooth
 from bothways.study.grid import Grid
 from bothways.study.results import Difference, SettingResult, compare_runs
 from bothways.study.runs import DIVERGED, Run
@@ -176,3 +176,17 @@ def test_a_setting_has_the_same_colour_in_all_drawings() -> None:
     for svg in (*drawn, settings_figure(compared([]), results[1:2], colours)):
         assert names["1"] in svg
         assert not any(names[str(i)] in svg for i in (0, 2, 3, 4, 5, 6, 7))
+
+
+def test_the_name_of_a_class_is_text_in_drawings() -> None:
+    found = replace(compared([]), metric=score("f1", ("'\"><script>", 1), "'\"><script>"))
+    result = SettingResult("0", "units 1", {}, 0.5, 0.4, 0.6, (0.5,))
+    svg = settings_figure(found, [result], {"0": SOFT})
+    assert 'aria-label="F1 of &#x27;&quot;&gt;&lt;script&gt; of every setting"' in svg
+    assert "<script>" not in svg
+
+
+def test_curves_are_smooth() -> None:
+    assert len(smooth(np.arange(1000.0))) == 63
+    assert smooth(np.arange(120.0))[:3].tolist() == [0.5, 2.5, 4.5]
+    assert smooth(np.arange(3.0)).tolist() == [0.0, 1.0, 2.0]

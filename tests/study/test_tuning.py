@@ -73,7 +73,7 @@ def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[SearchPro
     train, valid = rising(60, seed=0), rising(30, seed=1)
     again = tune(train, valid, SHAPE, QUICK, budget=0.01, workers=1, members=3, checkpoint=path, resume=True)
     assert [each.trial for each in again.tried] == [each.trial for each in tuned.tried]
-    assert again.temperature == tuned.temperature
+    assert again.decision == tuned.decision
     for one, other in zip(again.members, tuned.members, strict=True):
         for name, array in one.arrays().items():
             np.testing.assert_array_equal(array, other.arrays()[name])
@@ -369,7 +369,7 @@ def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
     simple = [each for each in baselines.fit(train, 2) if isinstance(each, baselines.CLASSIFIERS)]
     assert [each.name for each in simple] == ["one_step", "trees"]
     tuned = tune(train, valid, shape, {"units": 1, "epochs": 1}, simple=simple, budget=0.01, workers=1)
-    model = Model(tuned.members, (0, 1), temperature=tuned.temperature, threshold=tuned.threshold)
+    model = Model(tuned.members, (0, 1), **tuned.decision._asdict())
     assert "trees" in model.summary["averaged with"]
     assert (model.decide(model.probabilities(new)) == new.labels).mean() > 0.97
 

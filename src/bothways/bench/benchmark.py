@@ -18,22 +18,16 @@ from bothways.files import written_whole
 class Measurement:
     """One case, measured.
 
-    Attributes:
-        case: what was measured.
-        ms: the median milliseconds of a call, ours first, then those of the peers that gave a number.
-        errors: of those whose products have factors of lower precision, the largest difference from their own outputs
-            in float32.
-        sgemm: what NumPy's matrix product reached in between, in 10^9 operations per second; None if it failed.
-        disturbed: whose time is not to be believed, for other programs had their processors all the time.
-        other_work: the share of the processors that other programs used meanwhile.
+    `errors` are of those whose products have factors of lower precision: the largest difference from their own outputs
+    in float32.
     """
 
     case: Case
-    ms: Mapping[str, float]
+    ms: Mapping[str, float]  # the median of a call, ours first, then those of the peers that gave a number
     errors: Mapping[str, float] = field(default_factory=dict)
-    sgemm: float | None = None
-    disturbed: tuple[str, ...] = ()
-    other_work: float = 0.0
+    sgemm: float | None = None  # what NumPy's matrix product reached, in 10^9 operations per second; None if it failed
+    disturbed: tuple[str, ...] = ()  # whose time is not to be believed: others had their processors all the time
+    other_work: float = 0.0  # the share of the processors that other programs used meanwhile
 
     @property
     def gflops(self) -> float:
@@ -58,15 +52,7 @@ class Measurement:
         return None if self.best_peer is None else self.ms[self.best_peer] / self.ms[OURS]
 
     def to_json(self) -> dict[str, Any]:
-        """The shape that `bothways bench --json` prints, four digits of each number.
-
-        Example:
-            >>> from bothways.bench import Shape
-            >>> measured = Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001, "torch": 0.0025}, sgemm=64.0)
-            >>> {name: value for name, value in measured.to_json().items() if name not in measured.case.to_json()}
-            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'errors': {}, 'gflops': 0.032, 'share_of_sgemm': 0.0005,
-             'ratio': 2.5, 'disturbed': [], 'other_work': 0.0}
-        """
+        """The shape that `bothways bench --json` prints, four digits of each number."""
         return self.case.to_json() | {
             "ms": {name: _digits(ms) for name, ms in self.ms.items()},
             "errors": {name: _digits(error) for name, error in self.errors.items()},
@@ -82,16 +68,13 @@ class Measurement:
 class Benchmark:
     """All that was measured in one run.
 
-    Attributes:
-        measurements: one per case, in the order asked for; cases in which ours gave no number are left out.
-        machine: the processor, its cores, the threads used, the instruction set, versions, the date; `load`, the
-            processes that wanted to run before; `other_work`, the share of the processors that others used meanwhile.
-        reasons: who gave no number, and in which case if not in all: why.
+    `machine` has the processor, its cores, the threads used, the instruction set, versions, the date; `load`, the
+    processes that wanted to run before; `other_work`, the share of the processors that others used meanwhile.
     """
 
-    measurements: list[Measurement]
+    measurements: list[Measurement]  # one per case, in the order asked for; without those of which ours gave no number
     machine: Mapping[str, Any]
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, str]  # who gave no number, and in which case if not in all: why
 
     def to_json(self) -> dict[str, Any]:
         """What `save` writes."""

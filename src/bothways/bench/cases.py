@@ -44,19 +44,12 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {"small": _SMALL, "all": _SMALL + _WID
 
 @dataclass(frozen=True)
 class Peer:
-    """Someone else's layer.
+    """Someone else's layer."""
 
-    Attributes:
-        title: its name, for people.
-        modules: what must be installed.
-        trains: whether it has gradients.
-        dtype: what its matrix products multiply.
-    """
-
-    title: str
-    modules: tuple[str, ...]
-    trains: bool = True
-    dtype: str = DTYPES[0]
+    title: str  # for people
+    modules: tuple[str, ...]  # what must be installed
+    trains: bool = True  # whether it has gradients
+    dtype: str = DTYPES[0]  # what its matrix products multiply
 
 
 PEERS: Mapping[str, Peer] = {
@@ -73,21 +66,13 @@ PEERS: Mapping[str, Peer] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure: a layer that gives every step, the outputs of two directions side by side.
-
-    Attributes:
-        shape: its sizes.
-        cell: a key of `bothways.spec.CELLS`.
-        mode: "infer" is the outputs; "train" also the gradients of the input and of all weights.
-        dtype: one of `DTYPES`, for ours; peers have their own whatever it is.
-        directions: 1 or 2.
-    """
+    """One thing to measure: a layer that gives every step, the outputs of two directions side by side."""
 
     shape: Shape
-    cell: str = "lstm"
-    mode: str = "infer"
-    dtype: str = DTYPES[0]
-    directions: int = 2
+    cell: str = "lstm"  # a key of `bothways.spec.CELLS`
+    mode: str = "infer"  # that is the outputs; "train" also the gradients of the input and of all weights
+    dtype: str = DTYPES[0]  # one of `DTYPES`, for ours; peers have their own whatever it is
+    directions: int = 2  # or 1
 
     def __post_init__(self) -> None:
         cell_spec(self.cell)

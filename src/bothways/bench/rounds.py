@@ -42,20 +42,10 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """A process that measures one peer, spoken to in JSON lines (see `bothways.bench.worker`).
+    """A process that runs `command` and measures one peer, spoken to in JSON lines (see `bothways.bench.worker`)."""
 
-    It runs `command`, and may take `answer_seconds` for an answer.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        environment: dict[str, str] | None = None,
-        answer_seconds: float = ANSWER_SECONDS,
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self.name = name
-        self.answer_seconds = answer_seconds
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         # In a session of its own, Ctrl-C reaches the process that measures only, which then ends the workers.
         self._process = subprocess.Popen(
@@ -83,10 +73,10 @@ class Worker:
     def hear(self) -> dict[str, Any]:
         """Wait for its next answer."""
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], self.answer_seconds)
+        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_SECONDS)
         if not ready:
             self.end()
-            raise WorkerError(f"gave no answer for {self.answer_seconds:g} s")
+            raise WorkerError(f"gave no answer for {ANSWER_SECONDS:g} s")
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             self._process.wait()

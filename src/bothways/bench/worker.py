@@ -38,19 +38,14 @@ this share of it."""
 
 
 class Stopwatch:
-    """Times calls in slices.
-
-    Attributes:
-        outputs: how many numbers a call gives back.
-        typical: the seconds of the latest call.
-    """
+    """Times calls in slices."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.calm: list[list[float]] = []
         self.disturbed: list[list[float]] = []
-        self.outputs = math.prod(getattr(call(), "shape", ()))  # this call may compile
-        self.typical = self._once()
+        self.outputs = math.prod(getattr(call(), "shape", ()))  # how many numbers it gives; this call may compile
+        self.typical = self._once()  # the seconds of the latest call
 
     def slice(self, seconds: float) -> None:
         """Time as many calls as fit, at least one."""

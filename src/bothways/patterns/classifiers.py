@@ -72,21 +72,15 @@ def some_labels(sequences: Sequences, chosen: Any, most: int, generator: np.rand
 
 @dataclass(frozen=True, eq=False)
 class Patterns(Classifier):
-    """Features of whole sequences and a linear classifier.
-
-    Attributes:
-        features: makes the features.
-        kernel: `(size, classes)` float32, the weights of the features.
-        bias: `(classes,)` float32.
-    """
+    """Features of whole sequences and a linear classifier."""
 
     maker: ClassVar[Any]  # of features
     multiply: ClassVar[Any]  # features by weights; the bits of a row do not depend on others
     rows: ClassVar[int]  # at most this many sequences to learn from
     kept = ("kernel", "bias")
-    features: Any
-    kernel: Array
-    bias: Array
+    features: Any  # makes the features
+    kernel: Array  # `(size, classes)` float32, the weights of the features
+    bias: Array  # `(classes,)` float32
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:

@@ -27,11 +27,7 @@ FEATURES, DILATIONS, POOL, LEVELS = 5000, 16, 9, 16
 
 WIDEST, MOST = 1 << 20, 1 << 16  # no dilation is wider, and no more features are read from a file
 SAMPLE, BLOCK = 16_384, 2048  # steps from which thresholds are drawn, and steps that are worked on together
-
-
 LARGEST = 1e30  # standardised numbers are clipped to this, so that sums of them are finite
-
-ARRAYS = ("mean", "scale", "dilations", "columns", "reads", "thresholds", "levels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +38,15 @@ class RandomConvolutions:
     sequence's steps at which a convolution exceeds a quantile of what it gave in training. With several columns each
     kernel adds up some of them. The first and last steps go on past the ends, so that a sequence may have any length.
     Kernels do not see how large numbers are: the shares of steps above quantiles of each column are features, too.
-
-    Attributes:
-        mean: `(numbers,)` of each numeric column.
-        scale: `(numbers,)` and its standard deviation.
-        dilations: `(dilations,)` the steps between two taps.
-        columns: `(dilations, pool)` the columns that the kernels of a dilation may read.
-        reads: `(dilations, pool, kernels)` whether they do.
-        thresholds: `(dilations, kernels, thresholds)`.
-        levels: `(numbers, levels)` the quantiles of each standardised column.
     """
 
-    mean: Array
-    scale: Array
-    dilations: Numbers
-    columns: Numbers
-    reads: Array
-    thresholds: Array
-    levels: Array
+    mean: Array  # `(numbers,)` of each numeric column
+    scale: Array  # `(numbers,)` and its standard deviation
+    dilations: Numbers  # `(dilations,)` the steps between two taps
+    columns: Numbers  # `(dilations, pool)` the columns that the kernels of a dilation may read
+    reads: Array  # `(dilations, pool, kernels)` whether they do
+    thresholds: Array  # `(dilations, kernels, thresholds)`
+    levels: Array  # `(numbers, levels)` the quantiles of each standardised column
 
     @classmethod
     def fit(
@@ -122,7 +109,7 @@ class RandomConvolutions:
         return (every / np.maximum(sequences.lengths, 1).astype(np.float32)).T
 
     def arrays(self) -> dict[str, Array]:
-        return {name: getattr(self, name) for name in ARRAYS}
+        return dict(vars(self))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> RandomConvolutions:

@@ -31,20 +31,13 @@ class DyadicFeatures:
     changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
     occurs in the whole sequence, and looked where it does for the first and for the last time. The first feature is the
     length; the last ones are spectra and autocorrelations of whole sequences.
-
-    Attributes:
-        numbers: how many numeric columns there are.
-        categories: for each categorical column how many codes there are.
-        quantiles: `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on.
-        codes: `(counted,)` ascending, those that are counted; each column's go on where those before it end.
-        bands: of how many bands of frequencies there are spectra; 0 for none.
     """
 
-    numbers: int
-    categories: tuple[int, ...]
-    quantiles: Numbers
-    codes: Numbers
-    bands: int
+    numbers: int  # how many numeric columns there are
+    categories: tuple[int, ...]  # for each categorical column how many codes there are
+    quantiles: Numbers  # `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on
+    codes: Numbers  # `(counted,)` ascending, those that are counted; each column's go on where those before it end
+    bands: int  # of how many bands of frequencies there are spectra; 0 for none
 
     @classmethod
     def fit(cls, sequences: Sequences, categories: tuple[int, ...]) -> DyadicFeatures:
@@ -165,13 +158,7 @@ def levels(count: int) -> Doubles:
 
 
 def ends_of_parts(lengths: Any, count: int) -> tuple[Any, Any]:
-    """Where each of `count` parts of a sequence begins, and where it ends; each has a step, if the sequence has.
-
-    Example:
-        >>> start, end = ends_of_parts(np.array([[5], [1]]), 2)
-        >>> start.tolist(), end.tolist()
-        ([[0, 2], [0, 0]], [[3, 5], [1, 1]])
-    """
+    """Where each of `count` parts of a sequence begins, and where it ends; each has a step, if the sequence has."""
     parts, whole = np.arange(count), np.int64(count)
     return lengths * parts // whole, (lengths * (parts + 1) + (whole - 1)) // whole
 

@@ -24,27 +24,17 @@ RARELY = 1e-3  # the least share of a class that training saw
 
 @dataclass(frozen=True, eq=False)
 class Forest(Classifier):
-    """Trees that each vote for a class, as `ExtraTreesClassifier` of scikit-learn fits them (Geurts and others, 2006).
-
-    Attributes:
-        features: makes the features.
-        classes: how many classes there are.
-        power: `(1,)` what the shares of votes are raised to, so that probabilities are as sure as they are right.
-        roots: `(trees,)` the node that each tree starts with, ascending.
-        inputs: `(nodes,)` the feature that a node asks for; -1 for a leaf.
-        values: `(nodes,)` float32, the largest number that goes left; of a leaf the code of its class.
-        children: `(nodes, 2)` where to go on, left and right: later in the same tree.
-    """
+    """Trees that vote for classes, as `ExtraTreesClassifier` of scikit-learn fits them (Geurts et al. 2006)."""
 
     name: ClassVar[str] = "forest"
     kept = ("power", "roots", "inputs", "values", "children")
     features: DyadicFeatures
-    classes: int
-    power: Array
-    roots: Numbers
-    inputs: Array
-    values: Array
-    children: Array
+    classes: int  # how many there are
+    power: Array  # `(1,)` what the shares of votes are raised to, so that probabilities are as sure as they are right
+    roots: Numbers  # `(trees,)` the node that each tree starts with, ascending
+    inputs: Array  # `(nodes,)` the feature that a node asks for; -1 for a leaf
+    values: Array  # `(nodes,)` float32, the largest number that goes left; of a leaf the code of its class
+    children: Array  # `(nodes, 2)` where to go on, left and right: later in the same tree
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Forest | None:

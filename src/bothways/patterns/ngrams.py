@@ -24,16 +24,11 @@ class NGrams:
 
     A feature is (1 + log count) times 1 + log((1 + sequences) / (1 + sequences that have the run)); those of a sequence
     have length 1 (Salton and Buckley, 1988, as `TfidfTransformer` of scikit-learn has it).
-
-    Attributes:
-        sizes: for each categorical column how many codes there are.
-        runs: `(size,)` the runs, ascending, each as a whole number: see `_runs`.
-        weights: `(size,)` the weight of each.
     """
 
-    sizes: tuple[int, ...]
-    runs: Numbers
-    weights: Array
+    sizes: tuple[int, ...]  # for each categorical column how many codes there are
+    runs: Numbers  # `(size,)` ascending, each as a whole number: see `_runs`
+    weights: Array  # `(size,)` the weight of each
 
     @classmethod
     def fit(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,23 +19,14 @@ FEATURES = ("log_gap", "log_sent", "log_received", "failed", "service")
 connection or login failed (else 0), and the service."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """What flows look like: the features of a flow are independent, given the service.
+class Look(NamedTuple):
+    """What flows look like: the features of a flow are independent, given the service."""
 
-    Attributes:
-        services: the share of each service, "unknown" left out.
-        gap: mean of log10 of the seconds since the flow before; its deviation is 0.6.
-        sent: added to the service's mean of log10 of the bytes sent; the deviation is 0.5.
-        received: the same of the bytes received.
-        failed: the share that fails.
-    """
-
-    services: tuple[float, float, float, float, float]
-    gap: float = 0.5
-    sent: float = 0.0
-    received: float = 0.0
-    failed: float = 0.03
+    services: tuple[float, float, float, float, float]  # the share of each service, "unknown" left out
+    gap: float = 0.5  # mean of log10 of the seconds since the flow before
+    sent: float = 0.0  # added to the service's mean of log10 of the bytes sent
+    received: float = 0.0  # the same of the bytes received
+    failed: float = 0.03  # the share that fails
 
 
 GAP_DEVIATION, BYTES_DEVIATION = 0.6, 0.5
@@ -220,5 +210,5 @@ def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesA
 
 def _parameters() -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
     """The looks as arrays, one row per stage: shares of services, gap, sent, received, failed."""
-    shares, gap, sent, received, failed = zip(*(astuple(LOOKS[stage]) for stage in STAGES), strict=True)
-    return np.array(shares), np.array(gap), np.array(sent), np.array(received), np.array(failed)
+    shares, gap, sent, received, failed = (np.array(each) for each in zip(*map(LOOKS.get, STAGES), strict=True))
+    return shares, gap, sent, received, failed

@@ -27,17 +27,11 @@ class Regime:
 
 @dataclass(frozen=True)
 class Chain:
-    """Regimes as a Markov chain, in equilibrium: every step has the same probabilities.
+    """Regimes as a Markov chain, in equilibrium: every step has the same probabilities."""
 
-    Attributes:
-        regime: `(states,)`, the number of the regime of each state.
-        start: `(states,)`, the probability of each state at any step of which nothing is known.
-        move: `(states, states)`, the probability of going from one (row) to another (column).
-    """
-
-    regime: Numbers
-    start: Doubles
-    move: Doubles
+    regime: Numbers  # `(states,)` the number of the regime of each state
+    start: Doubles  # `(states,)` the probability of each state at any step of which nothing is known
+    move: Doubles  # `(states, states)` the probability of going from one (row) to another (column)
 
     @classmethod
     def of(cls, regimes: Mapping[str, Regime]) -> Chain:

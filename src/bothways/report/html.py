@@ -33,6 +33,16 @@ def between(interval: Interval | None, sign: str = "") -> str:
     return "" if interval is None else f"<small>{interval.low:{sign}.3f} to {interval.high:{sign}.3f}</small>"
 
 
+def scored(value: float | None, interval: Interval | None) -> str:
+    """A score with the ends of its interval."""
+    return f"{number(value)} {between(interval)}"
+
+
+def capital(words: str) -> str:
+    """The same, beginning with a capital letter."""
+    return words[:1].upper() + words[1:]
+
+
 def track(value: float, interval: Interval | None = None) -> str:
     """A bar as long as a score from 0 to 1, with its interval."""
     ends = ""

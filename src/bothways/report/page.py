@@ -13,7 +13,7 @@ import numpy as np
 from bothways.errors import DataError, counted, missing, part_words
 from bothways.files import check_output, written_whole
 from bothways.metrics import Evaluation
-from bothways.report.html import short, text
+from bothways.report.html import capital, short, text
 from bothways.sequences import Array, Numbers, Sequences
 
 
@@ -21,40 +21,25 @@ from bothways.sequences import Array, Numbers, Sequences
 class Report:
     """All that a report shows.
 
-    Attributes:
-        title: such as the name of the model.
-        evaluation: the scores.
-        sequences: what was evaluated, with labels.
-        probabilities: `(labels, n)`, what the model predicts; 0 for classes at the end that it does not know.
-        positive: the code of the class to raise alarms for; None if there is none.
-        history: for each epoch of training, by name: "epoch" (from 1), "loss", "valid_loss" and "valid_metric" (None
-            without a valid part), and "best", whether its weights were the best so far.
-        metric: the title of the score in it.
-        facts: whatever else there is to know, under headings: sizes, splits, the network, settings, versions.
-        notes: sentences that the reader should know, such as what was left out.
-        texts: `(steps,)` what to write under each step of a drawing, such as the words.
-        sentences: whether the texts are words to read: sequences are then written, not drawn.
-        times: `(steps,)` the time of each step, as datetime64; None where steps have none.
-        inputs: the names of the first columns of the sequences' values, which are numbers.
-        roles: what each column of the table is for: its name, its role, and why.
-        decided: the codes of the predicted classes, where not the most probable ones.
+    `history` has for each epoch of training, by name: "epoch" (from 1), "loss", "valid_loss" and "valid_metric" (None
+    without a valid part), and "best", whether its weights were the best so far.
     """
 
-    title: str
+    title: str  # such as the name of the model
     evaluation: Evaluation
-    sequences: Sequences
-    probabilities: Array
-    positive: int | None = None
+    sequences: Sequences  # what was evaluated, with labels
+    probabilities: Array  # `(labels, n)` of the model; 0 for classes at the end that it does not know
+    positive: int | None = None  # the code of the class to raise alarms for
     history: Sequence[Mapping[str, Any]] = ()
-    metric: str = "macro F1"
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    notes: Collection[str] = ()
-    texts: Any = None
-    times: Array | None = None
-    inputs: Sequence[str] = ()
-    roles: Sequence[tuple[str, str, str]] = ()
-    decided: Numbers | None = None
-    sentences: bool = False
+    metric: str = "macro F1"  # the title of the score in the history
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # whatever else there is, under headings
+    notes: Collection[str] = ()  # sentences that the reader should know, such as what was left out
+    texts: Any = None  # `(steps,)` what to write under each step of a drawing, such as the words
+    times: Array | None = None  # `(steps,)` datetime64
+    inputs: Sequence[str] = ()  # the names of the first columns of the sequences' values, which are numbers
+    roles: Sequence[tuple[str, str, str]] = ()  # what each column is for: its name, its role, and why
+    decided: Numbers | None = None  # the codes of the predicted classes, where not the most probable ones
+    sentences: bool = False  # whether the texts are words to read: sequences are then written, not drawn
 
     def __post_init__(self) -> None:
         if unseen := len(self.evaluation.classes) - self.probabilities.shape[1]:
@@ -63,7 +48,7 @@ class Report:
     @property
     def expected(self) -> Numbers:
         """The codes of the labels; -1 where there is none."""
-        return np.zeros(0, np.int64) if self.sequences.labels is None else self.sequences.labels
+        return self.sequences.known_labels
 
     @property
     def predicted(self) -> Numbers:
@@ -118,7 +103,7 @@ def _page(report: Report) -> str:
     what = f"{steps}{counted(of.sequences, 'sequence')}, {counted(len(of.classes), 'class', 'classes')}"
     part = text(part_words(of.split))
     body = "".join(draw(report) for draw in sections.ALL)
-    return shell(report.title, f"{part[0].upper()}{part[1:]}: {what}.", body)
+    return shell(report.title, f"{capital(part)}: {what}.", body)
 
 
 def shell(title: str, part: str, body: str) -> str:

@@ -9,19 +9,7 @@ import numpy as np
 from bothways.errors import counted
 from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures, html
-from bothways.report.html import (
-    between,
-    facts_list,
-    number,
-    roles_table,
-    row,
-    section,
-    short,
-    table,
-    text,
-    track,
-    wide,
-)
+from bothways.report.html import between, capital, number, row, scored, section, short, table, text, track, wide
 from bothways.report.page import Report
 from bothways.report.words import baseline_words, importance_words
 from bothways.report.words import verdict as verdict_words
@@ -66,7 +54,7 @@ def scores(report: Report) -> str:
             f" In small print: {evaluation.confidence:.0%} intervals from {evaluation.resamples:,} samples of whole "
             "sequences, of the model's score and of how far it is ahead of each baseline."
         )
-    return section("Scores", lead, table(["", *(title(n)[0].upper() + title(n)[1:] for n in names)], rows, "scores"))
+    return section("Scores", lead, table(["", *(capital(title(n)) for n in names)], rows, "scores"))
 
 
 def alarms(report: Report) -> str:
@@ -102,9 +90,8 @@ def entities(report: Report) -> str:
     keys = ("entity_precision", "entity_recall", "entity_f1")
 
     def cells(of: EntityScores, names: Sequence[str]) -> list[str]:
-        shares = zip((of.precision, of.recall, of.f1), names, strict=True)
-        scores = [f"{number(share)} {between(intervals.get(name))}" for share, name in shares]
-        return [*scores, f"{of.support:,}", f"{of.predicted:,}"]
+        shares = map(scored, (of.precision, of.recall, of.f1), map(intervals.get, names))
+        return [*shares, f"{of.support:,}", f"{of.predicted:,}"]
 
     types = list(evaluation.entity_types.items())[:ROWS]
     rows = [row(text(name), cells(of, [f"{key}:{name}" for key in keys])) for name, of in types]
@@ -116,18 +103,15 @@ def entities(report: Report) -> str:
 
 def words(report: Report) -> str:
     """How good the model is on words that training saw, and on others."""
-    evaluation = report.evaluation
-    rows = []
-    for name, of in evaluation.words.items():
+    evaluation, rows = report.evaluation, []
+    names = ("accuracy", "entity_f1") if evaluation.entities else ("accuracy",)
+    for kind, of in evaluation.words.items():
         found = {"accuracy": of.accuracy, "entity_f1": of.entities and of.entities.f1}
-        found = found if evaluation.entities else {"accuracy": of.accuracy}
-        scores = (
-            "" if value is None else f"{number(value)} {between(evaluation.intervals.get(f'{key} of {name} words'))}"
-            for key, value in found.items()
-        )
-        rows.append(row(name, (*scores, f"{of.steps:,}")))
+        ends = {name: evaluation.intervals.get(f"{name} of {kind} words") for name in names}
+        scores = ("" if found[name] is None else scored(found[name], ends[name]) for name in names)
+        rows.append(row(kind, (*scores, f"{of.steps:,}")))
     lead = "Words that the train part has, and others. An entity with a word that it does not have counts as unseen."
-    head = ["", "Accuracy", *(["Entity F1"] if evaluation.entities else []), "Steps"]
+    head = ["", *(capital(title(name)) for name in names), "Steps"]
     return section("Seen and unseen words", lead, table(head, rows)) if rows else ""
 
 
@@ -136,7 +120,7 @@ def classes(report: Report) -> str:
     evaluation = report.evaluation
     rows = []
     for label, of in list(evaluation.classes.items())[:ROWS]:
-        f1 = f"{number(of.f1)} {between(evaluation.intervals.get(f'f1:{label}'))}"
+        f1 = scored(of.f1, evaluation.intervals.get(f"f1:{label}"))
         ranking = (number(of.average_precision), number(of.roc_auc))
         shares = (number(of.precision), number(of.recall), f1, number(of.false_alarm_rate, 4))
         rows.append(row(text(label), (*shares, *ranking, f"{of.support:,}")))
@@ -205,13 +189,12 @@ def late(report: Report) -> str:
     evaluation = report.evaluation
     if not evaluation.late:
         return ""
-    rows = []
-    for each in evaluation.late:
-        score = f"{number(each.score.value)} {between(each.score)}"
-        rows.append(row(each.delay, (score, f"{each.microseconds:.1f}")))
+    rows = [
+        row(each.delay, (scored(each.score.value, each.score), f"{each.microseconds:.1f}")) for each in evaluation.late
+    ]
     lead = "How good labels are that wait for at most this many later steps, instead of the end of their sequence."
-    name = title(evaluation.decisive)
-    return section("Labels in a stream", lead, table(["Later steps", name[0].upper() + name[1:], "µs per step"], rows))
+    head = ["Later steps", capital(title(evaluation.decisive)), "µs per step"]
+    return section("Labels in a stream", lead, table(head, rows))
 
 
 def training(report: Report) -> str:
@@ -225,9 +208,8 @@ def training(report: Report) -> str:
 
 def making(report: Report) -> str:
     """Sizes, splits, network, settings, versions, and what each column is for."""
-    return section(
-        "How it was made", "What it takes to repeat it.", facts_list(report.facts), roles_table(report.roles)
-    )
+    facts, roles = html.facts_list(report.facts), html.roles_table(report.roles)
+    return section("How it was made", "What it takes to repeat it.", facts, roles)
 
 
 def _cards(cards: dict[str, str]) -> str:

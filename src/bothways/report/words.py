@@ -98,15 +98,7 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def importance_words(importance: Importance) -> str:
-    """How it was measured what labels rest on, in a few sentences.
-
-    Example:
-        >>> from bothways.metrics import Fall
-        >>> found = Importance("macro_f1", 0.9, {"age": Fall(0.2)}, {}, None, (), sequences=1, steps=50)
-        >>> print(importance_words(found))
-        Measured on 1 sequence, where macro F1 is 0.900. Without a column: its values are those of another place.
-        Columns that say the same stand in for each other, so that each may look unimportant.
-    """
+    """How it was measured what labels rest on, in a few sentences."""
     place = "another sequence" if importance.sequences > 1 else "another place"
     said = (
         f"Measured on {counted(importance.sequences, 'sequence')}, "

@@ -93,13 +93,13 @@ def _worst_steps(report: Report) -> str:
         said = f"{mistakes[i]:,} of {labels[i]:,} steps wrong ({mistakes[i] / labels[i]:.1%})"
         if (cut := int(lengths[i]) - most) > 0:
             said += f"; steps {at.start:,} to {at.stop - 1:,} are shown, {cut:,} others are cut"
-        name = text(report.sequences.id(i))
+        name = short(report.sequences.id(i), 60)
         if report.sentences:
             drawing = sentence(report.texts, expected, predicted, wrong, window, colours)
         else:
             says = f"Sequence {name}, step by step: {said}"
             drawing = wide(figures.steps(report, k, window, at.start, coloured, inputs, says))
-        shown.append(f"<h3>{name} <small>{said}</small></h3>{drawing}")
+        shown.append(f"<h3>{text(name)} <small>{said}</small></h3>{drawing}")
     lead = (
         "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
         "Steps count from 0. "

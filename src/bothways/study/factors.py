@@ -107,12 +107,7 @@ class Setting:
         return Setting(tuple((name, value) for name, value in self.changed if name not in idle))
 
     def idle(self, shape: DataShape) -> set[str]:
-        """The factors that have no effect beside the values of the others.
-
-        Example:
-            >>> sorted(Setting.of({"direction": "forward"}).idle(DataShape(features=1, classes=2)))
-            ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling', 'window']
-        """
+        """The factors that have no effect beside the values of the others."""
         found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
         cut_from = min(int(each or shape.longest) for each in (self["window"], default("window")))
         found |= set() if shape.longest > cut_from else {"window"}

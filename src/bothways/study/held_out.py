@@ -37,21 +37,13 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Labeled sequences that training does not learn from.
+    """Labeled sequences that training does not learn from."""
 
-    Attributes:
-        sequences: with labels; of classes that training does not have, too.
-        known: how many classes training has.
-        monitor: the name of the score that decides.
-        positive: the class that it may be about.
-        counts: `(known,)` how many labels of each class the train part has; () where they are not known.
-    """
-
-    sequences: Sequences
-    known: int
-    monitor: str
-    positive: int
-    counts: Sequence[int] = ()
+    sequences: Sequences  # with labels; of classes that training does not have, too
+    known: int  # how many classes training has
+    monitor: str  # the name of the score that decides
+    positive: int  # the class that it may be about
+    counts: Sequence[int] = ()  # how many labels of each class the train part has; () where they are not known
 
     @cached_property
     def classes(self) -> int:

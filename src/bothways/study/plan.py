@@ -118,31 +118,18 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """What came of a trial.
-
-    Attributes:
-        trial: what was trained.
-        trained: what came of it.
-        p: `(labels, classes)` the probabilities of what is held out.
-        score: how good they are, the higher the better.
-        loss: the mean cross-entropy of it.
-        epochs: after how many it was best, in the median of all that is held out in turn.
-        unfinished: whether its epochs, or the time, were over before it stopped getting better.
-        whole: how many epochs a whole training of its setting has.
-        took: its seconds.
-        processor: its seconds of a processor, fewer on a machine with other work.
-    """
+    """What came of a trial."""
 
     trial: Trial
     trained: Trained
-    p: Any
-    score: float
-    loss: float
-    epochs: int = 1
-    unfinished: bool = False
-    whole: int = 1
-    took: float = 0.0
-    processor: float = 0.0
+    p: Any  # `(labels, classes)` the probabilities of what is held out
+    score: float  # how good they are, the higher the better
+    loss: float  # their mean cross-entropy
+    epochs: int = 1  # after how many it was best, in the median of all that is held out in turn
+    unfinished: bool = False  # whether its epochs, or the time, were over before it stopped getting better
+    whole: int = 1  # how many epochs a whole training of its setting has
+    took: float = 0.0  # its seconds
+    processor: float = 0.0  # its seconds of a processor, fewer on a machine with other work
 
 
 def ranked(done: Iterable[Tried]) -> list[Tried]:
@@ -153,9 +140,7 @@ def ranked(done: Iterable[Tried]) -> list[Tried]:
 class SearchPlan:
     """What to try next, with the `given` values of factors; the first training of each setting has the seed itself.
 
-    Attributes:
-        first: the settings that are tried first.
-        begun: how many trials were given out.
+    `first` are the settings that are tried first, `begun` counts the trials that were given out.
     """
 
     def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
@@ -248,18 +233,7 @@ class SearchClock:
     """How much of a budget, in seconds, is spent; what the processes take to start is not counted.
 
     On a machine with other work trials get but a share of a processor, and the budget is longer, up to `BUSY` times.
-
-    Attributes:
-        before: what an earlier search has spent, in seconds.
-
-    Example:
-        >>> clock = SearchClock(60)
-        >>> clock.note(took=10, processor=8)
-        >>> round(clock.budget), round(clock.left)
-        (75, 75)
-        >>> clock.before = 71  # of 75 seconds, which leaves less than half of what the shortest trial took
-        >>> clock.enough
-        False
+    `before` is what an earlier search has spent.
     """
 
     def __init__(self, budget: float) -> None:

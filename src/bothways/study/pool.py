@@ -27,7 +27,6 @@ FEW = 4  # with fewer runs done, there is no telling how long the rest will take
 IDLE = 0.05  # seconds after which a process without work asks again
 TRIES = 3  # a run whose process dies each time is tried this often, the last time alone; then it has failed
 LOST = 6  # when processes die this often and no run is done in between, something else is wrong
-CLIENT_PORT = 10001  # where the client server of Ray listens if nothing else is said
 Batch = tuple[Setting, tuple[int, ...]]  # a setting, and seeds that one process trains it with
 
 
@@ -212,12 +211,20 @@ def on_cluster(address: str | None) -> Iterator[None]:
             yield
         return
     kind, _, place = address.partition("://")
-    connect = {"ray": _ray, "dask": _dask}.get(kind)
-    if connect is None or not place:
+    if kind not in ("ray", "dask") or not place:
         raise InputError(f"cluster is {address!r}; give ray://HOST, ray://auto or dask://HOST:PORT.")
     with ExitStack() as connected:
         try:
-            connect(address, place, connected)
+            if kind == "ray":
+                from bothways.study import ray_backend
+
+                connected.enter_context(ray_backend.connected(place))
+                connected.enter_context(_on_ray())
+            else:
+                from distributed import Client
+
+                connected.enter_context(Client(f"tcp://{place}", timeout=10))
+                connected.enter_context(joblib.parallel_config("dask"))
         except ModuleNotFoundError as reason:
             package, extra = ("distributed", "") if kind == "dask" else (reason.name, "cluster")
             raise missing(f"A cluster at {address}", package, extra) from None
@@ -230,20 +237,3 @@ def _on_ray() -> Any:
     from bothways.study import ray_backend  # noqa: F401  # makes the name known
 
     return joblib.parallel_config("bothways-ray")
-
-
-def _ray(address: str, place: str, connected: ExitStack) -> None:
-    import ray
-
-    from bothways.study import ray_backend
-
-    ray_backend.connect("auto" if place == "auto" else address if ":" in place else f"{address}:{CLIENT_PORT}")
-    connected.callback(ray.shutdown)
-    connected.enter_context(_on_ray())
-
-
-def _dask(address: str, place: str, connected: ExitStack) -> None:
-    from distributed import Client
-
-    connected.enter_context(Client(f"tcp://{place}", timeout=10))
-    connected.enter_context(joblib.parallel_config("dask"))

@@ -7,14 +7,16 @@ of such a node again on another one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import joblib
 import ray
 from joblib.parallel import ParallelBackendBase
 
+CLIENT_PORT = 10001  # where the client server of Ray listens if nothing else is said
 _callbacks = ThreadPoolExecutor(1, "bothways-ray")
 
 
@@ -53,9 +55,15 @@ def _do(func: Callable[[], Any]) -> Any:
     return func()
 
 
-def connect(address: str) -> None:
+@contextmanager
+def connected(place: str) -> Iterator[None]:
     """Make a Ray cluster that of this process."""
+    address = place if place == "auto" else f"ray://{place}" if ":" in place else f"ray://{place}:{CLIENT_PORT}"
     ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 joblib.register_parallel_backend("bothways-ray", RayTasks)

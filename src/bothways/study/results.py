@@ -286,12 +286,7 @@ def _draws(
 
 
 def title_of(values: Mapping[str, Value], idle: Collection[str]) -> str:
-    """A setting in few words; numbers have the names of their factors, and `idle` ones are left out.
-
-    Example:
-        >>> title_of({"direction": "forward", "merge_mode": "sum", "units": 8}, ["merge_mode"])
-        'forward, units 8'
-    """
+    """A setting in few words; numbers have the names of their factors, and `idle` ones are left out."""
     parts = [
         value if isinstance(value, str) else f"{name} {value}" for name, value in values.items() if name not in idle
     ]

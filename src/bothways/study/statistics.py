@@ -62,20 +62,14 @@ def holm(p: Sequence[float]) -> list[float]:
 class Shares:
     """Where the variance of a score comes from; the shares add up to 1.
 
-    Attributes:
-        effects: by the factors involved, the share of each main effect and of each interaction of two.
-        higher: that of all interactions of more factors together; where the grid is not full, of all interactions.
-        seed: what the seed does: everything that differs between runs of one setting. None with a single seed, where it
-            cannot be told from the rest.
-        variance: what they are shares of.
-        errors: the standard error of each effect, as far as other seeds would give another one (jackknife over seeds:
-            Tukey 1958); empty below 3 seeds.
+    That of the seed is everything that differs between runs of one setting. `errors` are standard errors of effects, as
+    far as other seeds would give other ones (jackknife over seeds: Tukey 1958); there are none below 3 seeds.
     """
 
-    effects: Mapping[tuple[str, ...], float]
-    higher: float
-    seed: float | None
-    variance: float
+    effects: Mapping[tuple[str, ...], float]  # by the factors involved: main effects, and interactions of two
+    higher: float  # all interactions of more factors together; where the grid is not full, all interactions
+    seed: float | None  # None with a single seed, where it cannot be told from the rest
+    variance: float  # what they are shares of
     errors: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 

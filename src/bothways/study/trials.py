@@ -34,22 +34,13 @@ MOST_STEPS: Mapping[str, int] = {"step": 100_000, "sequence": 300_000}  # of lon
 
 @dataclass(frozen=True, eq=False)
 class SearchData:
-    """What all trials share.
+    """What all trials share."""
 
-    Attributes:
-        folds: what to learn from and what to hold out: the train and valid parts first. Where the valid part is small,
-            pieces of the train part are held out in turn, too.
-        shape: what the data determine about every network.
-        given: values of factors that are kept.
-        monitor: the name of the score that decides.
-        positive: the class that it may be about.
-    """
-
-    folds: tuple[tuple[Sequences, Sequences], ...]
+    folds: tuple[tuple[Sequences, Sequences], ...]  # what to learn from and what to hold out; see `folds` below
     shape: DataShape
-    given: Mapping[str, Value]
-    monitor: str
-    positive: int
+    given: Mapping[str, Value]  # of factors that are kept
+    monitor: str  # the name of the score that decides
+    positive: int  # the class that it may be about
     driver: Driver = field(default_factory=Driver.here)
 
     @property

@@ -49,34 +49,18 @@ LONGEST_BUDGET = 6 * BUDGET
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What was found.
+    """What was found."""
 
-    Attributes:
-        chosen: the networks, the best of them first, and simple models, each with its share of the average.
-        shape: what the data determine about the networks.
-        settings: how it was trained.
-        temperature: as in `bothways.runtime.Model`.
-        threshold: as there, and so is `balance`.
-        decisions: the same three of each simple model, by its name; none if Ctrl-C ended it.
-        tried: all trials, the best first.
-        score: the score of the average on the valid part.
-        metric: the title of that score.
-        budget: the seconds that the search had.
-        interrupted: whether Ctrl-C ended it before its time.
-    """
-
-    chosen: list[tuple[Tried | Classifier, float]]
+    chosen: list[tuple[Tried | Classifier, float]]  # networks, the best first, and simple models; with their shares
     shape: DataShape
-    settings: Settings
-    temperature: float
-    threshold: float
-    balance: float
-    decisions: Mapping[str, Decision]
-    tried: list[Tried]
-    score: float
-    metric: str
-    budget: float = 0.0
-    interrupted: bool = False
+    settings: Settings  # of the best network
+    decision: Decision
+    decisions: Mapping[str, Decision]  # of each simple model, by its name; none if Ctrl-C ended it
+    tried: list[Tried]  # the best first
+    score: float  # of the average on the valid part
+    metric: str  # the title of that score
+    budget: float = 0.0  # the seconds that the search had
+    interrupted: bool = False  # whether Ctrl-C ended it before its time
 
     @property
     def best(self) -> Tried:
@@ -104,8 +88,7 @@ class Tuned:
         """A model of the best network, made one of the average."""
         decisions = {name: each._asdict() for name, each in self.decisions.items()}
         facts = {**model.facts, "search": self.to_json(), "decisions": decisions}
-        decides = {name: getattr(self, name) for name in ("temperature", "threshold", "balance")}
-        return replace(model, members=self.members, facts=facts, **decides)
+        return replace(model, members=self.members, facts=facts, **self.decision._asdict())
 
     def to_json(self) -> dict[str, Any]:
         """What a model file keeps of it."""
@@ -288,9 +271,7 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[tuple[Cl
         chosen=members,
         shape=data.shape,
         settings=settings_of(data, tried[min(shares)].trial),
-        temperature=decision.temperature,
-        threshold=decision.threshold,
-        balance=decision.balance,
+        decision=decision,
         decisions=decisions,
         tried=tried,
         score=abs(held_out.value(p, predicted)),
