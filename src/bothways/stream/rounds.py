@@ -16,7 +16,7 @@ from bothways.runtime.forward import groups
 from bothways.sequences import Array, Floats, Numbers
 from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
-from bothways.stream.windows import Windows, reach_of
+from bothways.stream.windows import Windows, probabilities, reach_of
 
 
 class Order:
@@ -122,7 +122,10 @@ class Rounds:
             places = np.arange(lengths.max())
             values = keys.values[of, : len(places)]
             windows = Windows(of, values, past, labeled - past, lengths, keys.before[of], ends)
-            p = self._model.averaged(member.probabilities(windows) for member in keys.members)
+            p = self._model.averaged(
+                probabilities(member, windows, states)
+                for member, states in zip(self._model.members, keys.states, strict=True)
+            )
             steps = keys.steps[of, : len(places)][(places >= past[:, None]) & (places < labeled[:, None])]
             counts = labeled - past
             codes = self._model.decide(p, counts, keys.label[of], ends)

@@ -14,14 +14,14 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.options import whole
-from bothways.runtime import Label, Member, Model
+from bothways.runtime import Label, Model
 from bothways.runtime.forward import STEPS_A_CALL
 from bothways.sequences import Array, Floats, Numbers, Sequences
 from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
 from bothways.stream.rounds import Found, Order, Rounds
 from bothways.stream.state import coded_key, fingerprint, key_state, pack, restore_key, unpack
-from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_of, reads_forward_alone
+from bothways.stream.windows import ahead, reach_of, reads_forward_alone
 
 LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
 
@@ -86,6 +86,7 @@ class Stream:
 
     Example:
         >>> from bothways.network import Network
+        >>> from bothways.runtime import Member
         >>> network = Network(features=1, classes=2, units=4)
         >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
         >>> model = Model([Member(network, weights)], classes=("quiet", "alarm"))
@@ -126,9 +127,8 @@ class Stream:
             raise InputError(f"idle is {idle!r}; it must be a number above 0: of seconds, where steps are times.")
         self.model, self.idle, self.events = model, idle, 0
         self._reader = EventReader(model)
-        members = [MemberStream(each) if isinstance(each, Member) else BaselineStream(each) for each in model.members]
         most = reach_of(model) + self.chunk + self.lookahead
-        self._keys = Keys(members, model.network, self._reader.dtype, most)
+        self._keys = Keys(model, self._reader.dtype, most)
         self._order = Order(self._keys, self.reorder, self._reader)
         self._rounds = Rounds(model, self._keys, self.lookahead, self.chunk)
         self._newest: Any = None
