@@ -100,13 +100,7 @@ def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences)
 
 
 def checked_probabilities(z: Floats) -> Floats:
-    """Scores to probabilities; refuses those that overflow.
-
-    Example:
-        >>> checked_probabilities(np.array([[np.inf]]))
-        Traceback (most recent call last):
-        bothways.errors.InputError: The outputs overflow: weights of the model, or values of the ...
-    """
+    """Scores to probabilities; refuses those that overflow."""
     if not np.isfinite(z).all():
         raise InputError("The outputs overflow: weights of the model, or values of the sequences, are too large.")
     return probabilities(z)

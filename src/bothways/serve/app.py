@@ -88,7 +88,7 @@ class App:
         self.active = self.talking = 0
         self.ending, self.patience = asyncio.Event(), limits.seconds / 2
         self.date = b""
-        self.inference = Inference(threads, most=limits.body << 20, memory=limits.memory << 20, idle=limits.idle)
+        self.inference = Inference(threads, limits)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.runtime import Model, check_codes, checked_sequences
-from bothways.runtime.inputs import check_categories, is_frame
+from bothways.runtime.inputs import encoded_arrays, is_frame
 from bothways.sequences import Array, Numbers, Sequences, unmasked
 
 Step = int | float | datetime
@@ -75,8 +75,7 @@ class EventReader:
         if columns is None:
             check_codes("values", sequences, self._network)
             return sequences.values
-        check_categories("values", sequences, map(int, columns.categories))
-        return columns.fitted.encode_arrays(sequences, self.tally).values
+        return encoded_arrays("values", sequences, columns, self.tally).values
 
     def _of_rows(self, rows: Any) -> Array:
         from bothways.data.frames import frame_table, rows_table
