@@ -183,7 +183,9 @@ def _from_json(name: str, datatype: str, data: Any, shape: list[int]) -> Array:
         return np.array(flat, object)
     unsigned = datatype == "UINT64" and min(flat, default=0) >= 0
     try:
-        array = np.array(flat, np.uint64 if unsigned else {"F": np.float64, "B": np.bool_}.get(datatype[0], np.int64))
+        array: Array = np.array(
+            flat, np.uint64 if unsigned else {"F": np.float64, "B": np.bool_}.get(datatype[0], np.int64)
+        )
     except OverflowError:
         raise InputError(f"Input {name!r}: a number is out of range.") from None
     with np.errstate(over="ignore"):

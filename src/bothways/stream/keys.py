@@ -34,31 +34,19 @@ class Events(NamedTuple):
 
 
 class Keys:
-    """The keys that are open.
-
-    Attributes:
-        slots: by key.
-        names: `(slots,)` the key in each.
-        last: `(slots,)` its last step that was taken, None if there is none.
-        length: `(slots,)` how many steps it holds.
-        past: `(slots,)` how many of them, the first ones, are labeled.
-        steps: `(slots, room)`.
-        values: `(slots, room, features)`.
-        label: `(slots,)` the code of the last label that was given, as many as there are classes if there is none.
-        before: `(slots, 1 + 2 * numeric)` how many steps came before those, the sums of their numbers and of squares.
-        waiting: by slot the events that wait to be sorted.
-        states: of each member of the model the states in which it has come, reading forward, to the next step of each.
-    """
+    """The keys that are open. The first axis of arrays is that of slots; most of them are `(slots,)`."""
 
     def __init__(self, model: Model, dtype: Any, most: int) -> None:
         network, self._most, self._classes = model.network, most, len(model.classes)
-        self.slots: dict[Hashable, int] = {}
-        self.waiting: dict[int, list[tuple[Step, Array]]] = {}
-        self.names, self.last = np.empty((2, 0), object)
-        self.past, self.length, self.label = np.zeros((3, 0), np.int64)
-        self.steps = np.empty((0, 0), object)
-        self.values = np.empty((0, 0, network.features), dtype)
-        self.before = np.empty((0, 1 + 2 * network.numeric))
+        self.slots: dict[Hashable, int] = {}  # by key
+        self.waiting: dict[int, list[tuple[Step, Array]]] = {}  # by slot the events that wait to be sorted
+        self.names, self.last = np.empty((2, 0), object)  # its key; the last step that was taken, None if there is none
+        self.past, self.length = np.zeros((2, 0), np.int64)  # how many of its steps are labeled; how many it holds
+        self.label = np.zeros(0, np.int64)  # the code of its last label; as many as there are classes if it has none
+        self.steps = np.empty((0, 0), object)  # `(slots, room)`
+        self.values = np.empty((0, 0, network.features), dtype)  # `(slots, room, features)`
+        self.before = np.empty((0, 1 + 2 * network.numeric))  # of steps before those: how many, their sums, of squares
+        # In which each member of the model has come, reading forward, to the next step.
         self.states: list[States] = [
             [[np.zeros((0, width), np.float32) for width in layer] for layer in state_widths(member)]
             for member in model.members

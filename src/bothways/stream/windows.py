@@ -71,10 +71,6 @@ def passed(before: Array, values: Array, steps: Numbers) -> Array:
     """What came before the steps that follow: `Windows.before` with the first `steps` of `values` taken in.
 
     Sums are taken step by step, so that they have the same bits however steps come.
-
-    Example:
-        >>> passed(np.array([[2.0, 7.0, 25.0]]), np.array([[[1.0], [3.0], [5.0]]]), np.array([2]))
-        array([[ 4., 11., 35.]])
     """
     numbers = with_squares(values[:, : steps.max(), : before.shape[1] // 2])
     sums = np.cumsum(np.concatenate([before[:, None, 1:], numbers], axis=1), axis=1)
