@@ -181,11 +181,10 @@ def _from_json(name: str, datatype: str, data: Any, shape: list[int]) -> Array:
         raise InputError(f"Input {name!r} is {datatype}, but value {place + 1:,} of its data is {found}.")
     if datatype == "BYTES":
         return np.array(flat, object)
-    unsigned = datatype == "UINT64" and min(flat, default=0) >= 0
+    large = datatype == "UINT64" and min(flat, default=0) >= 0
+    widest: Any = {"F": np.float64, "B": np.bool_}.get(datatype[0], np.uint64 if large else np.int64)
     try:
-        array: Array = np.array(
-            flat, np.uint64 if unsigned else {"F": np.float64, "B": np.bool_}.get(datatype[0], np.int64)
-        )
+        array = np.array(flat, widest)
     except OverflowError:
         raise InputError(f"Input {name!r}: a number is out of range.") from None
     with np.errstate(over="ignore"):
