@@ -17,6 +17,7 @@ from bothways.data import Columns, Encoding
 from bothways.data.encoding import Category, Number
 from bothways.runtime import Model
 from bothways.serve.models import Models
+from bothways.serve.protocol import parse
 from serving import TABLE, Running, model_of, saved
 
 Array = npt.NDArray[Any]
@@ -187,6 +188,11 @@ def test_data_may_be_nested_and_axes_of_one_left_out(server: Running) -> None:
     for data in (X[:1].tolist(), X[0].tolist(), X[0].ravel().tolist()):
         found = infer(server, "flows", tensor("sequences", X[:1]) | {"data": data})["probabilities"]
         assert np.array_equal(found, p)
+
+
+def test_unsigned_numbers_of_64_bits_may_be_large_in_json_too() -> None:
+    body = {"inputs": [{"name": "hash", "datatype": "UINT64", "shape": [2], "data": [(1 << 64) - 1, 7]}]}
+    assert parse(json.dumps(body).encode()).inputs["hash"].tolist() == [(1 << 64) - 1, 7]
 
 
 def test_outputs_that_are_asked_for_and_the_id(server: Running) -> None:

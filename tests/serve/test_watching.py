@@ -171,4 +171,4 @@ def test_how_much_waits_for_a_watcher() -> None:
         assert watcher.take() == ""
         source.show([("x" * 1000, 1, [1, 2, 3])], [])
         assert json.loads(watcher.take())["key"] == "x" * 100
-    assert watching.room(served) is None
+    assert watching.of(served) == []

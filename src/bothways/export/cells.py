@@ -40,12 +40,7 @@ _ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
 
 
 def attributes(cell: str, directions: int) -> dict[str, Any]:
-    """Those of a node with this many directions, beside its size.
-
-    Example:
-        >>> attributes("gru/relu/sigmoid", 1)
-        {'linear_before_reset': 1, 'activations': ['Sigmoid', 'Relu']}
-    """
+    """Those of a node with this many directions, beside its size."""
     spec = cell_spec(cell)
     gates = [spec.recurrent_activation] if len(spec.gates) > 1 else []
     names = [*gates, *[spec.activation] * len(spec.states)] * directions

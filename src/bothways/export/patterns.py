@@ -205,13 +205,7 @@ def _edged(graph: Graph, codes: Value, size: int, data: Inputs) -> Value:
 
 
 def _spelled(ngrams: NGrams) -> Iterator[list[Numbers]]:
-    """For each column and length the codes of its runs, `(runs, length)`; the numbering is that of `NGrams`.
-
-    Example:
-        >>> ngrams = NGrams((3, 2), np.array([1, 4 + 9, 84, 84 + 4]), np.ones(4, np.float32))
-        >>> [[of_length.tolist() for of_length in runs] for runs in _spelled(ngrams)]
-        [[[[1]], [[2, 1]], []], [[[0]], [[0, 1]], []]]
-    """
+    """For each column and length the codes of its runs, `(runs, length)`; the numbering is that of `NGrams`."""
     first = 0
     for size in (codes + 1 for codes in ngrams.sizes):  # and the edges
         runs = []

@@ -9,7 +9,6 @@ from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
 from bothways.patterns import Forest
 from bothways.patterns.forest import depth
-from bothways.sequences import Array
 
 
 def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Value:
@@ -17,7 +16,12 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
     leaf, own = model.inputs < 0, np.arange(len(model.inputs))
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in model.children.T)
-    missing, sets, kinds = _more(model) if isinstance(model, Trees) else (None, None, np.zeros((0, 0), bool))
+    missing, sets, kinds = None, None, np.zeros((0, 0), bool)
+    if isinstance(model, Trees):
+        # Of each node whether a missing number goes left, and the number of its set of places of a category, -1 for
+        # none; and `(sets, places)` which places go left, the last one of what is missing.
+        missing, sets = model.missing, model.sets.astype(np.int64)
+        kinds = np.unpackbits(model.left, axis=1).astype(bool)
     if graph.walks:
         return graph("Leaves", inputs, model.roots, asks, left, right, model.values, missing, sets, kinds)
     flat = kinds.ravel()
@@ -37,10 +41,3 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
             goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
         nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
     return graph("Gather", model.values, nodes)
-
-
-def _more(trees: Trees) -> tuple[Array, Array, Array]:
-    """What forests have not: of each node whether a missing number goes left, and the number of its set of places of a
-    category, -1 for none; and `(sets, places)` which places go left, the last one of what is missing.
-    """
-    return trees.missing, trees.sets.astype(np.int64), np.unpackbits(trees.left, axis=1).astype(bool)

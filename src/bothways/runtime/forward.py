@@ -24,19 +24,12 @@ LARGEST = np.finfo(np.float32).max
 
 
 class Padded(NamedTuple):
-    """Sequences of like length, as the network takes them.
+    """Sequences of like length, as the network takes them."""
 
-    Attributes:
-        x: `(sequences, time, inputs)`, as `entering` gives them; for networks that label late, zeros at the end.
-        counts: `(sequences, time)`, True where not padded.
-        numbers: `(sequences,)`, which ones they are.
-        places: the place of each step that counts among the steps of all sequences.
-    """
-
-    x: Floats
-    counts: Bools
-    numbers: Numbers
-    places: Numbers
+    x: Floats  # `(sequences, time, inputs)`, as `entering` gives them; for networks that label late, zeros at the end
+    counts: Bools  # `(sequences, time)`, True where not padded
+    numbers: Numbers  # `(sequences,)`, which ones they are
+    places: Numbers  # the place of each step that counts among the steps of all sequences
 
 
 def logits(network: Network, weights: Weights, sequences: Sequences) -> Floats:

@@ -16,7 +16,7 @@ from bothways.sequences import Array, Sequences, unmasked
 from bothways.settings import as_names
 
 if TYPE_CHECKING:
-    from bothways.data import Columns
+    from bothways.data import Columns, Tally
 
 Per = Literal["step", "sequence"]
 Form = Literal["one", "array", "list", "frame"]
@@ -87,8 +87,7 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
         if is_frame(X):
             raise InputError(f"{name} is a data frame; the labeler was fitted on arrays. Give {name}.to_numpy().")
         sequences, form = read_arrays(name, X, len(columns.features))
-        check_categories(name, sequences, map(int, columns.categories))
-        sequences = replace(columns.fitted.encode_arrays(sequences, tally), per=columns.per)
+        sequences = encoded_arrays(name, sequences, columns, tally)
     elif not is_frame(X):
         needed = filter(None, (columns.sequence, columns.order, *columns.features))
         raise InputError(
@@ -109,6 +108,12 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
     for notice in tally.notices():
         warnings.warn(notice, UserWarning, stacklevel=4)
     return sequences, form
+
+
+def encoded_arrays(name: str, sequences: Sequences, columns: Columns, tally: Tally | None = None) -> Sequences:
+    """Sequences of arrays as the network takes them."""
+    check_categories(name, sequences, map(int, columns.categories))
+    return replace(columns.fitted.encode_arrays(sequences, tally), per=columns.per)
 
 
 def check_categories(name: str, sequences: Sequences, places: Iterable[int]) -> None:

@@ -23,19 +23,12 @@ PRECISIONS = ("float32", "int8")
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A network of an average.
-
-    Attributes:
-        network: what it is.
-        weights: the arrays that `network.weight_shapes()` names, float32 and finite.
-        share: how much its probabilities count, above 0.
-        precision: in which the recurrent layers run, one of `PRECISIONS`; in "int8" files keep codes of the weights.
-    """
+    """A network of an average."""
 
     network: Network
-    weights: Mapping[str, Floats]
-    share: float = 1.0
-    precision: str = "float32"
+    weights: Mapping[str, Floats]  # the arrays that `network.weight_shapes()` names, float32 and finite
+    share: float = 1.0  # how much its probabilities count, above 0
+    precision: str = "float32"  # in which the recurrent layers run; in "int8" files keep codes of the weights
 
     def __post_init__(self) -> None:
         check_weights(self.network, self.weights)
@@ -62,12 +55,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class BaselineMember:
-    """A simple model, as a member of an average.
-
-    Attributes:
-        baseline: what it is.
-        share: as in `Member`.
-    """
+    """A simple model, as a member of an average."""
 
     baseline: Classifier
     share: float = 1.0
@@ -100,13 +88,7 @@ def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences)
 
 
 def checked_probabilities(z: Floats) -> Floats:
-    """Scores to probabilities; refuses those that overflow.
-
-    Example:
-        >>> checked_probabilities(np.array([[np.inf]]))
-        Traceback (most recent call last):
-        bothways.errors.InputError: The outputs overflow: weights of the model, or values of the ...
-    """
+    """Scores to probabilities; refuses those that overflow."""
     if not np.isfinite(z).all():
         raise InputError("The outputs overflow: weights of the model, or values of the sequences, are too large.")
     return probabilities(z)

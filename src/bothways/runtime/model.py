@@ -364,12 +364,7 @@ def _refit_words(refit: Mapping[str, Any] | None, networks: int) -> str | None:
 
 
 def tempered(p: Floats, temperature: float) -> Floats:
-    """Probabilities made less certain by a temperature above 1, more so by one below.
-
-    Example:
-        >>> tempered(np.array([[0.8, 0.2]]), 2.0).round(3)
-        array([[0.667, 0.333]])
-    """
+    """Probabilities made less certain by a temperature above 1, more so by one below."""
     powers = np.maximum(p, 1e-30) ** (1 / temperature)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 

@@ -14,13 +14,7 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes on at most.
-
-    Example:
-        >>> Limits(body=0)
-        Traceback (most recent call last):
-        bothways.errors.InputError: body is 0; it must be a whole number of at least 1.
-    """
+    """What a server takes on at most."""
 
     body: int = option_field(64, "Maximum size of a request, in MiB.", least=1, flag="--max-body")
     header: int = option_field(32, "Maximum size of the headers of a request, in KiB.", least=8, flag="--max-header")

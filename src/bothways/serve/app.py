@@ -61,14 +61,6 @@ Reply = Answer | asyncio.Future[Answer] | None
 class App:
     """The server. Requests must bring `key`, if there is one, as `Authorization: Bearer KEY`, and call it by one of
     `hosts`, if any, so that no web page reaches it by a name of its own; `threads` long ones are answered at once.
-
-    Attributes:
-        ending: it is no longer ready, and closes connections.
-        patience: how many seconds a connection may wait for a request.
-        open: its connections.
-        active: how many requests that were taken are not answered yet.
-        talking: how many WebSockets have not ended.
-        date: the header that tells the time, which the server keeps.
     """
 
     def __init__(
@@ -85,10 +77,10 @@ class App:
         self._heads: dict[bytes, tuple[bytes, str, bytes, Mapping[bytes, bytes], int]] = {}
         self.limits = limits
         self.open: set[Connection | WebSocket] = set()
-        self.active = self.talking = 0
-        self.ending, self.patience = asyncio.Event(), limits.seconds / 2
-        self.date = b""
-        self.inference = Inference(threads, most=limits.body << 20, memory=limits.memory << 20, idle=limits.idle)
+        self.active = self.talking = 0  # requests that are not answered yet; WebSockets that have not ended
+        self.ending, self.patience = asyncio.Event(), limits.seconds / 2  # for which a connection may wait for requests
+        self.date = b""  # the header that tells the time, which the server keeps
+        self.inference = Inference(threads, limits)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:

@@ -65,12 +65,10 @@ class Connection(asyncio.Protocol):
             if not self._later:
                 self._transport.pause_reading()
             self._later += data
-        elif self._heading or self._request is not None:
-            self._feed(data)
-            self._go_on()
-        else:
-            self._begin(data)
-            self._go_on()
+            return
+        read = self._feed if self._heading or self._request is not None else self._begin
+        read(data)
+        self._go_on()
 
     def eof_received(self) -> bool:
         """Answer what is there before it is closed, too."""

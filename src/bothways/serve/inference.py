@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from bothways.sequences import Array, Floats, Numbers
+from bothways.serve import Limits
 from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, HttpRequest, RefusedError, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, InferenceRequest, answer, parse
@@ -42,19 +43,18 @@ class _Batch:
 
 
 class Inference:
-    """Runs models for requests, on one event loop, `threads` long ones at once; a body may have `most` bytes unpacked,
-    all open sequences together at most `memory` bytes, and each may be `idle` for that many seconds.
+    """Runs models for requests, on one event loop, `threads` long ones at once.
 
     Short requests that have arrived within a few turns of the loop share a run, which with 16 connections takes a sixth
     of the time. Nothing waits for company: a turn with nothing to do takes microseconds.
     """
 
-    def __init__(self, threads: int, most: int, memory: int, idle: float) -> None:
+    def __init__(self, threads: int, limits: Limits) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
-        self._most = most
+        self._most = limits.body << 20
         self._open: dict[tuple[Served, bool], _Batch] = {}
-        self.watching, self.room = Watching(), Room(memory)
-        self.sequences = OpenSequences(self.watching, self.room, idle)
+        self.watching, self.room = Watching(), Room(limits.memory << 20)
+        self.sequences = OpenSequences(self.watching, self.room, limits.idle)
 
     def infer(self, served: Served, request: HttpRequest) -> asyncio.Future[Answer] | None:
         """The answer to a request; None if `request.answered` will be given it. Raises RefusedError for wrong headers,

@@ -18,7 +18,7 @@ import numpy as np
 from bothways import store
 from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.runtime import Model
-from bothways.runtime.inputs import check_categories, read_arrays
+from bothways.runtime.inputs import encoded_arrays, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
 from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, InferenceRequest
 from bothways.stream.events import EPOCH
@@ -163,11 +163,10 @@ class Served:
         steps = np.concatenate([part.values for part in parts]) if len(parts) > 1 else parts[0].values
         if columns is None:
             sequences, _ = model.read(SEQUENCES, [steps])
-            return Sequences(sequences.values, lengths, per=sequences.per)
-        sequences, _ = read_arrays(SEQUENCES, [steps], len(columns.features))
-        check_categories(SEQUENCES, sequences, map(int, columns.categories))
-        sequences = columns.fitted.encode_arrays(sequences)
-        return replace(sequences, lengths=lengths, per=model.network.per)
+        else:
+            sequences, _ = read_arrays(SEQUENCES, [steps], len(columns.features))
+            sequences = encoded_arrays(SEQUENCES, sequences, columns)
+        return replace(sequences, lengths=lengths)
 
     def events(self, steps: Steps, first: int) -> tuple[list[Any], Any]:
         """The steps of one sequence as `Stream.push_many` takes them: places, numbered from `first`, and values."""

@@ -181,13 +181,14 @@ def _from_json(name: str, datatype: str, data: Any, shape: list[int]) -> Array:
         raise InputError(f"Input {name!r} is {datatype}, but value {place + 1:,} of its data is {found}.")
     if datatype == "BYTES":
         return np.array(flat, object)
-    floats = datatype[0] == "F"
+    large = datatype == "UINT64" and min(flat, default=0) >= 0
+    widest: Any = {"F": np.float64, "B": np.bool_}.get(datatype[0], np.uint64 if large else np.int64)
     try:
-        array = np.array(flat, np.float64 if floats else np.bool_ if datatype == "BOOL" else np.int64)
+        array = np.array(flat, widest)
     except OverflowError:
         raise InputError(f"Input {name!r}: a number is out of range.") from None
     with np.errstate(over="ignore"):
-        return array.astype(DTYPES[datatype]) if floats else array
+        return array.astype(DTYPES[datatype]) if datatype[0] == "F" else array
 
 
 def _flat(name: str, data: list[Any], shape: list[int]) -> list[Any]:

@@ -67,15 +67,15 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
         local = host in ("127.0.0.1", "::1")
         app = App(models, limits, key, LOCAL if local and key is None else None, threads)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(app, models, host, port, limits, open_to_all=not local and key is None))
+            runner.run(_run(app, models, host, port, open_to_all=not local and key is None))
     finally:
         log.removeHandler(handler)
 
 
-async def _run(app: App, models: Models, host: str, port: int, limits: Limits, open_to_all: bool) -> None:
-    loop = asyncio.get_running_loop()
+async def _run(app: App, models: Models, host: str, port: int, open_to_all: bool) -> None:
+    loop, backlog = asyncio.get_running_loop(), max(128, app.limits.connections)
     try:
-        server = await loop.create_server(lambda: Connection(app), host, port, backlog=max(128, limits.connections))
+        server = await loop.create_server(lambda: Connection(app), host, port, backlog=backlog)
     except OSError as error:
         why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         what = "Choose another --port, or end what listens there." if error.errno == errno.EADDRINUSE else ""
@@ -94,7 +94,7 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     log.info("stopping", extra={"facts": {"requests": app.active}})
     app.end()
     await _listen_no_more(server, app)
-    await _emptied(app, limits.seconds)
+    await _emptied(app, app.limits.seconds)
     unfinished = app.active + app.talking
     for connection in list(app.open):
         connection.close()

@@ -37,9 +37,6 @@ class WebSocket(asyncio.Protocol):
 
     `url` is the target of the request, `rest` what came behind it; `talk` does what it was opened for. Nothing more is
     read before a message has been received.
-
-    Attributes:
-        trusted: whether it may send messages as large as a request.
     """
 
     def __init__(
@@ -52,6 +49,7 @@ class WebSocket(asyncio.Protocol):
         self._frames: list[bytes] = []
         self._ended = False  # by this side, which waits for the client's agreement
         self._later, self._request, self._received = bytearray(), request, 0
+        # Whether it may send messages as large as a request.
         self.trusted = app.knows(request.headers.get(b"authorization", b""))
         self._heard = self._loop.time()  # when something came
         self._writable = asyncio.Event()

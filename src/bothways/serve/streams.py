@@ -52,17 +52,13 @@ class EventStream:
 
     An event is an object with the columns of the table that the model learned from; for a model of arrays, with `key`,
     `step` and `values`. `["close", KEY]` ends a sequence, `["flush"]` all of them.
-
-    Attributes:
-        keys: those of the events of the last message.
-        steps: how many these were.
-        refused: how many lines of it were refused.
     """
 
     def __init__(self, served: Served, source: Watched, room: Room, **pace: Any) -> None:
         self._stream, self._form, self._source = served.model.stream(**pace), EventLines(served.model), source
         self._room, self._count, self._size = room, 0, self._stream.key_bytes
         self._sizes: dict[Any, int] = {}  # by key
+        # Of the last message: the keys of its events, how many these were, and how many lines were refused.
         self.keys, self.steps, self.refused = set[Any](), 0, 0
 
     def labeled(self, text: str) -> str:

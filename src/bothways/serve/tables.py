@@ -124,12 +124,7 @@ def view(
 
 
 def asked(request: HttpRequest) -> Asked:
-    """How a table is to be labeled, as the headers and the query of a request say.
-
-    Example:
-        >>> asked(HttpRequest(b"POST", "/label", b"threshold=0.3", {b"content-type": b"text/csv; charset=utf-8"}))
-        Asked(ending='.csv', output='.csv', kind='text/csv', threshold='0.3', probabilities=False)
-    """
+    """How a table is to be labeled, as the headers and the query of a request say."""
     content_type, accept = (request.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in INPUTS:

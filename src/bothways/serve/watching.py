@@ -28,10 +28,10 @@ Event = tuple[Any, Any, Any]  # key, step and values
 
 
 class Watcher:
-    """What one who watches has not been sent yet."""
+    """What one who watches a model has not been sent yet."""
 
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
+    def __init__(self, served: Served) -> None:
+        self.served, self._lock = served, threading.Lock()
         self._lines: list[bytes] = []
         self._size = self._missed = 0
 
@@ -41,14 +41,15 @@ class Watcher:
         return MOST_BEHIND - self._size
 
     def put(self, lines: Sequence[bytes], missed: int) -> None:
-        """Keep lines as long as there is room; `missed` and the others are counted. The lock is held."""
-        for i, line in enumerate(lines):
-            if len(line) >= self.room:
-                missed += len(lines) - i
-                break
-            self._lines.append(line)
-            self._size += len(line) + 1
-        self._missed += missed
+        """Keep lines as long as there is room; `missed` and the others are counted."""
+        with self._lock:
+            for i, line in enumerate(lines):
+                if len(line) >= self.room:
+                    missed += len(lines) - i
+                    break
+                self._lines.append(line)
+                self._size += len(line) + 1
+            self._missed += missed
 
     def take(self) -> str:
         """What has come since the last time, as lines of JSON."""
@@ -61,11 +62,10 @@ class Watcher:
 
 
 class Watching:
-    """Who watches which model."""
+    """Who watches which model; only the loop changes that."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._watchers: dict[Watcher, Served] = {}
+        self._watchers: tuple[Watcher, ...] = ()
         self._numbers = itertools.count()
 
     @contextmanager
@@ -73,32 +73,22 @@ class Watching:
         """Watch a model; raises InputError if it gives one label per sequence, or too many watch already."""
         if not served.per_step:
             raise InputError("This model gives one label per sequence, so that there are no streams to watch.")
-        watcher = Watcher(self._lock)
-        with self._lock:
-            if len(self._watchers) == MOST_WATCHERS:
-                raise InputError(f"{MOST_WATCHERS} watch already; more cannot.")
-            self._watchers[watcher] = served
+        if len(self._watchers) == MOST_WATCHERS:
+            raise InputError(f"{MOST_WATCHERS} watch already; more cannot.")
+        watcher = Watcher(served)
+        self._watchers = (*self._watchers, watcher)
         try:
             yield watcher
         finally:
-            with self._lock:
-                del self._watchers[watcher]
+            self._watchers = tuple(each for each in self._watchers if each is not watcher)
+
+    def of(self, served: Served) -> list[Watcher]:
+        """Those who watch a model."""
+        return [watcher for watcher in self._watchers if watcher.served is served]
 
     def source(self, served: Served) -> Watched:
         """A stream that can be watched from now on."""
         return Watched(self, served, next(self._numbers))
-
-    def room(self, served: Served) -> int | None:
-        """For how many more bytes a watcher of this model has room; None if nobody watches it."""
-        with self._lock:
-            return max((watcher.room for watcher, watched in self._watchers.items() if watched is served), default=None)
-
-    def put(self, served: Served, lines: Sequence[bytes], missed: int) -> None:
-        """Give lines to all who watch this model, and say how many others there are."""
-        with self._lock:
-            for watcher, watched in self._watchers.items():
-                if watched is served:
-                    watcher.put(lines, missed)
 
 
 class Watched:
@@ -115,22 +105,24 @@ class Watched:
 
     def show(self, events: Iterable[Event], labels: Sequence[Labeled]) -> None:
         """Show events that have been taken, and labels that have become ready; of too many the first ones."""
-        if (room := self._watching.room(self._served)) is None:
+        if not (watchers := self._watching.of(self._served)):
             return
-        events, lines = list(events), list[bytes]()
-        size = 0
+        events, lines, size = list(events), list[bytes](), 0
+        room = max(watcher.room for watcher in watchers)
         for some, most in ((map(self._event, events), room // 2), (map(self._label, labels), room)):
             for line in some:
                 if size + len(line) >= most:
                     break
                 lines.append(line)
                 size += len(line) + 1
-        self._watching.put(self._served, lines, len(events) + len(labels) - len(lines))
+        for watcher in watchers:
+            watcher.put(lines, len(events) + len(labels) - len(lines))
 
     def ended(self, key: Any = None) -> None:
         """Say that a sequence has ended; None for all of this stream."""
         line = {"stream": self._number, "ended": None if key is None else _text(key)}
-        self._watching.put(self._served, [orjson.dumps(line)], 0)
+        for watcher in self._watching.of(self._served):
+            watcher.put([orjson.dumps(line)], 0)
 
     def _event(self, event: Event) -> bytes:
         key, step, values = event

@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bothways.errors import InputError
 from bothways.runtime import Model, check_codes, checked_sequences
-from bothways.runtime.inputs import check_categories, is_frame
+from bothways.runtime.inputs import encoded_arrays, is_frame
 from bothways.sequences import Array, Numbers, Sequences, unmasked
+
+if TYPE_CHECKING:
+    from bothways.data import Tally
 
 Step = int | float | datetime
 
@@ -37,21 +40,17 @@ class Time(datetime):
 
 
 class EventReader:
-    """Reads the steps and values of events for a model.
-
-    Attributes:
-        dtype: of the values: that of tables, or of arrays in double precision.
-        of_order: the places of the values that `complete` makes of steps; they are 0 before.
-        tally: what of the values was filled or not known.
-        kind: that of the steps which were taken, as `step_kind` says; "" as long as there are none.
-    """
+    """Reads the steps and values of events for a model."""
 
     def __init__(self, model: Model) -> None:
         self._network, self._columns = model.network, model.columns
         self._table = model.columns is not None and bool(model.columns.label)
         self.dtype = model.columns.fitted.dtype if model.columns is not None and self._table else np.dtype(np.float64)
-        self.of_order, self.tally, self.kind, self._wanted = slice(0, 0), None, "", ""
+        self.kind = ""  # that of the steps which were taken, as `step_kind` says
+        self.tally: Tally | None = None  # what of the values was filled or not known
+        self.of_order = slice(0, 0)  # the places of the values that `complete` makes of steps; they are 0 before
         self._clock: tuple[str, ...] = ()
+        self._wanted = ""
         if model.columns is not None:
             from bothways.data import Tally  # brings Polars, of which a model of arrays has no use
 
@@ -75,8 +74,7 @@ class EventReader:
         if columns is None:
             check_codes("values", sequences, self._network)
             return sequences.values
-        check_categories("values", sequences, map(int, columns.categories))
-        return columns.fitted.encode_arrays(sequences, self.tally).values
+        return encoded_arrays("values", sequences, columns, self.tally).values
 
     def _of_rows(self, rows: Any) -> Array:
         from bothways.data.frames import frame_table, rows_table
@@ -136,12 +134,7 @@ def _seconds(times: Array) -> Array:
 
 
 def step_kind(step: Any) -> str:
-    """What kind of step it is; "" for none.
-
-    Example:
-        >>> step_kind(3), step_kind(datetime(2024, 5, 1)), step_kind("soon"), step_kind(float("inf"))
-        ('numbers', 'times without time zones', '', '')
-    """
+    """What kind of step it is; "" for none."""
     if isinstance(step, datetime) and step == step:  # which the NaT of pandas is not
         return "times without time zones" if step.tzinfo is None else "times with time zones"
     return "numbers" if _are_numbers([step]) else ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.network import Network
+from bothways.runtime import Model
 from bothways.sequences import Array, Numbers
 from bothways.stream.events import Step
-from bothways.stream.windows import BaselineStream, MemberStream, passed
+from bothways.stream.windows import States, passed, state_widths
 
 OBJECT_BYTES = 100  # what the number or the time of a step takes, and beside it an event that waits
 
@@ -33,33 +34,23 @@ class Events(NamedTuple):
 
 
 class Keys:
-    """The keys that are open.
+    """The keys that are open. The first axis of arrays is that of slots; most of them are `(slots,)`."""
 
-    Attributes:
-        members: networks, which hold their forward states of each slot.
-        slots: by key.
-        names: `(slots,)` the key in each.
-        last: `(slots,)` its last step that was taken, None if there is none.
-        length: `(slots,)` how many steps it holds.
-        past: `(slots,)` how many of them, the first ones, are labeled.
-        steps: `(slots, room)`.
-        values: `(slots, room, features)`.
-        label: `(slots,)` the code of the last label that was given, as many as there are classes if there is none.
-        before: `(slots, 1 + 2 * numeric)` how many steps came before those, the sums of their numbers and of squares.
-        waiting: by slot the events that wait to be sorted.
-    """
-
-    def __init__(
-        self, members: Sequence[MemberStream | BaselineStream], network: Network, dtype: Any, most: int
-    ) -> None:
-        self.members, self._most, self._classes = members, most, network.classes
-        self.slots: dict[Hashable, int] = {}
-        self.waiting: dict[int, list[tuple[Step, Array]]] = {}
-        self.names, self.last = np.empty((2, 0), object)
-        self.past, self.length, self.label = np.zeros((3, 0), np.int64)
-        self.steps = np.empty((0, 0), object)
-        self.values = np.empty((0, 0, network.features), dtype)
-        self.before = np.empty((0, 1 + 2 * network.numeric))
+    def __init__(self, model: Model, dtype: Any, most: int) -> None:
+        network, self._most, self._classes = model.network, most, len(model.classes)
+        self.slots: dict[Hashable, int] = {}  # by key
+        self.waiting: dict[int, list[tuple[Step, Array]]] = {}  # by slot the events that wait to be sorted
+        self.names, self.last = np.empty((2, 0), object)  # its key; the last step that was taken, None if there is none
+        self.past, self.length = np.zeros((2, 0), np.int64)  # how many of its steps are labeled; how many it holds
+        self.label = np.zeros(0, np.int64)  # the code of its last label; as many as there are classes if it has none
+        self.steps = np.empty((0, 0), object)  # `(slots, room)`
+        self.values = np.empty((0, 0, network.features), dtype)  # `(slots, room, features)`
+        self.before = np.empty((0, 1 + 2 * network.numeric))  # of steps before those: how many, their sums, of squares
+        # In which each member of the model has come, reading forward, to the next step.
+        self.states: list[States] = [
+            [[np.zeros((0, width), np.float32) for width in layer] for layer in state_widths(member)]
+            for member in model.members
+        ]
         self._free: list[int] = []
 
     def slots_of(self, keys: Iterable[Hashable]) -> Numbers:
@@ -80,20 +71,20 @@ class Keys:
             slot = self.slots[key] = self._free.pop()
             self.names[slot], self.last[slot] = key, None
             self.length[slot], self.past[slot], self.label[slot] = 0, 0, self._classes
-            for row in (self.before[slot], *self.states(slot)):
+            for row in (self.before[slot], *self.states_of(slot)):
                 row[:] = 0
         return slot
 
     def bytes_of(self, waiting: int) -> int:
         """How many bytes a key takes at most, of which `waiting` events wait to be sorted."""
         held: int = self.steps.itemsize + self.values.shape[2] * self.values.itemsize + OBJECT_BYTES
-        arrays: list[Array] = [self.before, *(array for member in self.members for array in member.states)]
-        kept: int = sum(array.shape[1] * array.itemsize for array in arrays)
+        layers = ([self.before], *chain(*self.states))
+        kept: int = sum(array.shape[1] * array.itemsize for array in chain(*layers))
         return self._most * held + waiting * (held + OBJECT_BYTES) + kept
 
-    def states(self, slot: int) -> list[Array]:
-        """The forward states of a key, to be read or written."""
-        return [array[slot] for member in self.members for array in member.states]
+    def states_of(self, slot: int) -> list[Array]:
+        """The states of a key, to be read or written."""
+        return [array[slot] for layer in chain(*self.states) for array in layer]
 
     def remove(self, slots: Sequence[int]) -> None:
         """Close keys."""
@@ -132,9 +123,12 @@ class Keys:
     def _more_slots(self) -> None:
         old = len(self.names)
         more = max(1, old)
+
+        def grown(array: Array) -> Array:
+            return np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)])
+
         for name in ARRAYS:
-            array = getattr(self, name)
-            setattr(self, name, np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)]))
-        for member in self.members:
-            member.grow(old + more)
+            setattr(self, name, grown(getattr(self, name)))
+        for layer in chain(*self.states):
+            layer[:] = map(grown, layer)
         self._free = list(range(old + more - 1, old - 1, -1))

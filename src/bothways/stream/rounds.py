@@ -6,7 +6,6 @@ The steps of a key rise, and those that come too late are dropped. Keys that are
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,16 +15,28 @@ from bothways.runtime.forward import groups
 from bothways.sequences import Array, Floats, Numbers
 from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
-from bothways.stream.windows import Windows, reach_of
+from bothways.stream.windows import Windows, probabilities, reach_of
 
 
-class Order:
-    """In which order the events of a stream are taken; those that were late or came twice are `dropped`."""
+class Found(NamedTuple):
+    """Steps that are labeled; `triggers` says by which event of a push."""
 
-    def __init__(self, keys: Keys, reorder: int, reader: EventReader) -> None:
-        self._keys, self._reorder, self._reader, self.dropped = keys, reorder, reader, 0
+    triggers: Numbers
+    keys: Array
+    steps: Array
+    codes: Numbers
+    probabilities: Floats
 
-    def taken(self, slots: Numbers, steps: list[Step], values: Array) -> Events:
+
+class Rounds:
+    """Takes the events of keys in their order and labels their steps; `dropped` events were late or came twice."""
+
+    def __init__(self, model: Model, keys: Keys, reader: EventReader, lookahead: int, chunk: int, reorder: int) -> None:
+        self._model, self._keys, self._reader, self._reorder = model, keys, reader, reorder
+        self._lookahead, self._full, self._reach = lookahead, chunk + lookahead, reach_of(model)
+        self.dropped = 0
+
+    def in_order(self, slots: Numbers, steps: list[Step], values: Array) -> Events:
         """The events that are to be taken when these have come, those of a key together and in order."""
         if not self._reorder:
             events = Events(slots, np.array(steps, object), values, np.arange(len(slots))).by_key()
@@ -47,10 +58,6 @@ class Order:
                 lasts[slot] = ready[-1][1]
         return self._events(ready)
 
-    def rest(self, slots: Iterable[int]) -> Events:
-        """What waits of keys that end; they are told by their places."""
-        return self._events([(s, *event, i) for i, s in enumerate(slots) for event in self._keys.waiting.pop(s, [])])
-
     def _events(self, ready: list[tuple[int, Step, Array, int]]) -> Events:
         slots, steps, rows, triggers = zip(*ready, strict=True) if ready else ((), (), (), ())
         values = np.array(rows, self._keys.values.dtype).reshape(len(rows), self._keys.values.shape[2])
@@ -67,24 +74,6 @@ class Order:
         before[first] = self._keys.last[events.slots[first]]
         known = np.array([i for i, each in enumerate(before) if each is not None], np.int64)
         return known, before[known]
-
-
-class Found(NamedTuple):
-    """Steps that are labeled; `triggers` says by which event of a push."""
-
-    triggers: Numbers
-    keys: Array
-    steps: Array
-    codes: Numbers
-    probabilities: Floats
-
-
-class Rounds:
-    """What labels the steps of keys."""
-
-    def __init__(self, model: Model, keys: Keys, lookahead: int, chunk: int) -> None:
-        self._model, self._keys, self._lookahead, self._full = model, keys, lookahead, chunk + lookahead
-        self._reach = reach_of(model)
 
     def take(self, events: Events) -> list[Found]:
         """Hand events, those of a key together, to their keys, and label the chunks that become due."""
@@ -105,10 +94,14 @@ class Rounds:
         return found
 
     def close(self, slots: list[int]) -> list[Found]:
-        """The labels of what keys still hold; they are triggered by their places. The keys are no more."""
+        """The labels of what still waits of keys, and of what they hold; they are triggered by the places of the keys,
+        which are no more.
+        """
+        waiting = [(s, *event, i) for i, s in enumerate(slots) for event in self._keys.waiting.pop(s, [])]
+        found = self.take(self._events(waiting))
         closed = np.array(slots, np.int64)
         holding = np.flatnonzero(self._keys.length[closed] > self._keys.past[closed])
-        found = self._label(closed[holding], holding, ends=True)
+        found += self._label(closed[holding], holding, ends=True)
         self._keys.remove(slots)
         return found
 
@@ -122,7 +115,10 @@ class Rounds:
             places = np.arange(lengths.max())
             values = keys.values[of, : len(places)]
             windows = Windows(of, values, past, labeled - past, lengths, keys.before[of], ends)
-            p = self._model.averaged(member.probabilities(windows) for member in keys.members)
+            p = self._model.averaged(
+                probabilities(member, windows, states)
+                for member, states in zip(self._model.members, keys.states, strict=True)
+            )
             steps = keys.steps[of, : len(places)][(places >= past[:, None]) & (places < labeled[:, None])]
             counts = labeled - past
             codes = self._model.decide(p, counts, keys.label[of], ends)

@@ -14,14 +14,14 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.options import whole
-from bothways.runtime import Label, Member, Model
+from bothways.runtime import Label, Model
 from bothways.runtime.forward import STEPS_A_CALL
 from bothways.sequences import Array, Floats, Numbers, Sequences
 from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
-from bothways.stream.rounds import Found, Order, Rounds
+from bothways.stream.rounds import Found, Rounds
 from bothways.stream.state import coded_key, fingerprint, key_state, pack, restore_key, unpack
-from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_of, reads_forward_alone
+from bothways.stream.windows import ahead, reach_of, reads_forward_alone
 
 LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
 
@@ -86,6 +86,7 @@ class Stream:
 
     Example:
         >>> from bothways.network import Network
+        >>> from bothways.runtime import Member
         >>> network = Network(features=1, classes=2, units=4)
         >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
         >>> model = Model([Member(network, weights)], classes=("quiet", "alarm"))
@@ -126,11 +127,9 @@ class Stream:
             raise InputError(f"idle is {idle!r}; it must be a number above 0: of seconds, where steps are times.")
         self.model, self.idle, self.events = model, idle, 0
         self._reader = EventReader(model)
-        members = [MemberStream(each) if isinstance(each, Member) else BaselineStream(each) for each in model.members]
         most = reach_of(model) + self.chunk + self.lookahead
-        self._keys = Keys(members, model.network, self._reader.dtype, most)
-        self._order = Order(self._keys, self.reorder, self._reader)
-        self._rounds = Rounds(model, self._keys, self.lookahead, self.chunk)
+        self._keys = Keys(model, self._reader.dtype, most)
+        self._rounds = Rounds(model, self._keys, self._reader, self.lookahead, self.chunk, self.reorder)
         self._newest: Any = None
         self._next_sweep = SWEEP
         self._fingerprint = fingerprint(model, self.lookahead, self.chunk, self.reorder)
@@ -146,7 +145,7 @@ class Stream:
     @property
     def dropped(self) -> int:
         """How many events were late or came twice."""
-        return self._order.dropped
+        return self._rounds.dropped
 
     @property
     def key_bytes(self) -> int:
@@ -192,7 +191,7 @@ class Stream:
         while first < len(keys):
             until = len(keys) if self.idle is None else min(len(keys), first + self._next_sweep - self.events)
             slots = self._keys.slots_of(keys[first:until])
-            taken = self._order.taken(slots, steps[first:until], read[first:until])
+            taken = self._rounds.in_order(slots, steps[first:until], read[first:until])
             labeled += self._listed(self._rounds.take(taken))
             self.events += until - first
             if self.idle is not None:
@@ -208,11 +207,11 @@ class Stream:
         Returns:
             The labels of its steps that had none; nothing if there is no such key.
         """
-        return self._listed(self._closed([self._keys.slots[key]] if key in self._keys.slots else []))
+        return self._listed(self._rounds.close([self._keys.slots[key]] if key in self._keys.slots else []))
 
     def flush(self) -> list[Labeled]:
         """End all sequences, in the order in which they began."""
-        return self._listed(self._closed(list(self._keys.slots.values())))
+        return self._listed(self._rounds.close(list(self._keys.slots.values())))
 
     def state(self, key: Hashable) -> bytes:
         """What is known of a key, to be restored here or elsewhere; see `restore`.
@@ -259,7 +258,7 @@ class Stream:
         facts, take = unpack(self._fingerprint, saved, "counts")
         if self._reader.tally is not None and "met" in facts:
             self._reader.tally.add_json(facts["met"])
-        self.events, self._order.dropped, self._newest, sweep = facts["counts"]
+        self.events, self._rounds.dropped, self._newest, sweep = facts["counts"]
         self._next_sweep = max(sweep, self.events + 1)  # a stream without `idle` puts it off for ever
         for key, size in zip(facts["keys"], facts["sizes"], strict=True):
             self.restore(key, take((size,), np.uint8).tobytes())
@@ -285,20 +284,16 @@ class Stream:
             events = Events(slots, some.astype(object), sequences.values[some], np.arange(len(some)))
             found += self._rounds.take(events.by_key())
         codes, p = np.empty(sequences.steps, np.int64), np.empty((sequences.steps, len(self.model.classes)), np.float32)
-        for each in [*found, *self._closed(list(self._keys.slots.values()))]:
+        for each in [*found, *self._rounds.close(list(self._keys.slots.values()))]:
             steps = each.steps.astype(np.int64)
             codes[steps], p[steps] = each.codes, each.probabilities
         return codes, p
-
-    def _closed(self, slots: list[int]) -> list[Found]:
-        """The labels of what these keys still hold; they are no more."""
-        return self._rounds.take(self._order.rest(slots)) + self._rounds.close(slots)
 
     def _swept(self) -> list[Found]:
         """The labels of keys that have been idle for too long."""
         waiting, last = self._keys.waiting, self._keys.last
         newest = {s: waiting[s][-1][0] if waiting.get(s) else last[s] for s in self._keys.slots.values()}
-        found = self._closed([slot for slot, step in newest.items() if _behind(self._newest, step) > self.idle])
+        found = self._rounds.close([slot for slot, step in newest.items() if _behind(self._newest, step) > self.idle])
         self._next_sweep = self.events + max(SWEEP, len(self))
         return found
 

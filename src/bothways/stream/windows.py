@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,8 @@ from bothways.runtime.numbers import entering
 from bothways.runtime.stack import Stack
 from bothways.sequences import Array, Doubles, Floats, Numbers, Sequences
 from bothways.spec import cell_spec
+
+States = list[list[Array]]  # of each layer the arrays `(slots, width)` of its states
 
 
 class Windows(NamedTuple):
@@ -70,98 +71,71 @@ def passed(before: Array, values: Array, steps: Numbers) -> Array:
     """What came before the steps that follow: `Windows.before` with the first `steps` of `values` taken in.
 
     Sums are taken step by step, so that they have the same bits however steps come.
-
-    Example:
-        >>> passed(np.array([[2.0, 7.0, 25.0]]), np.array([[[1.0], [3.0], [5.0]]]), np.array([2]))
-        array([[ 4., 11., 35.]])
     """
     numbers = with_squares(values[:, : steps.max(), : before.shape[1] // 2])
     sums = np.cumsum(np.concatenate([before[:, None, 1:], numbers], axis=1), axis=1)
     return np.concatenate([before[:, :1] + steps[:, None], sums[np.arange(len(steps)), steps]], axis=1)
 
 
-class BaselineStream:
-    """A simple model in a stream: it looks at the steps that a key holds, and the means of those before them."""
-
-    states: Sequence[Floats] = ()
-
-    def __init__(self, member: BaselineMember) -> None:
-        self._member = member
-
-    def grow(self, slots: int) -> None:
-        """It keeps nothing of a key."""
-
-    def probabilities(self, windows: Windows) -> Floats:
-        """Label steps: `(steps to label, classes)`, one key after the other."""
-        there = np.arange(windows.values.shape[1]) < windows.lengths[:, None]
-        held = Sequences(windows.values[there], windows.lengths)
-        past, size = (counts[held.sequence_of_steps] for counts in (windows.past, windows.size))
-        return self._member.probabilities(held, windows.before)[
-            (held.positions >= past) & (held.positions < past + size)
-        ]
+def state_widths(member: Member | BaselineMember) -> list[list[int]]:
+    """How wide each array of states is that a layer reading forward keeps of a key; and the messages of a CRF."""
+    if isinstance(member, BaselineMember):
+        return []
+    network, widths = member.network, list[list[int]]()
+    for layer in network.recurrent:
+        kept = cell_spec(layer.cell).states if layer.directions[0] == "forward" else ()
+        widths.append([layer.units for _ in kept])
+    return [*widths, [network.classes]] if network.head == "crf" else widths
 
 
-class MemberStream:
-    """A network in a stream, with the states in which it has come, reading forward, to each key's next step."""
+def probabilities(member: Member | BaselineMember, windows: Windows, states: States) -> Floats:
+    """Label steps, and move the states on: `(steps to label, classes)`, one key after the other."""
+    if isinstance(member, BaselineMember):
+        return _of_baseline(member, windows)
+    # A network that answers late has read `late` steps more than are labeled, except of new keys.
+    network, late = member.network, member.network.lookahead
+    lead = np.where(windows.before[:, 0] + windows.past > 0, 0, late)
+    first = windows.past + late - lead
+    again = np.maximum(0, first - reach(network))
+    time = np.arange(windows.values.shape[1])
+    there = (time >= again[:, None]) & (time < windows.lengths[:, None])
+    before, lengths = passed(windows.before, windows.values, again), windows.lengths - again
+    x = np.zeros((*there.shape, network.inputs), np.float32)
+    x[there] = entering(network, member.weights, windows.values[there], lengths, before)
+    z = np.empty((windows.size.sum(), network.outputs), np.float32)
+    for each in {0, late}:
+        some = np.flatnonzero(lead == each)
+        if len(some):
+            z[np.repeat(lead == each, windows.size)] = _logits(member.stack, windows, states, x, first, some, each)
+    return checked_probabilities(z)
 
-    def __init__(self, member: Member) -> None:
-        self.network, self._weights = member.network, member.weights
-        self._stack = Stack(member.network, member.weights, member.precision)
-        self._states = [
-            tuple(np.zeros((0, layer.units), np.float32) for _ in cell_spec(layer.cell).states)
-            if layer.directions[0] == "forward"
-            else None
-            for layer in member.network.recurrent
-        ]
-        if member.network.head == "crf":
-            self._states.append((np.zeros((0, member.network.classes), np.float32),))
 
-    @property
-    def states(self) -> list[Floats]:
-        """`(slots, units)` arrays, all there are."""
-        return [array for states in self._states for array in states or ()]
+def _of_baseline(member: BaselineMember, windows: Windows) -> Floats:
+    """The same of a simple model: it looks at the steps that a key holds, and the means of those before them."""
+    there = np.arange(windows.values.shape[1]) < windows.lengths[:, None]
+    held = Sequences(windows.values[there], windows.lengths)
+    past, size = (counts[held.sequence_of_steps] for counts in (windows.past, windows.size))
+    return member.probabilities(held, windows.before)[(held.positions >= past) & (held.positions < past + size)]
 
-    def grow(self, slots: int) -> None:
-        """Make room for keys."""
-        self._states = [
-            states and tuple(np.concatenate([a, np.zeros((slots - len(a), a.shape[1]), np.float32)]) for a in states)
-            for states in self._states
-        ]
 
-    def probabilities(self, windows: Windows) -> Floats:
-        """Label steps and step on: `(steps to label, classes)`, one key after the other."""
-        # A network that answers late has read `late` steps more than are labeled, except of new keys.
-        late = self.network.lookahead
-        lead = np.where(windows.before[:, 0] + windows.past > 0, 0, late)
-        first = windows.past + late - lead
-        again = np.maximum(0, first - reach(self.network))
-        time = np.arange(windows.values.shape[1])
-        there = (time >= again[:, None]) & (time < windows.lengths[:, None])
-        before, lengths = passed(windows.before, windows.values, again), windows.lengths - again
-        x = np.zeros((*there.shape, self.network.inputs), np.float32)
-        x[there] = entering(self.network, self._weights, windows.values[there], lengths, before)
-        z = np.empty((windows.size.sum(), self.network.outputs), np.float32)
-        for each in {0, late}:
-            some = lead == each
-            if some.any():
-                z[np.repeat(some, windows.size)] = self._logits(windows, x, first, np.flatnonzero(some), each)
-        return checked_probabilities(z)
-
-    def _logits(self, windows: Windows, values: Floats, begin: Numbers, some: Numbers, lead: int) -> Floats:
-        """The logits of the steps to label of some keys, which begin `lead` steps after the first one not yet read."""
-        before = self.network.convolution.padding[0] if self.network.convolution else 0
-        known, first = windows.lengths[some, None], begin[some, None]
-        lengths = known + self.network.lookahead if windows.ends else known
-        rows = np.arange(before + int((lengths - first).max())) + first - before  # which of its steps stands where
-        counts = (rows >= 0) & (rows < lengths)
-        there = counts & (rows < known)
-        x = np.zeros((*counts.shape, self.network.inputs), np.float32)
-        x[there] = values[np.broadcast_to(some[:, None], there.shape)[there], rows[there]]
-        slots, size = windows.slots[some], windows.size[some, None]
-        states = [each and tuple(array[slots] for array in each) for each in self._states]
-        with np.errstate(over="ignore", invalid="ignore"):
-            z, left = self._stack.window(x, counts, lead + int(size.max()), states)
-        for mine, new in zip(self._states, left, strict=True):
-            for array, of_keys in zip(mine or (), new or (), strict=True):
-                array[slots] = of_keys
-        return z[:, lead:][np.arange(z.shape[1] - lead) < size]
+def _logits(
+    stack: Stack, windows: Windows, states: States, values: Floats, begin: Numbers, some: Numbers, lead: int
+) -> Floats:
+    """The logits of the steps to label of some keys, which begin `lead` steps after the first one not yet read."""
+    network = stack.network
+    before = network.convolution.padding[0] if network.convolution else 0
+    known, first = windows.lengths[some, None], begin[some, None]
+    lengths = known + network.lookahead if windows.ends else known
+    rows = np.arange(before + int((lengths - first).max())) + first - before  # which of its steps stands where
+    counts = (rows >= 0) & (rows < lengths)
+    there = counts & (rows < known)
+    x = np.zeros((*counts.shape, network.inputs), np.float32)
+    x[there] = values[np.broadcast_to(some[:, None], there.shape)[there], rows[there]]
+    slots, size = windows.slots[some], windows.size[some, None]
+    entered = [tuple(array[slots] for array in layer) or None for layer in states]
+    with np.errstate(over="ignore", invalid="ignore"):
+        z, left = stack.window(x, counts, lead + int(size.max()), entered)
+    for layer, new in zip(states, left, strict=True):
+        for array, of_keys in zip(layer, new or (), strict=True):
+            array[slots] = of_keys
+    return z[:, lead:][np.arange(z.shape[1] - lead) < size]
