@@ -39,6 +39,16 @@ def test_dates_with_am_and_pm_begin_with_the_month() -> None:
     assert batches.read(pl.DataFrame({"x": fields}))["x"].dt.month().to_list() == [1, 1]
 
 
+def test_dates_beside_times_with_am_and_pm_begin_with_the_month() -> None:
+    days = {"Date": [f"01/0{day}/2024" for day in (1, 1, 2, 3)], "Time": ["11:30 AM", "01:00 PM"] * 2}
+    for fields in (pl.DataFrame(days), pl.DataFrame(days).select("Time", "Date")):
+        reader = FieldReader()
+        assert reader.read(fields)["Date"].dt.day().to_list() == [1, 1, 2, 3]
+        assert reader.decided.dates == "month-first"
+    pointed = pl.DataFrame(days).with_columns(pl.col("Date").str.replace_all("/", "."))
+    assert FieldReader().read(pointed)["Date"].dt.month().to_list() == [1, 1, 2, 3]
+
+
 def test_codes_that_look_like_numbers() -> None:
     assert read("+491700000001", "+14155550100", "")[0].to_list() == ["+491700000001", "+14155550100", None]
     assert read("+12", "-7")[0].to_list() == [12, -7]
