@@ -279,6 +279,7 @@ def csv(folder: Path, text: str) -> Path:
     ("fields", "said"),
     [
         (["3,5", "2,5", "oops"], "data row 3 .*'oops', which is no number.*--missing oops.*--drop x"),
+        ([*["10", "11"] * 30, "1a"], "data row 61 .*'1a', which is no number"),
         (["3,5", "2,5", "1.5"], "data row 3 .*'1.5', which is no number"),
         (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal point. or 12.345 .--decimal comma"),
         (["$5", "$6", "€7"], "data row 3 .*'€7', which is no number"),
@@ -303,7 +304,10 @@ def test_lists_and_objects_in_text_are_refused(tmp_path: Path, field: str) -> No
     assert columns(field, categorical=["x"]).categories == columns("[level {row}]").categories == ("x",)
 
 
-@pytest.mark.parametrize("fields", [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"]])
+@pytest.mark.parametrize(
+    "fields",
+    [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"], ["02a0", "0316", "018f", "0130"]],
+)
 def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path, fields: list[str]) -> None:
     rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
     assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)

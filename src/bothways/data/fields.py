@@ -38,7 +38,7 @@ NO_VALUES = (
 """What databases and spreadsheets write where there is no value."""
 
 MISSING = (
-    *("?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
+    *("?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
@@ -47,6 +47,8 @@ IN_FORMULA = '^="(.*)"$'  # a text that Excel leaves as it is
 
 FEW_WORDS = 2  # where no more different fields of a column are no numbers, they may be words for a missing value
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
+HEX = r"^(?:[\dA-F]{2})+$|^(?:[\da-f]{2})+$"  # bytes
+FEW_BYTES = 20  # of so many numbers one with letters shows that all are bytes
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
@@ -311,7 +313,8 @@ def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     named = stray & ~words if (stray & ~words).any() else stray
     others = text.filter(named).unique().sort().to_list()
     few = len(others) <= FEW_WORDS
-    if numbers.count() < stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
+    least = FEW_BYTES if all_fit(text, HEX) else 1
+    if numbers.count() < least * stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
         return None
     return int(named.arg_max() or 0), int(stray.sum()), others if few else []
 

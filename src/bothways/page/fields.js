@@ -1,5 +1,5 @@
 /* What fields of text mean: bothways.data.fields. */
-const MISSING = new Set(["?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
+const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
   "#value!", "#div/0!", "#ref!", "#num!", "#name?",
   ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
