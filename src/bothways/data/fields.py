@@ -47,8 +47,7 @@ IN_FORMULA = '^="(.*)"$'  # a text that Excel leaves as it is
 
 FEW_WORDS = 2  # where no more different fields of a column are no numbers, they may be words for a missing value
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
-HEX = r"^(?:[\dA-F]{2})+$|^(?:[\da-f]{2})+$"  # bytes
-FEW_BYTES = 20  # of so many numbers one with letters shows that all are bytes
+HEX, FEW_BYTES = r"^(?:[\dA-F]{2})+$|^(?:[\da-f]{2})+$", 20  # bytes, if among so many one has a letter
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways

@@ -57,10 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "true/false": Kind("[TtFf]", _truth),
     "year-first": Kind(r"\d{4}[-/. 年]", times.year_first),
     "day-first": Kind(
-        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}(?:[-/. ]|[A-Za-z]{3}\d\d)",
-        times.day_first,
-        f"{DATES}day/month/year",
-        ("dates", "day-first"),
+        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. A-Za-z]", times.day_first, f"{DATES}day/month/year", ("dates", "day-first")
     ),
     "month-first": Kind(r"\d{1,2}[-/ ]", times.month_first, f"{DATES}month/day/year", ("dates", "month-first")),
     SHORT_YEAR: Kind(times.SHORT_YEAR, times.short_year_first, f"{DATES}year/month/day", ("dates", "year-first")),

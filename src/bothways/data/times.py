@@ -118,7 +118,7 @@ def likelier(ours: pl.Series, theirs: pl.Series) -> int:
     """
     ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
     days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
-    for measure, least in ((_turns, 2), (_years, 10 if days else 2), (_jumps, 1)):
+    for measure, least in ((_turns, 2), (lambda dates: dates.dt.year().n_unique(), 10 if days else 2), (_jumps, 1)):
         our, their = measure(ours), measure(theirs)
         shown += (their >= 2 * our + least) - (our >= 2 * their + least)
     return (shown > 0) - (shown < 0)
@@ -134,10 +134,6 @@ def _jumps(dates: pl.Series) -> int:
     gaps = dates.unique().sort().diff().dt.total_seconds().drop_nulls()
     usual = gaps.mode().sort()
     return int((gaps != usual[0]).sum()) if len(usual) and usual[0] < DAY else 0
-
-
-def _years(dates: pl.Series) -> int:
-    return dates.dt.year().n_unique()
 
 
 def spelled(text: pl.Series, digits: int) -> pl.Series:
