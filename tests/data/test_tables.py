@@ -628,7 +628,8 @@ def test_workbooks_of_libreoffice(tmp_path: Path) -> None:
     pytest.importorskip("fastexcel")
     manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
     names = " ".join(f'xmlns:{k}="urn:oasis:names:tc:opendocument:xmlns:{k}:1.0"' for k in ("office", "table", "text"))
-    rows = [["t", "x", "state"], ["2024-01-01", 1 / 3, "on"], ["2024-01-02", "", "off"], ["", 2.0, ""]]
+    rows: list[list[object]] = [["t", "x", "state"], ["2024-01-01", 1 / 3, "on"], ["2024-01-02", "", "off"]]
+    rows.append(["", 2.0, ""])
     content = "".join(f"<table:table-row>{''.join(map(_field, row))}</table:table-row>" for row in rows)
     for tag in ("table:table", "office:spreadsheet", "office:body"):
         content = f'<{tag} table:name="first">{content}</{tag}>'
