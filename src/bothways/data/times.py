@@ -14,7 +14,7 @@ CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})(?:[:.h](?<minute>\d{{2}})(?:[:.]{SECONDS})
 ZONE = r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})(?:\[[\w/+-]+\])?)?"
 NAME = r"\p{L}{3,12}\.?"  # of a month or a day of the week
 DATE = (
-    rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
+    rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ] ?(?<c>\d{{1,4}})"
     rf"(?:(?:T|,? |:| à ){CLOCK_OF_DATE})?{ZONE}\]?$"
 )
 JOINED = (

@@ -9,7 +9,7 @@ const SIGNS = "$€£¥₹₽₩₺", CURRENCY = `(?:[A-Z]{0,2}[${SIGNS}]|(?:USD
 const UNIT = RegExp(CURRENCY + "|%"), AMOUNT = RegExp(`^([-+]?)\\s*(${CURRENCY})?\\s*(.*?)\\s*([${SIGNS}%])?$`)
 const IN_PARENTHESES = RegExp(`^\\((${CURRENCY}?)\\s*([\\d.,].*)\\)$`), NOTHING = RegExp(`^(${CURRENCY})\\s*-$`)
 const BEHIND = /^(\d[\d.,]*)-$/, BEHIND_FRACTION = /^\d[\d.,]*[.,]\d+-$/, EXPONENT = /^([-+]?[\d.,]+)[dD]([-+]\d+)$/, IN_FORMULA = /^="(.*)"$/
-const WITH_UNIT = /^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$/u
+const WITH_UNIT = /^([-+]?[\d.,]*\d(?:[ \u00a0\u202f]\d{3})*(?:[.,]\d+)?(?:[eE][-+]?\d+)?)(\s*)([\p{L}°℃℉/²³%]{1,8}|;)$/u
 const SECONDS = new Map([["ms msec msecs", 1e-3], ["s sec secs second seconds Sek", 1], ["min mins minute minutes Min", 60], ["h hr hrs hour hours Std", 3600],
   ["day days", 86400]].flatMap(([units, factor]) => units.split(" ").map(unit => [unit, factor])))
 const plain = text => typeof text === "number" ? text : PLAIN.test(text) ? +text : NaN
@@ -73,7 +73,7 @@ const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?
 const CLOCK_OF_DATE = CLOCK.replace("):", ")(?:[:.h]").replace("(?::", "(?:[:.]").replace("(?: ?(?<half>", ")?(?: ?(?<half>")
 const TIME = RegExp(`^${CLOCK}$`)
 const NAME = "\\p{L}{3,12}\\.?", ZONE = "(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2})(?:\\[[\\w/+-]+\\])?)?"
-const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:| à )${CLOCK_OF_DATE})?${ZONE}\\]?$`, "u")
+const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ] ?(?<c>\\d{1,4})(?:(?:T|,? |:| à )${CLOCK_OF_DATE})?${ZONE}\\]?$`, "u")
 const FIRST = `^(?:${NAME},? )?(?<month>${NAME}) {1,2}(?<day>\\d{1,2})`, AT = `(?:(?:,|,? at)? ${CLOCK})?`
 const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "u"), RegExp(`${FIRST},? (?<year>\\d{4})${AT}${ZONE}$`, "u")]
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
