@@ -312,14 +312,7 @@ def _are_days_of(table: Table, days: str, times: str) -> bool:
 
 
 def time_of_day(table: Table, order: str | None) -> str | None:
-    """The column of times of day that belongs to an order column of dates; None if there is none.
-
-    Example:
-        >>> from datetime import date
-        >>> frame = pl.DataFrame({"Date": [date(2004, 3, 10)] * 2, "Time": ["18.00.00", "19.00.00"]})
-        >>> time_of_day(Table("air.csv", frame), "Date")
-        'Time'
-    """
+    """The column of times of day that belongs to an order column of dates; None if there is none."""
     if order is None or not table.schema[order].is_temporal() or not days_only(table.column(order)):
         return None
     for name, dtype in table.schema.items():

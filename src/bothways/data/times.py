@@ -17,12 +17,11 @@ DATE = (
     rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ] ?(?<c>\d{{1,4}})"
     rf"(?:(?:T|,? |:| à ){CLOCK_OF_DATE})?{ZONE}\]?$"
 )
-JOINED = (
-    (r"^(\d{1,2})(\p{L}{3})(\d{2})", "${1}-${2}-${3}"),
+JOINED = (  # dates without signs between their parts, and these signs
+    (r"^(\d{1,2})(\p{L}{3})(\d{2})", "${1}-${2}-${3}"),  # 31JAN2024, as SAS writes it
     (r"^(\d{4})年 ?(\d{1,2})月 ?(\d{1,2})日 ?", "${1}-${2}-${3} "),
     (r"[時时](\d\d)分(?:(\d\d)秒)?$", ":${1}:${2}"),
 )
-"""Dates without signs between their parts: 31JAN2024, as SAS writes it, and 2024年1月31日 18時05分; and these signs."""
 SHORT_YEAR = r"^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)"  # what may begin with the year as well as with the day
 NAMED = (
     rf"^(?:{NAME},? )?(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}})(?:(?:,|,? at)? {CLOCK})?(?: [A-Z]{{3,4}})?{ZONE}"
