@@ -417,7 +417,7 @@ def bad_tables() -> dict[str, pl.DataFrame]:
         ("empty.csv", "no rows"),
         ("garbage.parquet", "no Parquet file"),
         ("garbage.csv", "this is no file of text"),
-        ("table.xlsx", "no Excel file"),
+        ("table.xlsx", "no workbook"),
         ("folder.csv", "this folder holds no"),
     ],
 )

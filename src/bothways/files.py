@@ -97,6 +97,15 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """What differs once a file has been replaced; nothing if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def _temporary(name: Path) -> tuple[int, Path]:
     """An open file, without a name if it can be, locked so that nobody takes it for abandoned; and its path."""
     for other in name.parent.glob(".bothways-*.part"):

@@ -39,6 +39,16 @@ def test_dates_with_am_and_pm_begin_with_the_month() -> None:
     assert batches.read(pl.DataFrame({"x": fields}))["x"].dt.month().to_list() == [1, 1]
 
 
+def test_dates_beside_times_with_am_and_pm_begin_with_the_month() -> None:
+    days = {"Date": [f"01/0{day}/2024" for day in (1, 1, 2, 3)], "Time": ["11:30 AM", "01:00 PM"] * 2}
+    for fields in (pl.DataFrame(days), pl.DataFrame(days).select("Time", "Date")):
+        reader = FieldReader()
+        assert reader.read(fields)["Date"].dt.day().to_list() == [1, 1, 2, 3]
+        assert reader.decided.dates == "month-first"
+    pointed = pl.DataFrame(days).with_columns(pl.col("Date").str.replace_all("/", "."))
+    assert FieldReader().read(pointed)["Date"].dt.month().to_list() == [1, 1, 2, 3]
+
+
 def test_codes_that_look_like_numbers() -> None:
     assert read("+491700000001", "+14155550100", "")[0].to_list() == ["+491700000001", "+14155550100", None]
     assert read("+12", "-7")[0].to_list() == [12, -7]
@@ -86,6 +96,9 @@ def test_codes_that_look_like_numbers() -> None:
         (["$5", "€3"], ["$5", "€3"], ""),
         (["1.234 mm/s", "-7 mm/s", "?"], [1.234, -7.0, None], "1 field is missing .*; unit 'mm/s' left out"),
         (["21.3°C", "20°C"], [21.3, 20.0], "unit '°C' left out"),
+        (["21.5℃", "20℃"], [21.5, 20.0], "unit '℃' left out"),
+        (["1\u00a0976,11 zł", "2 323,39 zł", "9 zł"], [1976.11, 2323.39, 9.0], "decimal comma; unit 'zł' left out"),
+        (["1 234 567 EUR", "12.5 EUR"], [1234567.0, 12.5], "left out; unit 'EUR' left out"),
         (["20.15kWh", "3.0kWh"], [20.15, 3.0], "unit 'kWh' left out"),
         (["-0.41;", "12;", ""], [-0.41, 12.0, None], "unit ';' left out"),
         (["3,5 dB", "2 dB"], [3.5, 2.0], "decimal comma; unit 'dB' left out"),
@@ -269,6 +282,7 @@ def csv(folder: Path, text: str) -> Path:
     ("fields", "said"),
     [
         (["3,5", "2,5", "oops"], "data row 3 .*'oops', which is no number.*--missing oops.*--drop x"),
+        ([*["10", "11"] * 30, "1a"], "data row 61 .*'1a', which is no number"),
         (["3,5", "2,5", "1.5"], "data row 3 .*'1.5', which is no number"),
         (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal point. or 12.345 .--decimal comma"),
         (["$5", "$6", "€7"], "data row 3 .*'€7', which is no number"),
@@ -293,7 +307,10 @@ def test_lists_and_objects_in_text_are_refused(tmp_path: Path, field: str) -> No
     assert columns(field, categorical=["x"]).categories == columns("[level {row}]").categories == ("x",)
 
 
-@pytest.mark.parametrize("fields", [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"]])
+@pytest.mark.parametrize(
+    "fields",
+    [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"], ["02a0", "0316", "018f", "0130"]],
+)
 def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path, fields: list[str]) -> None:
     rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
     assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)

@@ -365,6 +365,8 @@ def test_the_table_of_guesses_is_short() -> None:
     assert len(lines) < 60
     assert max(map(len, lines)) <= 80
     assert "75 further columns" in lines[-1]
+    doubt = "dates are month/day/year; or day/month/year? (--dates day-first)"
+    assert "--dates day-first" in " ".join(guess_table([Guess("x" * 9, "order", doubt)]).replace("\n", " ").split())
     assert guess_table([Guess("", "left out", "numbers the rows")]).splitlines()[1].startswith("''  ")
     assert "\x1b" not in guess_table([Guess("\x1b[31m", "feature", "\x1b")])
 

@@ -79,6 +79,14 @@ def test_periods_are_their_first_days(texts: tuple[str | None, ...], read: list[
             ("31 janv. 2024", "1 août 2024", "1 juin 2024"),
             ["2024-01-31T00:00:00", "2024-08-01T00:00:00", "2024-06-01T00:00:00"],
         ),
+        (("31JAN2024:08:30:00", "01Feb24:08:30:00.5"), ["2024-01-31T08:30:00", "2024-02-01T08:30:00.500000"]),
+        (("2024年1月31日 8時05分", "2024年12月1日18時05分09秒"), ["2024-01-31T08:05:00", "2024-12-01T18:05:09"]),
+        (("2024年1月31日", "2024年2月1日"), ["2024-01-31T00:00:00", "2024-02-01T00:00:00"]),
+        (("31. Januar 2024, 8:05 Uhr", "1. Feb. 2024, 18.05 Uhr"), ["2024-01-31T08:05:00", "2024-02-01T18:05:00"]),
+        (("31 janv. 2024 à 8h05", "01/02/2024 18h05"), ["2024-01-31T08:05:00", "2024-02-01T18:05:00"]),
+        (("31 sty 2024 08:05", "1 października 2024 18:05"), ["2024-01-31T08:05:00", "2024-10-01T18:05:00"]),
+        (("31. 1. 2024 8:05", "1. 2. 2024 18:05"), ["2024-01-31T08:05:00", "2024-02-01T18:05:00"]),
+        (("31 Oca 2024", "1 Ağustos 2024"), ["2024-01-31T00:00:00", "2024-08-01T00:00:00"]),
         (("31/01/24 23", "01/02/24 00"), ["2024-01-31T23:00:00", "2024-02-01T00:00:00"]),
         (("2024-01-31 11 PM", "2024-02-01 12 AM"), ["2024-01-31T23:00:00", "2024-02-01T00:00:00"]),
         (("2024-01-31 24:00", "2024-02-01 01:00"), ["2024-02-01T00:00:00", "2024-02-01T01:00:00"]),
@@ -269,9 +277,10 @@ def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
         read_and_split(tmp_path / "some.csv", order="Date,run")
 
 
-def test_what_is_read_in_training_is_read_in_prediction(tmp_path: Path) -> None:
-    """A month and a time of day; no two times."""
-    frame = hourly("clock").with_columns(month=pl.lit("2023-11")).drop("Date")
+@pytest.mark.parametrize("month", ["2023-11", "202311", "Nov 2023", "2023-Q4", "KW 48/2023"])
+def test_what_is_read_in_training_is_read_in_prediction(month: str, tmp_path: Path) -> None:
+    """A month, a quarter or a week and a time of day; no two times."""
+    frame = hourly("clock").with_columns(month=pl.lit(month)).drop("Date")
     frame.write_csv(tmp_path / "some.csv")
     split = read_and_split(tmp_path / "some.csv", order="month,Time")
     (chunk,) = stream_sequences(tmp_path / "some.csv", replace(split.columns, features=("x",)))

@@ -212,6 +212,16 @@ def test_columns_that_look_like_steps_are_told() -> None:
     assert not any("are numbered" in notice for notice in said)
 
 
+def test_columns_that_look_like_sweeps_are_told() -> None:
+    sweeps = {f"{400 + 2.5 * at} nm": np.random.default_rng(at).normal(size=40) for at in range(40)}
+    frame = pl.DataFrame(sweeps | {"label": np.arange(40) % 2})
+    (said,) = (text for text in read_and_split(Table("some.csv", frame)).notices if "are numbered" in text)
+    assert said.startswith("The columns '400.0 nm' to '497.5 nm' are numbered.")
+    long = eval(said.split("(Polars: ")[1].split("; pandas: ")[0], {"pl": pl, "frame": frame})
+    assert long["step"].unique().sort().to_list() == [400 + 2.5 * at for at in range(40)]
+    assert read_and_split(Table("some.csv", long)).columns.per == "sequence"
+
+
 @pytest.mark.parametrize(
     ("classes", "per"), [(("01", "02"), "step"), (("$5", "$7"), "step"), (("01", "02"), "sequence")]
 )

@@ -6,6 +6,7 @@ import datetime
 import gzip
 import json
 import sys
+import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -615,11 +616,38 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "macros.xlsm").write_bytes((tmp_path / "some.xlsx").read_bytes())
     assert read_table(tmp_path / "macros.xlsm").frame().equals(table.frame())
     (tmp_path / "some.xlsx").write_bytes(b"PK garbage")
-    with pytest.raises(DataError, match="no Excel file"):
+    with pytest.raises(DataError, match="no workbook"):
         read_table(tmp_path / "some.xlsx")
     monkeypatch.setitem(sys.modules, "fastexcel", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[excel\]'"):
         read_table(tmp_path / "some.xlsx")
+
+
+def test_workbooks_of_libreoffice(tmp_path: Path) -> None:
+    """All digits of numbers, and gaps that are missing values and no text."""
+    pytest.importorskip("fastexcel")
+    manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    names = " ".join(f'xmlns:{k}="urn:oasis:names:tc:opendocument:xmlns:{k}:1.0"' for k in ("office", "table", "text"))
+    rows: list[list[object]] = [["t", "x", "state"], ["2024-01-01", 1 / 3, "on"], ["2024-01-02", "", "off"]]
+    rows.append(["", 2.0, ""])
+    content = "".join(f"<table:table-row>{''.join(map(_field, row))}</table:table-row>" for row in rows)
+    for tag in ("table:table", "office:spreadsheet", "office:body"):
+        content = f'<{tag} table:name="first">{content}</{tag}>'
+    with zipfile.ZipFile(tmp_path / "some.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", manifest)
+        archive.writestr("content.xml", f"<office:document-content {names}>{content}</office:document-content>")
+    assert read_table(tmp_path / "some.ods").frame().to_dict(as_series=False) == {
+        "t": [datetime.datetime(2024, 1, 1), datetime.datetime(2024, 1, 2), None],
+        "x": [1 / 3, None, 2.0],
+        "state": ["on", "off", None],
+    }
+
+
+def _field(value: object) -> str:
+    if isinstance(value, float):
+        return f'<table:table-cell office:value-type="float" office:value="{value!r}"/>'
+    return f'<table:table-cell office:value-type="string"><text:p>{value}</text:p></table:table-cell>'
 
 
 def test_a_sheet_without_a_table_is_passed_over(tmp_path: Path) -> None:

@@ -150,6 +150,20 @@ def test_the_threshold_is_kept_in_the_model(folder: Path, tmp_path: Path) -> Non
     assert ((labeled["predicted"] == "attack") == alarms).all()
 
 
+def test_no_threshold_is_kept_in_a_model_that_was_trained_meanwhile(folder: Path, tmp_path: Path) -> None:
+    model, other = tmp_path / "traces.bothways", (folder / "traces.bothways").read_bytes()
+    model.write_bytes(other)
+
+    def say(text: str) -> None:
+        (tmp_path / "new").write_bytes(other)
+        (tmp_path / "new").rename(model)
+
+    rate: dict[str, Any] = {"false_alarm_rate": 0.1, "save_threshold": True}
+    with pytest.raises(InputError, match=r"traces\.bothways: .* meanwhile.* Evaluate again\."):
+        jobs.evaluate(model, folder / "traces.parquet", "valid", **rate, say=say)
+    assert model.read_bytes() == other
+
+
 def test_what_to_know_before_believing_a_score_is_said_everywhere(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", report=page, say=silent)

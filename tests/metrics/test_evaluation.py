@@ -121,6 +121,10 @@ def test_labels_that_count_twice_are_as_two_labels() -> None:
     rows = np.repeat(np.arange(4), times)
     found = evaluate(made(labels[rows], [8]), np.stack([1 - p, p], axis=1)[rows], CLASSES, **more)
     assert (weighed.alarms, weighed.classes) == (found.alarms, found.classes)
+    assert weighed.confusion.tolist() == found.confusion.tolist()
+    assert np.allclose(weighed.calibration.bins, found.calibration.bins)
+    ours, theirs = ([each.calibration.error, each.calibration.brier] for each in (weighed, found))
+    assert ours == pytest.approx(theirs)
 
 
 def test_one_sequence_with_labels_has_no_intervals() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from bothways import jobs
 from bothways.data import Columns
+from bothways.data.columns import TOLD, Guess
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.fields import FieldReader
 from bothways.errors import DataError
@@ -70,6 +71,8 @@ FIELDS = (
     ["1.5 ms", "20 ms"],
     ["7 min", "9 min"],
     ["5°C", "6°C"],
+    ["5.5℃", "6℃"],
+    ["1\u00a0976,11 zł", "2 323,39 zł"],
     ["\u22120.46", "0.5"],
     ["12,34,567.5", "1,000"],
     ["$-", "$5", "-$3"],
@@ -156,6 +159,36 @@ def test_dates_that_can_be_read_in_two_ways(
     table = pl.DataFrame({"flow": "a", "at": [time.strftime(form) for time in TIMES], "x": x})
     table.sample(36, shuffle=True, seed=0).write_csv(tmp_path / "t.csv")
     assert notice in alike(page, tmp_path / "t.csv", tmp_path)
+
+
+DATES = (
+    ("31JAN2024:08:30:00", "01Feb24:08:30:00"),
+    ("2024年1月31日 8時05分", "2024年12月1日18時05分09秒"),
+    ("31. Januar 2024, 8:05 Uhr", "1 gru 2024, 18.05 Uhr"),
+    ("31 janv. 2024 à 8h05", "01/02/2024 18h05"),
+    ("3 gen 2024 08:05", "31 Ağustos 2024 18:05"),
+    ("1 października 2024", "3 outubro 2024"),
+    ("31. 1. 2024 8:05", "1. 2. 2024 18:05"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("texts", DATES)
+def test_dates_of_other_languages(texts: tuple[str, str], opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x", order="at", gaps="times"))
+    pl.DataFrame({"flow": "a", "at": texts, "x": [0.5, 1.5]}).write_csv(tmp_path / "t.csv")
+    alike(page, tmp_path / "t.csv", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("days", [("2024-Q1", "2024-Q2"), ("Jan 2024", "Okt 2024"), ("KW 4/2024", "KW 5/2024")])
+def test_periods_beside_times_of_day(days: tuple[str, str], opened: Any, tmp_path: Path) -> None:
+    model = numbers_of("x", order="Date,Time", gaps="times")
+    assert model.columns is not None
+    known = tuple(Guess(name, "left out", TOLD) for name in ("Date", "Time"))
+    page = opened(replace(model, columns=replace(model.columns, guesses=known)))
+    pl.DataFrame({"flow": "a", "Date": days, "Time": ["08:30", "18:05"], "x": [0.5, 1.5]}).write_csv(tmp_path / "t.csv")
+    alike(page, tmp_path / "t.csv", tmp_path)
 
 
 @pytest.mark.slow

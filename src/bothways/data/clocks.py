@@ -60,7 +60,7 @@ def clock_columns(table: Table, names: Collection[str], empty: int = 0) -> list[
     None has more than `empty` fields that are.
     """
     schema = table.schema
-    likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and clock_rank(name))]
+    likely = [name for name in names if schema[name].is_temporal() or (schema[name].is_numeric() and clock_rank(name))]
     return [name for name in likely if table.column(name).null_count() <= empty]
 
 
@@ -115,7 +115,7 @@ def guess_order(
     for name in names:
         temporal, clock = schema[name].is_temporal(), clock_rank(name) == 2
         rank, count = ranks.get(name, (NO_ORDER, 0))
-        if name == order or not (temporal or (_counts(schema[name]) and (counters or name in usable))):
+        if name == order or not (temporal or (schema[name].is_numeric() and (counters or name in usable))):
             continue
         if rank == STARTS_OVER:
             why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
@@ -312,14 +312,7 @@ def _are_days_of(table: Table, days: str, times: str) -> bool:
 
 
 def time_of_day(table: Table, order: str | None) -> str | None:
-    """The column of times of day that belongs to an order column of dates; None if there is none.
-
-    Example:
-        >>> from datetime import date
-        >>> frame = pl.DataFrame({"Date": [date(2004, 3, 10)] * 2, "Time": ["18.00.00", "19.00.00"]})
-        >>> time_of_day(Table("air.csv", frame), "Date")
-        'Time'
-    """
+    """The column of times of day that belongs to an order column of dates; None if there is none."""
     if order is None or not table.schema[order].is_temporal() or not days_only(table.column(order)):
         return None
     for name, dtype in table.schema.items():
@@ -370,9 +363,8 @@ def _is_part(table: Table, name: str) -> bool:
     part, dtype = part_of_time(name), table.schema[name]
     if part == "month" and dtype == pl.String:
         return True
-    if not (part and dtype.is_integer()) or table.column(name).null_count():
-        return False
-    return are_within(table.column(name), part)
+    column = table.column(name)
+    return bool(part) and dtype.is_integer() and not column.null_count() and are_within(column, part)
 
 
 def are_within(numbers: pl.Series, part: str) -> bool:
@@ -395,10 +387,6 @@ def one_run_each(column: pl.Series) -> bool:
 def moves(values: Array, same: Bools) -> tuple[int, int]:
     """How often values rise and fall from one step to the next of the same sequence."""
     return int((values[1:] > values[:-1])[same].sum()), int((values[1:] < values[:-1])[same].sum())
-
-
-def _counts(dtype: pl.DataType) -> bool:
-    return dtype.is_integer() or dtype.is_float()
 
 
 def numbers_of(column: pl.Series) -> Array:

@@ -220,7 +220,8 @@ def guess_table(guesses: Iterable[Guess], hint: bool = True) -> str:
     second = max(len(row[1]) for row in rows)
     lines = []
     for name, role, why in rows:
-        cells = textwrap.wrap(name, first), [role], textwrap.wrap(why, max(20, WIDTH - first - second - 4))
+        whys = textwrap.wrap(why, max(20, WIDTH - first - second - 4), break_on_hyphens=False)
+        cells = textwrap.wrap(name, first), [role], whys
         lines += [f"{a:{first}}  {b:{second}}  {c}".rstrip() for a, b, c in zip_longest(*cells, fillvalue="")]
     if hint and not all(guess.plain for guess in guesses):
         roles = ("label", "sequence", "order", "split", "drop")

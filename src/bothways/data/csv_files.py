@@ -75,11 +75,7 @@ def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:
         first = Path(folder, "first")
         first.write_text("\n".join([*head(path), ""]), encoding="utf-8")
         separator = _sniffed(first).separator
-    return {
-        "separator": separator,
-        "include_bom": has_mark(path),
-        "decimal_comma": decimal_comma and separator != ",",
-    }
+    return {"separator": separator, "include_bom": has_mark(path), "decimal_comma": decimal_comma and separator != ","}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Excel workbooks."""
+"""Workbooks of Excel and of LibreOffice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     try:
         import fastexcel
     except ImportError:
-        raise missing(f"{path}: an Excel file", "fastexcel", "excel") from None
+        raise missing(f"{path}: a workbook", "fastexcel", "excel") from None
     path.open("rb").close()  # else it cannot be told from one that is damaged
     try:
         workbook = fastexcel.read_excel(path)
@@ -45,8 +45,8 @@ def read(path: Path, say: Say) -> pl.DataFrame:
                 say_title(path, title, "row", say)
         numbers = load(place, header_row=title, dtypes="float").to_polars()
     except (fastexcel.FastExcelError, *BROKEN) as error:
-        raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
-    pairs = zip(fields, numbers, strict=True)
+        raise DataError(f"{path}: this is no workbook that can be read ({str(error).splitlines()[0]}).") from None
+    pairs = zip(fields.select(pl.all().replace("", None)), numbers, strict=True)
     fields = pl.DataFrame([_times(_exact(*pair)).alias(pair[0].name) for pair in pairs])
     bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
     fields = fields[units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say) :]

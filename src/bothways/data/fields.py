@@ -38,7 +38,7 @@ NO_VALUES = (
 """What databases and spreadsheets write where there is no value."""
 
 MISSING = (
-    *("?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
+    *("?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
@@ -47,13 +47,14 @@ IN_FORMULA = '^="(.*)"$'  # a text that Excel leaves as it is
 
 FEW_WORDS = 2  # where no more different fields of a column are no numbers, they may be words for a missing value
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
+HEX, FEW_BYTES = r"^(?:[\dA-F]{2})+$|^(?:[\da-f]{2})+$", 20  # bytes, if among so many one has a letter
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
 AS_STRINGS, NEGATIVE = "written as text", "are negative"
 
-AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
+HALF = r"\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
 
 AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
 
@@ -91,6 +92,7 @@ class FieldReader:
     _missing: dict[str, Counter[str]] = field(default_factory=dict, init=False)
     _units: dict[str, str] = field(default_factory=dict, init=False)
     _notes: dict[str, str] = field(default_factory=dict, init=False)
+    _halves: bool = field(default=False, init=False)
 
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The values of the fields; a frame after the first one is read as those before it.
@@ -207,7 +209,7 @@ class FieldReader:
 
     def _order_of_dates(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
         """The likeliest order of dates; a note says what else they may be."""
-        american = "month-first" in ways and fields.str.contains(AMERICAN).any()
+        american = "month-first" in ways and fields.str.contains("/" if self._halves else f"/.*{HALF}").any()
         if not self.whole and not (american and SHORT_YEAR not in ways):
             raise LaterRowsDifferError
         order, others = "month-first" if american else next(iter(ways)), list[str]()
@@ -266,6 +268,7 @@ class FieldReader:
             raise LaterRowsDifferError  # what these are, other rows may show
         if values.dtype.is_numeric() and (factor := SECONDS.get(self._units.get(name, ""), 1.0)) != 1:
             values = values * factor
+        self._halves |= kind == "time of day" and fields.str.contains(HALF).any()
         if kind:
             self._kinds[name] = kind
             one = self._types.setdefault(name, values.dtype) == values.dtype or not values.dtype.is_temporal()
@@ -309,7 +312,8 @@ def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     named = stray & ~words if (stray & ~words).any() else stray
     others = text.filter(named).unique().sort().to_list()
     few = len(others) <= FEW_WORDS
-    if numbers.count() < stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
+    least = FEW_BYTES if all_fit(text, HEX) else 1
+    if numbers.count() < least * stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
         return None
     return int(named.arg_max() or 0), int(stray.sum()), others if few else []
 

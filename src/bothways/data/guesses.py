@@ -155,8 +155,9 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
         named = bool(parts) and parts[-1] in SPLITS
         flag = _part_of_flag(name)
         if isinstance(table.schema[name], TEXT) and _says_parts(table.column(name), named):
-            if (row := _first_without(table.column(name))) is not None:
-                unclear[name] = row
+            wrong = ~_spelled(table.column(name)).is_in(list(SPELLINGS)).fill_null(False)
+            if wrong.any():  # some rows say no part
+                unclear[name] = int(wrong.arg_max() or 0)
             elif named or table.column(name).n_unique() > 1:
                 found[name] = named
         elif flag and _says_yes_or_no(table.column(name), often=parts[0] == "is"):
@@ -224,12 +225,6 @@ def _says_yes_or_no(column: pl.Series, often: bool) -> bool:
     if column.dtype.is_nested() or column.n_unique() != 2 or _truths(column).null_count():
         return False
     return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)  # else somebody has measured a `test`
-
-
-def _first_without(column: pl.Series) -> int | None:
-    """The first row that says no part."""
-    wrong = ~_spelled(column).is_in(list(SPELLINGS)).fill_null(False)
-    return int(wrong.arg_max() or 0) if wrong.any() else None
 
 
 def _part_of_flag(name: str) -> str:

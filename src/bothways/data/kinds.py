@@ -45,7 +45,7 @@ def _truth(text: pl.Series) -> pl.Series:
     return (lower == "true").set(~lower.is_in(["true", "false"]), None)
 
 
-LETTERS = r"[^\W\d_]{3,10}"
+LETTERS = r"[^\W\d_]{3,12}"
 NUMBER = rf"[-+({MINUS}]?\s*{CURRENCY}?\s*[-+{MINUS}]?\s*[.,]?\d|{NOTHING}"
 KINDS: Mapping[str, Kind] = {
     "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
@@ -55,9 +55,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "decimal comma": Kind(NUMBER, lambda text: separated(text, ","), "decimal comma", ("decimal", "comma")),
     "true/false": Kind("[TtFf]", _truth),
-    "year-first": Kind(r"\d{4}[-/. ]", times.year_first),
+    "year-first": Kind(r"\d{4}[-/. 年]", times.year_first),
     "day-first": Kind(
-        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]", times.day_first, f"{DATES}day/month/year", ("dates", "day-first")
+        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. A-Za-z]", times.day_first, f"{DATES}day/month/year", ("dates", "day-first")
     ),
     "month-first": Kind(r"\d{1,2}[-/ ]", times.month_first, f"{DATES}month/day/year", ("dates", "month-first")),
     SHORT_YEAR: Kind(times.SHORT_YEAR, times.short_year_first, f"{DATES}year/month/day", ("dates", "year-first")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import polars as pl
 
@@ -16,25 +17,25 @@ VARIABLE, VALUE = "variable", "value"
 """How melt and unpivot call the column with the names of columns, and that with what stood in them."""
 
 MANY_STEPS = 20  # at least this many numbered columns may be the steps of a sequence
-NUMBER = "'([0-9]+)$'"  # the pattern that takes the number of a step from its name
+NUMBER = "'([0-9]+(?:[.][0-9]+)?)[^0-9]*$'"  # the pattern that takes the number of a step from its name
 DATE = r"\d{4}([-/.])\d\d?(\1\d\d?)?( 00:00:00)?|\d\d?([/.])\d\d?\4(\d{4}|\d\d)"  # the name of a column that is one
 
 
 def numbered_columns(names: Sequence[str]) -> list[str]:
-    """Many columns that are numbered, and most of all, as if each row held a whole sequence; none if there are few."""
-    numbered = [(name, match) for name in names if (match := re.fullmatch(r"(.*?)(\d+)", name))]
-    if len(numbered) < max(MANY_STEPS, len(names) / 2) or len({match[1] for _, match in numbered}) > 1:
+    """Many columns with even numbers, and most of all, as if each row held a whole sequence; none if there are few."""
+    numbered = [(name, match) for name in names if (match := re.fullmatch(r"(.*?)(\d+(?:\.\d+)?)(\D*)", name))]
+    if len(numbered) < max(MANY_STEPS, len(names) / 2) or len({(match[1], match[3]) for _, match in numbered}) > 1:
         return []
-    steps = [int(match[2]) for _, match in numbered]
-    return [name for name, _ in numbered] if steps == list(range(steps[0], steps[0] + len(steps))) else []
+    gaps = {round(float(later[2]) - float(match[2]), 6) for (_, match), (_, later) in pairwise(numbered)}
+    return [name for name, _ in numbered] if len(gaps) == 1 and gaps != {0} else []
 
 
 def wide_notice(table: Table, features: Sequence[str]) -> str:
     """What is said where most features are numbered, as if each row held a whole sequence; "" for others."""
     steps, dates = numbered_columns(features), [name for name in features if re.fullmatch(DATE, name)]
     what, step = "numbered", "step"
-    polars = f".with_columns(pl.col('step').str.extract({NUMBER}).cast(pl.Int64))"
-    pandas = f".assign(step=lambda frame: frame['step'].str.extract({NUMBER}, expand=False).astype(int))"
+    polars = f".with_columns(pl.col('step').str.extract({NUMBER}).cast(pl.Float64))"
+    pandas = f".assign(step=lambda frame: frame['step'].str.extract({NUMBER}, expand=False).astype(float))"
     if not steps and len(dates) >= max(MANY_STEPS, len(features) / 2):
         steps, what, step, polars, pandas = dates, "dates", "date", "", ""
     if not steps:
@@ -81,8 +82,8 @@ def long_notice(table: Table, variable: str, value: str) -> str:
     if numbered_columns(names):
         return (
             f"{said}. If these are steps of sequences, write their numbers (Polars: frame.with_columns(step=pl.col("
-            f"{variable!r}).str.extract({NUMBER}).cast(pl.Int64)).drop({variable!r}); pandas: frame.assign(step=frame["
-            f"{variable!r}].str.extract({NUMBER}, expand=False).astype(int)).drop(columns={variable!r}))"
+            f"{variable!r}).str.extract({NUMBER}).cast(pl.Float64)).drop({variable!r}); pandas: frame.assign(step="
+            f"frame[{variable!r}].str.extract({NUMBER}, expand=False).astype(float)).drop(columns={variable!r}))"
         )
     index = [name for name in table.names if name not in (variable, value)]
     return (

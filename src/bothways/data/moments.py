@@ -16,8 +16,6 @@ BEFORE = {"month": "-", "day": "-", "quarter": "-Q", "week": "-W", "hour": " ", 
 """What stands before each part of a time that is written in one; before what follows an hour, a colon."""
 
 MIDNIGHT = r"(?:T|,? )(?:00?(?::00){1,2}(?:\.0+)?|12:00(?::00)? ?[Aa]\.?[Mm]\.?)$"  # behind a date, as many export it
-MONTH = r"^(\d{4}-\d{2})$"
-
 POINTS = r"^(\d{1,2})\.(\d{2})\.(\d{2})$"  # times of day as some write them
 
 AFTER = {"month": "-01", "hour": ":00"}
@@ -74,8 +72,9 @@ def _spelled(names: Sequence[str], texts: Sequence[pl.Series]) -> list[pl.Series
         part = part_of_time(name)
         text = text.str.zfill(2) if part else text.str.replace(POINTS, "${1}:${2}:${3}") if place else text
         if place == 0:
-            days = text.str.replace(MIDNIGHT, "").str.replace(MONTH, "${1}-01")
-            text = spelled(days, digits_of_date(name))
+            days = spelled(text.str.replace(MIDNIGHT, ""), digits_of_date(name))
+            first = times_of(days)
+            text = _text(first) if first.dtype == pl.Date else days  # of a quarter, a week or a month
         elif names_time_of_day(name):
             text = with_colons(text)
         done.append(text)

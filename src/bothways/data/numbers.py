@@ -11,8 +11,9 @@ CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN
 CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may stand before all numbers of a column, or after all
 UNIT = f"{CURRENCY}|%"
 AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
-WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
-AMOUNTS = rf"^(?:[-+<>≤≥~≈±\s]|{CURRENCY})*\d[\d.,]*\s*(?:[\p{{L}}°/²³%]{{1,8}}|{CURRENCY}|[-\u2013]\s*\d[\d.,]*)?$"
+WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[ \u00a0\u202f]\d{3})*(?:[.,]\d+)?(?:[eE][-+]?\d+)?)(\s*)([\p{L}°℃℉/²³%]{1,8}|;)$"
+"""A number, its thousands perhaps set apart, and a unit after it."""
+AMOUNTS = rf"^(?:[-+<>≤≥~≈±\s]|{CURRENCY})*\d[\d.,]*\s*(?:[\p{{L}}°℃℉/²³%]{{1,8}}|{CURRENCY}|[-\u2013]\s*\d[\d.,]*)?$"
 FEW_UNITS = 4  # more are names of something
 MANY_NUMBERS = 20  # this many different numbers, or a fraction, show that what follows them is a unit
 SECONDS = {

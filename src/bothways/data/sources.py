@@ -36,7 +36,7 @@ WILDCARDS = "*?["
 TEXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
 PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
 PACKED = (".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tar.gz", ".tgz")  # each is unpacked first, by hand
-EXCEL = (".xlsx", ".xlsm", ".xls")
+EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
 

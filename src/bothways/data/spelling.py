@@ -32,16 +32,12 @@ def _shape(text: pl.Series) -> pl.Series:
     return shape
 
 
-def _length(text: pl.Series) -> pl.Series:
-    return text.str.len_chars().clip(0, LONG).cast(pl.String)
-
-
 VIEWS: Mapping[str, Callable[[pl.Series], pl.Series]] = {
     "in small letters": _small,
     **{f"first {n}": partial(_edge, length=n) for n in (1, 2, 3)},
     **{f"last {n}": partial(_edge, length=-n) for n in (1, 2, 3, 4)},
     "shape": _shape,
-    "length": _length,
+    "length": lambda text: text.str.len_chars().clip(0, LONG).cast(pl.String),
 }
 """What of its spelling is read beside a word itself, each as a category of its own."""
 

@@ -8,14 +8,19 @@ import polars as pl
 
 from bothways.data.numbers import all_fit
 
-SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
+SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?| Uhr)?"
 CLOCK = rf"(?<hour>\d{{1,2}}):(?<minute>\d{{2}})(?::{SECONDS})?{HALF}"
-CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})(?:[:.](?<minute>\d{{2}})(?:[:.]{SECONDS})?)?{HALF}"
+CLOCK_OF_DATE = rf"(?<hour>\d{{1,2}})(?:[:.h](?<minute>\d{{2}})(?:[:.]{SECONDS})?)?{HALF}"
 ZONE = r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})(?:\[[\w/+-]+\])?)?"
-NAME = r"\p{L}{3,10}\.?"  # of a month or a day of the week
+NAME = r"\p{L}{3,12}\.?"  # of a month or a day of the week
 DATE = (
-    rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
-    rf"(?:(?:T|,? |:){CLOCK_OF_DATE})?{ZONE}\]?$"
+    rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ] ?(?<c>\d{{1,4}})"
+    rf"(?:(?:T|,? |:| à ){CLOCK_OF_DATE})?{ZONE}\]?$"
+)
+JOINED = (  # dates without signs between their parts, and these signs
+    (r"^(\d{1,2})(\p{L}{3})(\d{2})", "${1}-${2}-${3}"),  # 31JAN2024, as SAS writes it
+    (r"^(\d{4})年 ?(\d{1,2})月 ?(\d{1,2})日 ?", "${1}-${2}-${3} "),
+    (r"[時时](\d\d)分(?:(\d\d)秒)?$", ":${1}:${2}"),
 )
 SHORT_YEAR = r"^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)"  # what may begin with the year as well as with the day
 NAMED = (
@@ -51,6 +56,9 @@ _NAMES = (
     "januari februari maart april mei juni juli augustus september oktober november december",
     "januari februari mars april maj juni juli augusti september oktober november december",
     "jänner feber mrz",
+    "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+    "styczeń luty marzec kwiecień maj czerwiec lipiec sierpień wrzesień październik listopad grudzień",
+    "ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık",  # noqa: RUF001
 )
 _TERMS = ("winter", 1), ("spring", 3), ("summer", 6), ("fall", 9), ("autumn", 9)
 
@@ -109,7 +117,7 @@ def likelier(ours: pl.Series, theirs: pl.Series) -> int:
     """
     ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
     days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
-    for measure, least in ((_turns, 2), (_years, 10 if days else 2), (_jumps, 1)):
+    for measure, least in ((_turns, 2), (lambda dates: dates.dt.year().n_unique(), 10 if days else 2), (_jumps, 1)):
         our, their = measure(ours), measure(theirs)
         shown += (their >= 2 * our + least) - (our >= 2 * their + least)
     return (shown > 0) - (shown < 0)
@@ -125,10 +133,6 @@ def _jumps(dates: pl.Series) -> int:
     gaps = dates.unique().sort().diff().dt.total_seconds().drop_nulls()
     usual = gaps.mode().sort()
     return int((gaps != usual[0]).sum()) if len(usual) and usual[0] < DAY else 0
-
-
-def _years(dates: pl.Series) -> int:
-    return dates.dt.year().n_unique()
 
 
 def spelled(text: pl.Series, digits: int) -> pl.Series:
@@ -256,7 +260,9 @@ def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
 
 def _dates(text: pl.Series, order: str, century: bool = True) -> pl.Series:
     """Dates and times; `order` says which of three numbers are year, month and day; years may lack the `century`."""
-    parts = _parts(text, DATE)
+    for pattern, signs in JOINED:
+        text = text.str.replace(pattern, signs)
+    parts = _parts(text.str.strip_chars_end(" :"), DATE)
     year, month, day = (parts.get_column(part) for part in order)
     if century:
         first = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)

@@ -20,6 +20,7 @@ from bothways.data.roles import NONE
 from bothways.data.sources import find_files, with_blocks
 from bothways.data.words import as_trained
 from bothways.errors import InputError, counted, option
+from bothways.files import stamp_of
 from bothways.jobs.models import load_with_columns
 from bothways.jobs.prediction import refuse_tags
 from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, kept_threshold, thresholds_for
@@ -57,6 +58,7 @@ def evaluate(
         check_report_file(report)
     if save_threshold and false_alarm_rate is None:
         raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
+    stamp = stamp_of(Path(model))
     loaded, columns = load_with_columns(model)
     if save_threshold:
         refuse_tags(loaded)
@@ -88,6 +90,8 @@ def evaluate(
         found = metrics.permutation_importance(loaded.probabilities, sequences, places, decide=loaded.decide)
         evaluation = replace(evaluation, importance=found)
     if save_threshold and code is not None:
+        if stamp_of(Path(model)) != stamp:
+            raise InputError(f"{model}: another model was written here meanwhile. Evaluate again.")
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
     if report is not None:

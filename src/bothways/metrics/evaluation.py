@@ -134,7 +134,7 @@ class Evaluation:
     macro_f1: float
     classes: Mapping[Any, ClassScores]
     unseen: tuple[Any, ...]
-    confusion: Numbers = field(repr=False, compare=False)
+    confusion: Array = field(repr=False, compare=False)
     calibration: Calibration = field(repr=False)
     baselines: Mapping[str, BaselineScores] = field(default_factory=dict)
     intervals: Mapping[str, Interval] = field(default_factory=dict)
@@ -309,8 +309,8 @@ def evaluate(
         macro_f1=of_scores[1].of(counts),
         classes={label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)},
         unseen=tuple(classes[given.shape[1] :]),
-        confusion=np.bincount(labels * n + decided, minlength=n * n).reshape(n, n),
-        calibration=calibration(labels, p),
+        confusion=np.bincount(labels * n + decided, weights, n * n).reshape(n, n),
+        calibration=calibration(labels, p, weights),
         baselines={
             name: BaselineScores(**{of.name: of.of(each) for of in of_scores}, ahead=ahead.get(name, {}))
             for name, each in others.items()

@@ -103,7 +103,7 @@ def average_precision(sequences: Sequences, probabilities: Array, classes: int, 
     return float(np.mean([each for each in found if each is not None] or [0.0]))
 
 
-def calibration(expected: Numbers, probabilities: Array, bins: int = BINS) -> Calibration:
+def calibration(expected: Numbers, probabilities: Array, weights: Array | None = None, bins: int = BINS) -> Calibration:
     """Compare how confident a model is with how often it is right (Guo et al. 2017, section 2).
 
     Example:
@@ -113,13 +113,14 @@ def calibration(expected: Numbers, probabilities: Array, bins: int = BINS) -> Ca
     p = np.asarray(probabilities, np.float64)
     confidence, right = p.max(axis=1), p.argmax(axis=1) == expected
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    steps = np.bincount(places, minlength=bins)
-    means = [share(np.bincount(places, weights, bins), steps) for weights in (confidence, right)]
-    squares = np.square(p).sum() - 2 * p[np.arange(len(expected)), expected].sum() + len(expected)
+    weigh = np.ones(len(p)) if weights is None else weights
+    steps = np.bincount(places, weights, bins)
+    means = [share(np.bincount(places, weigh * each, bins), steps) for each in (confidence, right)]
+    squares = (np.square(p).sum(axis=1) - 2 * p[np.arange(len(expected)), expected] + 1) @ weigh
     rows = zip(steps.tolist(), *(mean.tolist() for mean in means), strict=True)
     return Calibration(
-        error=float((steps * np.abs(means[0] - means[1])).sum() / len(expected)),
-        brier=float(squares / len(expected) / (2 if p.shape[1] == 2 else 1)),
+        error=float((steps * np.abs(means[0] - means[1])).sum() / weigh.sum()),
+        brier=float(squares / weigh.sum() / (2 if p.shape[1] == 2 else 1)),
         bins=tuple(Bin(i / bins, (i + 1) / bins, *row) for i, row in enumerate(rows)),
     )
 

@@ -1,5 +1,5 @@
 /* What fields of text mean: bothways.data.fields. */
-const MISSING = new Set(["?", "-", "--", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
+const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
   "#value!", "#div/0!", "#ref!", "#num!", "#name?",
   ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
@@ -9,7 +9,7 @@ const SIGNS = "$€£¥₹₽₩₺", CURRENCY = `(?:[A-Z]{0,2}[${SIGNS}]|(?:USD
 const UNIT = RegExp(CURRENCY + "|%"), AMOUNT = RegExp(`^([-+]?)\\s*(${CURRENCY})?\\s*(.*?)\\s*([${SIGNS}%])?$`)
 const IN_PARENTHESES = RegExp(`^\\((${CURRENCY}?)\\s*([\\d.,].*)\\)$`), NOTHING = RegExp(`^(${CURRENCY})\\s*-$`)
 const BEHIND = /^(\d[\d.,]*)-$/, BEHIND_FRACTION = /^\d[\d.,]*[.,]\d+-$/, EXPONENT = /^([-+]?[\d.,]+)[dD]([-+]\d+)$/, IN_FORMULA = /^="(.*)"$/
-const WITH_UNIT = /^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$/u
+const WITH_UNIT = /^([-+]?[\d.,]*\d(?:[ \u00a0\u202f]\d{3})*(?:[.,]\d+)?(?:[eE][-+]?\d+)?)(\s*)([\p{L}°℃℉/²³%]{1,8}|;)$/u
 const SECONDS = new Map([["ms msec msecs", 1e-3], ["s sec secs second seconds Sek", 1], ["min mins minute minutes Min", 60], ["h hr hrs hour hours Std", 3600],
   ["day days", 86400]].flatMap(([units, factor]) => units.split(" ").map(unit => [unit, factor])))
 const plain = text => typeof text === "number" ? text : PLAIN.test(text) ? +text : NaN
@@ -69,11 +69,11 @@ function stray(fields, ways) {
   const [rows] = ways.map(read => some.filter(row => Number.isNaN(read(fields[row])))).sort((a, b) => a.length - b.length)
   return rows[0] ?? -1
 }
-const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
-const CLOCK_OF_DATE = CLOCK.replace("):", ")(?:[:.]").replace("(?::", "(?:[:.]").replace("(?: ?(?<half>", ")?(?: ?(?<half>")
+const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?| Uhr)?"
+const CLOCK_OF_DATE = CLOCK.replace("):", ")(?:[:.h]").replace("(?::", "(?:[:.]").replace("(?: ?(?<half>", ")?(?: ?(?<half>")
 const TIME = RegExp(`^${CLOCK}$`)
-const NAME = "\\p{L}{3,10}\\.?", ZONE = "(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2})(?:\\[[\\w/+-]+\\])?)?"
-const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK_OF_DATE})?${ZONE}\\]?$`, "u")
+const NAME = "\\p{L}{3,12}\\.?", ZONE = "(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2})(?:\\[[\\w/+-]+\\])?)?"
+const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ] ?(?<c>\\d{1,4})(?:(?:T|,? |:| à )${CLOCK_OF_DATE})?${ZONE}\\]?$`, "u")
 const FIRST = `^(?:${NAME},? )?(?<month>${NAME}) {1,2}(?<day>\\d{1,2})`, AT = `(?:(?:,|,? at)? ${CLOCK})?`
 const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "u"), RegExp(`${FIRST},? (?<year>\\d{4})${AT}${ZONE}$`, "u")]
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
@@ -81,11 +81,11 @@ const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<ho
 const ZONED = /(?:[\d.Mm] ?(?:Z|UTC|GMT)|:\d.*[+-]\d\d:?\d\d)(?:\[.*)?\]?(?: \d{4})?$/
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
 const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|break|pause|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/, NO_DURATIONS = /^(start|end|begin|off|at|from|to|until|since|room)$/
+/* What the names of months, and of terms, begin with. */
 const MONTHS = {}
-Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
-for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
-  "jan fév mar avr mai juin juil aoû sep oct nov déc", "jan fev mar avr mai juin juil aou sep oct nov dec",
-  "ene feb mar abr may jun jul ago sep oct nov dic"]) names.split(" ").forEach((name, k) => MONTHS[name] = k + 1)
+;["jan jän ene gen sty oca win", "feb fév fev lut şub", "mar mär mrz maa spr", "apr avr abr kwi nis", "may mai mag maj mei", "jun juin giu cze haz sum",
+  "jul juil lug lip tem", "aug aoû aou ago sie ağu", "sep set wrz eyl fal aut", "oct okt ott out paź eki", "nov lis kas", "dec dez déc dic gru ara"
+].forEach((names, k) => names.split(" ").forEach(name => MONTHS[name] = k + 1))
 function microseconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
   return (hours < 24 || hours === 24 && !+minute && !+second) && +minute < 60 && +second < 60 ? 1e6 * (hours * 3600 + minute * 60 + +second) + +fraction.slice(0, 6).padEnd(6, "0") : NaN
@@ -101,9 +101,11 @@ function moment_of({year, month, day, zone, ...clock}) {
   const shift = /([+-])(\d\d):?(\d\d)/.exec(zone || "")
   return 1000 * at + microseconds_of(clock) - (shift ? (shift[1] === "-" ? -60e6 : 60e6) * (shift[2] * 60 + +shift[3]) : 0)
 }
+const JOINED = [[/^(\d{1,2})(\p{L}{3})(\d{2})/u, "$1-$2-$3"], [/^(\d{4})年 ?(\d{1,2})月 ?(\d{1,2})日 ?/, "$1-$2-$3 "], [/[時时](\d\d)分(?:(\d\d)秒)?$/, ":$1:$2"]]
 const SHORT_YEAR = /^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)/
 const dates = (order, short = order !== "abc") => text => {
-  const parts = DATE.exec(text)?.groups
+  for (const [pattern, signs] of JOINED) text = String(text).replace(pattern, signs)
+  const parts = DATE.exec(text.replace(/[ :]+$/, ""))?.groups
   if (!parts) return NaN
   let [year, month, day] = [...order].map(name => parts[name])
   if (short && year.length === 2) year = (+year < 70 ? "20" : "19") + year
@@ -123,12 +125,17 @@ const monday_of = (year, week) => week > 53 ? NaN : 1000 * Date.UTC(year, 0, 4) 
 const PERIODS = [
   [/^(?<year>(?:19|20)\d{2})[-/. ]?[Qq]0?(?<part>[1-4])$/, /^[Qq](?<part>[1-4])[-/. ]?(?<year>(?:19|20)\d{2})$/, (year, part) => first_of(year, 3 * part - 2)],
   [/^(?<year>(?:19|20)\d{2})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, /^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>(?:19|20)\d{2})$/, monday_of],
-  [/^(?<year>(?:19|20)\d{2})[-/ ](?<part>\d{1,2}|\p{L}{3,9}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,9}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
+  [/^(?<year>(?:19|20)\d{2})[-/ ](?<part>\d{1,2}|\p{L}{3,12}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,12}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
   [/^(?<year>(?:19|20)\d{2})[-/](?<part>\d{2}|\d{4})$/, /^$/, (year, part) => part % 100 === (+year + 1) % 100 ? first_of(year, 1) : NaN],
 ].map(([before, after, day]) => text => {
   const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
   return year ? day(year, part) : NaN
 })
+/* The first days of quarters, weeks and months, beside which times of day may stand; other fields as they are. */
+function days_of(fields) {
+  const days = PERIODS.slice(0, 3).map(read => converted(fields, read)).find(all => all)
+  return days ? fields.map((field, row) => field === null ? null : new Date(days[row] / 1000).toISOString().slice(0, 10)) : fields
+}
 /* The ways to read the fields of a column, {name: values}; none for text. Hours and minutes are times of day, unless they are `lasting`. */
 function ways_of(fields, lasts) {
   const rest = converted(fields, plain) ? fields : fields.map(text => is_missing(text) ? null : text)

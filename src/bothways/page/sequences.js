@@ -12,7 +12,7 @@ async function read_sequences(file, model) {
   const stood = Object.assign(Object.create(null), columns), absent = new Set([...reading.missing, ...reading.missing.map(plain)])
   if (absent.size) for (const name of needed) columns[name] = columns[name].map(field => absent.has(field) ? null : field)
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
-  const moments = model.told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : spelled(columns[name], digits))
+  const moments = model.told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : days_of(spelled(columns[name], digits)))
   if (moments.length) columns[order] = moments[0].map((_, row) => moment_text(moments.map(fields => fields[row]), model))
   const texts = new Set(model.texts.map(each => each.name)), numeric = new Set(model.numbers.map(each => each.name))
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
@@ -75,7 +75,7 @@ function side_by_side(fields) {
 function moment_text(fields, {told, between}) {
   if (fields.length === 1 || fields.includes(null)) return fields.length === 1 ? fields[0] : null
   const texts = fields.map((field, i) => told[i].part ? String(field).padStart(2, "0") : String(field))
-  texts[0] = texts[0].replace(/(?:T|,? )(?:00?(?::00){1,2}(?:\.0+)?|12:00(?::00)? ?[Aa]\.?[Mm]\.?)$/, "").replace(/^\d{4}-\d{2}$/, "$&-01")
+  texts[0] = texts[0].replace(/(?:T|,? )(?:00?(?::00){1,2}(?:\.0+)?|12:00(?::00)? ?[Aa]\.?[Mm]\.?)$/, "")
   return texts.map((text, i) => between[i] + (i ? text.replace(/^(\d{1,2})\.(\d{2})\.(\d{2})$/, "$1:$2:$3") : text)).join("") + between.at(-1)
 }
 /* In seconds since the first step of a sequence, or whole weeks before it: since 1970 they would be too large for microseconds. */

@@ -17,6 +17,7 @@ import numpy as np
 
 from bothways import store
 from bothways.errors import BothwaysError, InputError, ModelFileError
+from bothways.files import stamp_of
 from bothways.runtime import Model
 from bothways.runtime.inputs import encoded_arrays, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
@@ -318,8 +319,7 @@ class Models:
         # One that is gone may come back as it was.
         self._stamps = {file: stamp for file, stamp in self._stamps.items() if file in files}
         for file in files:
-            stamp = _stamp(file)
-            if self._stamps.get(file) != stamp:
+            if self._stamps.get(file) != (stamp := stamp_of(file)):
                 self._stamps[file] = stamp
                 try:
                     yield file, Served.load(file)
@@ -334,12 +334,3 @@ class Models:
 
 def _log_refused(file: Path, error: BothwaysError) -> None:
     log.error("model refused", extra={"facts": {"file": str(file), "why": str(error)}})
-
-
-def _stamp(file: Path) -> tuple[int, ...]:
-    """What differs once a file has been replaced; nothing if it is gone."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_mtime_ns, found.st_size
