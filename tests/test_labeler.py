@@ -530,6 +530,14 @@ def test_balanced_classes_are_a_mapping_of_classes() -> None:
             quick(class_weight=wrong).fit(X, y)
 
 
+def test_a_part_that_lacks_a_weighted_class_is_learnt_as_scikit_learn_does() -> None:
+    X, y = cumulative_sum(9, 10, seed=0)
+    plain, more = (quick(class_weight=each).fit(X, y[:, :, 0]) for each in ({0: 2, 1: 1}, {0: 2, 1: 1, 2: 5}))
+    assert (plain.predict_proba(X) == more.predict_proba(X)).all()
+    with pytest.raises(InputError, match="class_weight has the label 2, which y has not; it has 0, 1"):
+        quick(class_weight={0: 2, 2: 5}).fit(X, y[:, :, 0])
+
+
 def test_a_part_can_be_held_out() -> None:
     X, y = some_data([8] * 40)
     labeler = quick(epochs=200, patience=3, units=8, learning_rate=0.03, validation_fraction=0.25).fit(X, y)

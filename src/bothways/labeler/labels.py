@@ -146,7 +146,7 @@ def class_weights(class_weight: Any, classes: Array) -> Floats | None:
         raise InputError(f"class_weight is {class_weight!r}; it must be None, 'balanced', or weights by label.")
     known = classes.tolist()
     for label, weight in class_weight.items():
-        if label not in known:
+        if label not in known and not class_weight.keys() >= set(known):  # else a part of the data may lack the label
             shown = ", ".join(map(repr, known))
             raise InputError(f"class_weight has the label {label!r}, which y has not; it has {shown}.")
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
