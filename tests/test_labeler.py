@@ -22,6 +22,7 @@ from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
 from bothways.sequences import Sequences
 from bothways.study import refit, tuning
+from bothways.study.plan import SearchClock
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
@@ -505,8 +506,8 @@ def test_a_search_learns_by_a_mapping_of_classes_alone(one_training: dict[str, A
 
 @pytest.mark.slow
 def test_a_budget_for_one_training_alone_is_said(one_training: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    note = tuning.SearchClock.note  # on a busy machine a search may take longer than it was given
-    monkeypatch.setattr(tuning.SearchClock, "note", lambda clock, took, processor: note(clock, took, took / 2))
+    note = SearchClock.note  # on a busy machine a search may take longer than it was given
+    monkeypatch.setattr(SearchClock, "note", lambda clock, took, processor: note(clock, took, took / 2))
     X, y = some_data([8, 12] * 9, (0, 1))
     alone = r"The budget \(0.2 s\) was enough for one training alone. To compare settings, give budget='10m'"
     with pytest.warns(UserWarning, match=alone) as said:
