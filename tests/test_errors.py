@@ -7,14 +7,14 @@ import shlex
 import pytest
 
 from bothways.cli.app import names
-from bothways.errors import calling, command_line, counted, option
+from bothways.errors import calling, counted, option
 
 ODD = ["Attack Type", "a,b", 'say "x"', '"', "$x", "^x$", "it's", "*", "two\nlines", " blank ", "größe", "a\\b", "`x`"]
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_column_of_any_name_can_be_given_back_as_the_message_has_it(name: str) -> None:
-    with command_line():
+    with calling("the command line"):
         flag, *values = shlex.split(option("drop", name, "port"))
         assert (flag, names(values)) == ("--drop", [name, "port"])
         assert shlex.split(option("order", name)) == ["--order", name]
@@ -27,7 +27,7 @@ def test_options_as_the_caller_knows_them() -> None:
         "per='step'",
         "allow_leaks=True",
     )
-    with command_line():
+    with calling("the command line"):
         assert option("allow_leaks", True) == "--allow-leaks"
         assert option("drop", "Attack Type") == '--drop "Attack Type"'
     assert option("seed") == "seed="

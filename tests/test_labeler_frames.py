@@ -521,6 +521,8 @@ def test_frames_without_rows_have_no_labels(fitted: SequenceLabeler) -> None:
         fitted.predict(X.clear().drop("size"))
     with pytest.raises(InputError, match="y has 0 labels; X has"):
         quick().fit(X, [])
+    with pytest.raises(InputError, match="X has no rows; it needs at least one"):
+        fitted.score(X.clear(), [])
 
 
 def test_new_frames_that_do_not_fit(fitted: SequenceLabeler) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bothways.errors import InputError, command_line
+from bothways.errors import InputError, calling
 from bothways.network import Network
 from bothways.options import options
 from bothways.settings import Roles, Search, Settings
@@ -102,7 +102,7 @@ def test_messages_name_an_option_as_the_caller_does() -> None:
     merge, rate = options(Network)["merge_mode"], options(Settings)["learning_rate"]
     with pytest.raises(InputError, match="There is no merge_mode 'min'"):
         merge.check("merge_mode", "min")
-    with command_line():
+    with calling("the command line"):
         with pytest.raises(InputError, match="There is no merge 'min'"):
             merge.check("merge_mode", "min")
         with pytest.raises(InputError, match="learning rate is 0; it must be a number above 0"):

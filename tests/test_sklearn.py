@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -137,10 +138,10 @@ def test_pipelines() -> None:
 def test_clones_are_unfitted_and_give_the_same() -> None:
     X, y = flows(20)
     labeler = quick(class_weight={0: 1, 1: 2}, categorical=[], epochs=2).fit(X, y)
-    copy = clone(labeler)
-    assert copy.get_params() == labeler.get_params()
-    assert not hasattr(copy, "model_")
-    assert np.array_equal(copy.fit(X, y).predict_proba(X), labeler.predict_proba(X))
+    twin = clone(labeler)
+    assert twin.get_params() == labeler.get_params()
+    assert not hasattr(twin, "model_")
+    assert np.array_equal(twin.fit(X, y).predict_proba(X), labeler.predict_proba(X))
 
 
 @pytest.mark.parametrize("form", [pytest.param("array", marks=pytest.mark.slow), "frame"])
@@ -155,7 +156,7 @@ def test_importances_of_features(form: str, tmp_path: Path) -> None:
         labeler.fit(frame.drop("label"), frame["label"])
     early = tmp_path / "early.bothways"
     labeler.save(early)
-    twin = pickle.loads(pickle.dumps(labeler))
+    others = (SequenceLabeler.load(early), pickle.loads(pickle.dumps(labeler)), copy.copy(labeler))
     importances = labeler.feature_importances_
     constant, first, second = importances
     assert importances.shape == (labeler.n_features_in_,)
@@ -171,13 +172,13 @@ def test_importances_of_features(form: str, tmp_path: Path) -> None:
     assert low is not None
     assert low > 0.2
     assert whole.sides.keys() == {"past", "future"}
-    # A file and a pickle keep them, but not the data to measure them on.
+    # A file, a pickle and a copy keep them, but not the data to measure them on.
     labeler.save(tmp_path / "late.bothways")
     for kept in (SequenceLabeler.load(tmp_path / "late.bothways"), pickle.loads(pickle.dumps(labeler))):
         assert np.array_equal(kept.feature_importances_, importances)
         assert kept.importance_ == whole
-    for other in (SequenceLabeler.load(early), twin):
-        with pytest.raises(AttributeError, match="Ask for them after fit, before the labeler is saved"):
+    for other in others:
+        with pytest.raises(AttributeError, match="before the labeler is saved, copied, pickled or sent"):
             _ = other.feature_importances_
     selected = SelectFromModel(labeler, prefit=True, threshold=0.3, importance_getter="feature_importances_")
     assert selected.get_support().tolist() == [False, True, False]

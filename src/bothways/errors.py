@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 LISTS = ("drop", "features", "categorical", "numeric", "missing")  # the arguments that take a list of columns or words
@@ -36,13 +36,8 @@ def calling(caller: str) -> Iterator[None]:
         _caller.reset(token)
 
 
-def command_line() -> AbstractContextManager[None]:
-    """Name options as flags of the command."""
-    return calling("the command line")
-
-
 def on_command_line() -> bool:
-    """Whether the command line runs, within `command_line`."""
+    """Whether the command line runs."""
     return _caller.get() == "the command line"
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, read_table, stream_sequences
 from bothways.data.fields import FieldReader, LaterRowsDifferError
-from bothways.errors import BothwaysError, DataError, InputError, command_line
+from bothways.errors import BothwaysError, DataError, InputError, calling
 from bothways.settings import Reading
 
 
@@ -292,7 +292,7 @@ def csv(folder: Path, text: str) -> Path:
 )
 def test_columns_of_numbers_are_read_or_refused(tmp_path: Path, fields: list[str], said: str) -> None:
     rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
-    with command_line(), pytest.raises(DataError, match=said):
+    with calling("the command line"), pytest.raises(DataError, match=said):
         choose_columns(read_table(csv(tmp_path, "x;label\n" + rows)))
 
 

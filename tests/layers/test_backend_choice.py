@@ -52,8 +52,8 @@ def test_a_user_without_a_home_has_no_configuration(monkeypatch: pytest.MonkeyPa
 def test_a_command_imports_no_tensorflow_that_happens_to_be_there(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('banners')")
     code = (
-        "from bothways.errors import command_line\n"
-        "with command_line(): import bothways.layers as layers\n"
+        "from bothways.errors import calling\n"
+        "with calling('the command line'): import bothways.layers as layers\n"
         "layers.Bidirectional(layers.LSTM(2))  # Keras looks for TensorFlow here"
     )
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bothways.errors import InputError, command_line
+from bothways.errors import InputError, calling
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
@@ -136,7 +136,7 @@ def test_not_the_memory_for_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_examples_that_do_not_fit(labels: Array, weights: Any, network: Any, message: str) -> None:
     settings = Settings(epochs=1, class_weight="balanced")
-    with command_line(), pytest.raises(InputError, match=message):
+    with calling("the command line"), pytest.raises(InputError, match=message):
         train(some_network(**network), labeled(some_data(2)[0], labels, weights), settings)
 
 

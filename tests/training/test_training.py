@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bothways.errors import InputError, command_line
+from bothways.errors import InputError, calling
 from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
 from bothways.runtime import logits
@@ -333,7 +333,7 @@ def test_a_constant_feature_has_scale_one(constant: float) -> None:
 
 
 def test_a_loss_that_is_no_number_is_an_error() -> None:
-    with command_line(), pytest.raises(InputError, match=r"in epoch 1\. Lower --learning-rate 1e"):
+    with calling("the command line"), pytest.raises(InputError, match=r"in epoch 1\. Lower --learning-rate 1e"):
         train(some_network(), some_examples([6] * 80), Settings(epochs=1, batch_size=1, learning_rate=1e38))
 
 

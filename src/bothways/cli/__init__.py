@@ -9,7 +9,7 @@ import sys
 from bothways import interrupts
 from bothways.cli import compare, display, engine, live, tables
 from bothways.cli.app import app
-from bothways.errors import BothwaysError, command_line
+from bothways.errors import BothwaysError, calling
 
 __all__ = ["app", "main"]
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C."""
     interrupts.kept = ""
     try:
-        with command_line():
+        with calling("the command line"):
             app(arguments, prog_name="bothways")
     except SystemExit as end:
         if end.code == interrupts.STOPPED:

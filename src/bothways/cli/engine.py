@@ -176,7 +176,6 @@ def show_benchmark(benchmark: Benchmark, path: Path | None) -> None:
         columns = [column for name, title in titles.items() for column in (title, *["error"] * (name in lossy))]
         busy = ["busy"] if any(m.other_work > OTHER_WORK for m in of_table) else []
         grid = table(title.replace(" one", "\none") + "\nB,T,D,H", *columns, "GF/s", "of\nsgemm", "ratio", *busy)
-        grid.padding = (0, 1, 0, 0)
         grid.columns[0].no_wrap = True
         for m in of_table:
             styles = {"bothways": "bold", m.best_peer: "bold"}

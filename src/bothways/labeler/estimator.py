@@ -68,7 +68,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
     Some tools of scikit-learn take one row per label: `cross_val_predict`, `CalibratedClassifierCV` and
     `StackingClassifier` need a data frame, one long sequence, or one label per sequence; `permutation_importance` needs
-    one of the first two. With several sequences in arrays and one label per step they fail.
+    a data frame of pandas or one long sequence. With several sequences in arrays and one label per step they fail.
 
     Args:
         SETTINGS
@@ -339,18 +339,18 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         The score is the macro F1, or where labels are tags that of entities. It is measured when it is first asked
         for, on what `fit` held out, or was given as `validation_data`; else on what it was trained on, which flatters
         columns that were learned by heart. A file of the model keeps it, but only if it was asked for before; so does
-        a pickle. Neither has the data.
+        a pickle or a copy. None of them has the data.
 
         Raises:
-            AttributeError: the labeler comes from a file or a pickle that does not have it.
+            AttributeError: the labeler comes from a file, a pickle or a copy that does not have it.
         """
         check_is_fitted(self, "model_")
         known = self.model_.facts.get("importance")
         if known is None:
             if (sample := getattr(self, "_sample", None)) is None:
                 raise AttributeError(
-                    "Importances take data, which a saved labeler does not have. Ask for them after fit, "
-                    "before the labeler is saved, pickled or sent to another process."
+                    "Importances take data, which a saved or copied labeler does not have. Ask for them after fit, "
+                    "before the labeler is saved, copied, pickled or sent to another process."
                 )
             (drawn, model), places = sample, self.columns_.fitted.places
             found = metrics.permutation_importance(model.probabilities, drawn, places, decide=model.decide)

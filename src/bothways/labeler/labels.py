@@ -54,8 +54,8 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
     filled = [labels for labels in checked if labels[1].any()]
     if not filled:
         if not sum(len(values) for _, values in parts):
-            there = counted(len(sequences), "sequence")
-            raise InputError(f"{_x(name)} has no {found}s in its {there}; it needs at least one.")
+            nothing = "rows" if form == "frame" else f"{found}s in its {counted(len(sequences), 'sequence')}"
+            raise InputError(f"{_x(name)} has no {nothing}; it needs at least one.")
         raise InputError(f"{name} holds no label at all; every one of them is missing.")
     kinds = {values.dtype.kind for values, _ in filled}
     if len(kinds) > 1:
@@ -146,7 +146,7 @@ def class_weights(class_weight: Any, classes: Array) -> Floats | None:
         raise InputError(f"class_weight is {class_weight!r}; it must be None, 'balanced', or weights by label.")
     known = classes.tolist()
     for label, weight in class_weight.items():
-        if label not in known:
+        if label not in known and not class_weight.keys() >= set(known):  # else a part of the data may lack the label
             shown = ", ".join(map(repr, known))
             raise InputError(f"class_weight has the label {label!r}, which y has not; it has {shown}.")
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
