@@ -168,6 +168,18 @@ def test_other_dtypes_of_sequences_are_cast(dtype: str, wrapped: bool) -> None:
     assert error(numpy(layer(tensor(x))), numpy(layer(tensor(x.astype("float32"))))) == 0
 
 
+@pytest.mark.parametrize("flag", ["go_backwards", "zero_output_for_mask", "return_sequences"])
+def test_truths_of_numpy(flag: str) -> None:
+    x = tensor(normal(2, 4, 3))
+    layers = [layer_of(ours, False, **{flag: value}) for value in (True, np.True_, 1)]
+    for layer in layers:
+        layer.build(x.shape)
+        layer.set_weights(layers[0].get_weights())
+    outputs = [numpy(layer(x, mask=tensor(np.arange(8).reshape(2, 4) > 0))) for layer in layers]
+    assert error(outputs[1], outputs[0]) == error(outputs[2], outputs[0]) == 0
+    assert {layer.engine for layer in layers} == {"native"}
+
+
 @KINDS
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
 def test_layers_of_float16_run_in_stock_keras(cell: str, wrapped: bool) -> None:

@@ -142,10 +142,12 @@ def plan_of(
     factors = [direction.dropout for direction in directions]
     plan = Plan(
         tuple(direction.cell for direction in directions),
-        tuple(direction.reverse for direction in directions),
+        tuple(bool(direction.reverse) for direction in directions),
         tuple((_gates_of(x_factors), _gates_of(h_factors)) for x_factors, h_factors in factors),
         mask is not None,
-        *options,
+        bool(options.zero_output_for_mask),
+        bool(options.return_sequences),
+        options.precision,
     )
     return plan, [each for each in (mask, *itertools.chain(*factors)) if each is not None], arrays
 
