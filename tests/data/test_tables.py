@@ -8,6 +8,7 @@ import json
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -624,27 +625,39 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_workbooks_of_libreoffice(tmp_path: Path) -> None:
-    """All digits of numbers, and gaps that are missing values and no text."""
+    """All digits of numbers, gaps that are missing values and no text, times of day; no duration is lost in silence."""
     pytest.importorskip("fastexcel")
-    manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
-    names = " ".join(f'xmlns:{k}="urn:oasis:names:tc:opendocument:xmlns:{k}:1.0"' for k in ("office", "table", "text"))
-    rows: list[list[object]] = [["t", "x", "state"], ["2024-01-01", 1 / 3, "on"], ["2024-01-02", "", "off"]]
-    rows.append(["", 2.0, ""])
-    content = "".join(f"<table:table-row>{''.join(map(_field, row))}</table:table-row>" for row in rows)
-    for tag in ("table:table", "office:spreadsheet", "office:body"):
-        content = f'<{tag} table:name="first">{content}</{tag}>'
-    with zipfile.ZipFile(tmp_path / "some.ods", "w") as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("META-INF/manifest.xml", manifest)
-        archive.writestr("content.xml", f"<office:document-content {names}>{content}</office:document-content>")
+    half_past_eight = datetime.timedelta(hours=8.5)
+    rows: list[list[object]] = [["t", "x", "state", "clock"], ["2024-01-01", 1 / 3, "on", half_past_eight]]
+    rows += [["2024-01-02", "", "off", 2 * half_past_eight], ["", 2.0, "", ""]]
+    write_ods(tmp_path / "some.ods", rows)
     assert read_table(tmp_path / "some.ods").frame().to_dict(as_series=False) == {
         "t": [datetime.datetime(2024, 1, 1), datetime.datetime(2024, 1, 2), None],
         "x": [1 / 3, None, 2.0],
         "state": ["on", "off", None],
+        "clock": [datetime.time(8, 30), datetime.time(17), None],
     }
+    write_ods(tmp_path / "some.ods", [["run"], [half_past_eight], [3 * half_past_eight]])
+    with pytest.raises(DataError, match=r"such as PT25H30M00S, are lost where \.ods is read\. Save it as \.xlsx\."):
+        read_table(tmp_path / "some.ods")
+
+
+def write_ods(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    names = " ".join(f'xmlns:{k}="urn:oasis:names:tc:opendocument:xmlns:{k}:1.0"' for k in ("office", "table", "text"))
+    content = "".join(f"<table:table-row>{''.join(map(_field, row))}</table:table-row>" for row in rows)
+    for tag in ("table:table", "office:spreadsheet", "office:body"):
+        content = f'<{tag} table:name="first">{content}</{tag}>'
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", manifest)
+        archive.writestr("content.xml", f"<office:document-content {names}>{content}</office:document-content>")
 
 
 def _field(value: object) -> str:
+    if isinstance(value, datetime.timedelta):
+        hours, minutes = divmod(value // datetime.timedelta(minutes=1), 60)
+        return f'<table:table-cell office:value-type="time" office:time-value="PT{hours:02}H{minutes:02}M00S"/>'
     if isinstance(value, float):
         return f'<table:table-cell office:value-type="float" office:value="{value!r}"/>'
     return f'<table:table-cell office:value-type="string"><text:p>{value}</text:p></table:table-cell>'

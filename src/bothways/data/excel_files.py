@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+import re
+import zipfile
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,7 +16,9 @@ from bothways.data.numbers import all_fit
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
-DAY_ZERO = r"^(?<day>1899-12-31|1900-01-\d\d)(?: (?<clock>\d\d:\d\d:\d\d(?:\.\d+)?))?$"
+DAY_0 = datetime(1899, 12, 31)
+ON_DAY_0 = r"^(?<day>1899-12-31|1900-01-\d\d)(?: (?<clock>\d\d:\d\d:\d\d(?:\.\d+)?))?$"
+OTHER_TIME = rb'time-value="(?!PT(?:[01]\d|2[0-3])H\d\dM\d\d(?:\.\d+)?S")([^"]*)"'
 MIDNIGHT = "00:00:00"
 DAY = rf"^\d{{4}}-\d\d-\d\d {MIDNIGHT}$"
 UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name
@@ -44,6 +48,11 @@ def read(path: Path, say: Say) -> pl.DataFrame:
                 fields = load(place, header_row=title).to_polars()
                 say_title(path, title, "row", say)
         numbers = load(place, header_row=title, dtypes="float").to_polars()
+        if path.suffix.lower() == ".ods":  # of which fastexcel leaves times of day out where it reads text
+            _refuse_lost_times(path)
+            clocks = load(place, header_row=title, dtypes="duration").to_polars()
+            texts = clocks.select((pl.all() + DAY_0).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
+            fields = pl.DataFrame([a.zip_with(a.is_not_null(), b) for a, b in zip(fields, texts, strict=True)])
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no workbook that can be read ({str(error).splitlines()[0]}).") from None
     pairs = zip(fields.select(pl.all().replace("", None)), numbers, strict=True)
@@ -60,6 +69,17 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     return fields
 
 
+def _refuse_lost_times(path: Path) -> None:
+    """Refuse what fastexcel takes for an empty cell: durations that are no time of day."""
+    with zipfile.ZipFile(path) as archive:
+        lost = re.search(OTHER_TIME, archive.read("content.xml"))
+    if lost:
+        raise DataError(
+            f"{path}: durations of a day and more, or below 0, such as {lost[1].decode()}, are lost where .ods is "
+            "read. Save it as .xlsx."
+        )
+
+
 def _exact(fields: pl.Series, numbers: pl.Series) -> pl.Series:
     """Fields with all digits of their numbers, of which fastexcel writes nine behind the point as text."""
     rounded = (fields.cast(pl.Float64, strict=False) != numbers).fill_null(value=False)
@@ -73,9 +93,9 @@ def _times(fields: pl.Series) -> pl.Series:
     """
     if all_fit(fields, DAY):
         return fields.str.head(len("2024-01-31"))
-    parts = fields.str.extract_groups(DAY_ZERO).struct.unnest()
+    parts = fields.str.extract_groups(ON_DAY_0).struct.unnest()
     clock = parts["clock"].fill_null(MIDNIGHT).set(fields.is_null(), None)
-    days = (parts["day"].str.to_date("%Y-%m-%d", strict=False) - date(1899, 12, 31)).dt.total_days()
+    days = (parts["day"].str.to_date("%Y-%m-%d", strict=False) - DAY_0.date()).dt.total_days()
     if not days.count() or days.count() < fields.count() or not parts["clock"].count():
         return fields
     return clock if not (days != 0).any() else days.cast(pl.String) + " days " + clock
