@@ -171,7 +171,8 @@ def test_other_dtypes_of_sequences_are_cast(dtype: str, wrapped: bool) -> None:
 @pytest.mark.parametrize("flag", ["go_backwards", "zero_output_for_mask", "return_sequences"])
 def test_truths_of_numpy(flag: str) -> None:
     x = tensor(normal(2, 4, 3))
-    layers = [layer_of(ours, False, **{flag: value}) for value in (True, np.True_, 1)]
+    values: tuple[Any, ...] = (True, np.True_, 1)
+    layers = [layer_of(ours, False, **{flag: value}) for value in values]
     for layer in layers:
         layer.build(x.shape)
         layer.set_weights(layers[0].get_weights())
