@@ -45,6 +45,11 @@ def test_dates_beside_times_with_am_and_pm_begin_with_the_month() -> None:
         reader = FieldReader()
         assert reader.read(fields)["Date"].dt.day().to_list() == [1, 1, 2, 3]
         assert reader.decided.dates == "month-first"
+    hours = [f"{(hour - 1) % 12 + 1:02}:00 {'AM' if hour < 12 else 'PM'}" for hour in range(24)]
+    for pattern in ("{:02}/02/2024", "02/{:02}/2024"):  # where steps show what days are, they decide
+        dates = [pattern.format(day) for day in range(1, 9) for _ in hours]
+        values = FieldReader().read(pl.DataFrame({"Date": dates, "Time": hours * 8}))["Date"]
+        assert values.dt.month().unique().to_list() == [2]
     pointed = pl.DataFrame(days).with_columns(pl.col("Date").str.replace_all("/", "."))
     assert FieldReader().read(pointed)["Date"].dt.month().to_list() == [1, 1, 2, 3]
 

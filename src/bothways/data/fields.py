@@ -54,7 +54,7 @@ DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text
 
 AS_STRINGS, NEGATIVE = "written as text", "are negative"
 
-HALF = r"\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
+AM_PM = r"\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
 
 AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
 
@@ -92,7 +92,7 @@ class FieldReader:
     _missing: dict[str, Counter[str]] = field(default_factory=dict, init=False)
     _units: dict[str, str] = field(default_factory=dict, init=False)
     _notes: dict[str, str] = field(default_factory=dict, init=False)
-    _halves: bool = field(default=False, init=False)
+    _clock: tuple[pl.Series, bool] | None = field(default=None, init=False)  # times of day, and if with AM and PM
 
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The values of the fields; a frame after the first one is read as those before it.
@@ -209,10 +209,13 @@ class FieldReader:
 
     def _order_of_dates(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
         """The likeliest order of dates; a note says what else they may be."""
-        american = "month-first" in ways and fields.str.contains("/" if self._halves else f"/.*{HALF}").any()
+        clock, am_pm = self._clock or (None, False)
+        american = "month-first" in ways and fields.str.contains("/" if am_pm else f"/.*{AM_PM}").any()
         if not self.whole and not (american and SHORT_YEAR not in ways):
             raise LaterRowsDifferError
         order, others = "month-first" if american else next(iter(ways)), list[str]()
+        if clock is not None and len(clock) == len(fields):  # days alone do not show where steps jump
+            ways = {kind: dates + clock.cast(pl.Duration("us")) for kind, dates in ways.items()}
         for kind, dates in ways.items():
             shown = times.likelier(dates, ways[order])
             if shown > 0:
@@ -268,7 +271,8 @@ class FieldReader:
             raise LaterRowsDifferError  # what these are, other rows may show
         if values.dtype.is_numeric() and (factor := SECONDS.get(self._units.get(name, ""), 1.0)) != 1:
             values = values * factor
-        self._halves |= kind == "time of day" and fields.str.contains(HALF).any()
+        if kind == "time of day":
+            self._clock = values, fields.str.contains(AM_PM).any() or False
         if kind:
             self._kinds[name] = kind
             one = self._types.setdefault(name, values.dtype) == values.dtype or not values.dtype.is_temporal()
