@@ -50,11 +50,12 @@ function loop({steps, leaves, tables}) {
   const key = [...steps, ...leaves.map(v => type_of(v).name), ...tables.map(table => table.constructor.name)].join()
   if (!loops.has(key)) {
     const every = text => leaves.map((_, i) => text.replaceAll("#", i)).join("")
-    loops.set(key, Function("o", "i", "m", "n", ...leaves.flatMap((_, i) => ["x", "p", "s", "t"].map(what => what + i)), ...tables.map((_, i) => "g" + i), `
+    const arrays = ["o", ...leaves.keys()].flatMap(i => ["x", "p", "s", "t"].map(what => what + i))
+    loops.set(key, Function("m", "n", ...arrays, ...tables.map((_, i) => "g" + i), `
       for (let j = 0; j < m; j++) {
-        ${every("let q# = p#;")}
-        for (let k = 0; k < n; k++) { ${every("const l# = x#[q#];")} ${steps.map((step, i) => `const n${i} = ${step};`).join("")} o[i++] = n${steps.length - 1}; ${every("q# += t#;")} }
-        ${every("p# += s#;")}
+        let i = po; ${every("let q# = p#;")}
+        for (let k = 0; k < n; k++) { ${every("const l# = x#[q#];")} ${steps.map((step, i) => `const n${i} = ${step};`).join("")} xo[i] = n${steps.length - 1}; i += to; ${every("q# += t#;")} }
+        po += so; ${every("p# += s#;")}
       }`))
   }
   return loops.get(key)
@@ -65,10 +66,16 @@ function stretched(operands) {
   return shape
 }
 function computed(lazy) {
-  const {s: shape, leaves, tables} = lazy, out = new lazy.type(product(shape)), rank = shape.length
-  const strides = leaves.map(v => shape.map((_, i) => {
+  const out = value(new lazy.type(product(lazy.s)), lazy.s)
+  write(lazy, out, 0)
+  return out
+}
+/* Computes an expression into a part of an array that starts at a place of it. */
+function write(lazy, out, place) {
+  const {s: shape, leaves, tables} = lazy, rank = shape.length
+  const strides = [out, ...leaves].map(v => shape.map((_, i) => {
     const at = i - rank + v.s.length
-    return at < 0 || v.s[at] === 1 ? 0 : v.t[at]
+    return at < 0 || shape[i] === 1 || v.s[at] === 1 ? 0 : v.t[at]
   }))
   const axes = []
   for (let i = rank - 1; i >= 0; i--) {
@@ -77,12 +84,11 @@ function computed(lazy) {
     if (last && strides.every((t, k) => t[i] === last.t[k] * last.size)) last.size *= shape[i]
     else axes.unshift({size: shape[i], t: strides.map(t => t[i])})
   }
-  while (axes.length < 2) axes.unshift({size: 1, t: leaves.map(() => 0)})
-  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(lazy)
-  const block = outer.size * inner.size, steps = others.map(() => 0)
-  const how = [out, 0, outer.size, inner.size, ...leaves.flatMap((v, k) => [v.d, 0, outer.t[k], inner.t[k]]), ...tables]
-  const move = (t, times) => { for (let k = 0; k < t.length; k++) how[5 + 4 * k] += t[k] * times }
-  for (; how[1] < out.length; how[1] += block) {
+  while (axes.length < 2) axes.unshift({size: 1, t: strides.map(() => 0)})
+  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(lazy), steps = others.map(() => 0)
+  const how = [outer.size, inner.size, ...[out, ...leaves].flatMap((v, k) => [v.d, k ? 0 : place, outer.t[k], inner.t[k]]), ...tables]
+  const move = (t, times) => { for (let k = 0; k < t.length; k++) how[3 + 4 * k] += t[k] * times }
+  for (let left = product(others.map(axis => axis.size)); left > 0; left--) {
     run(...how)
     for (let k = others.length - 1; k >= 0; k--) {
       move(others[k].t, 1)
@@ -91,7 +97,6 @@ function computed(lazy) {
       steps[k] = 0
     }
   }
-  return value(out, shape)
 }
 
 /* An array, packed, along one of its axes: how many elements are before it, in it and after it. */
@@ -113,17 +118,14 @@ function reduce(v, axes, keep, start, join) {
 }
 function concat(values, axis) {
   if (values.length === 1) return values[0]
-  values = values.map(dense)
-  const {s, before, after, type, ...found} = along(values[0], axis), size = values.reduce((sum, v) => sum + v.s[found.axis], 0)
-  const out = new type(before * size * after)
-  let from = 0
-  for (const {d, s} of values) {
-    const part = s[found.axis] * after
-    if (before === 1) out.set(d, from)
-    else for (let i = 0, at = 0, to = from; i < before; i++, to += size * after - part) for (let k = 0; k < part; k++) out[to++] = d[at++]
-    from += part
-  }
-  return value(out, s.with(found.axis, size))
+  const [{s}] = values, type = type_of(values[0]), at = axis_of(axis, s.length), sizes = values.map(v => v.s[at])
+  const shape = s.with(at, sizes.reduce((a, b) => a + b)), out = value(new type(product(shape)), shape)
+  let place = 0
+  values.forEach((v, i) => {
+    write(v instanceof Lazy && !v.made ? v : each("a", [v], type), out, place)
+    place += sizes[i] * out.t[at]
+  })
+  return out
 }
 function gather(v, places, on) {
   if (v.s.length === 1 && ArrayBuffer.isView(v.d)) return each(`g[a < 0 ? a + ${v.s[0]} : a]`, [places], type_of(v), dense(v).d)
