@@ -192,7 +192,7 @@ def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], clas
 def retagged(
     table: Table, label: str, sequences: Sequences, labels: Sequence[Any], classes: Sequence[Any], scheme: Scheme
 ) -> tuple[Sequences, list[Any], list[str]]:
-    """Tags of a table as a model has them, where they are of a scheme with other letters, such as BIOES for BIO.
+    """Tags of a table as a model has them, where they are of another scheme, such as BIOES for BIO.
 
     `labels` are those of the table by code, first the `classes` of the model, whose `scheme` it is. What is returned is
     the sequences, the labels, of which some may be left out, and what to say.
@@ -201,8 +201,7 @@ def retagged(
     there = np.unique(codes[codes != NO_LABEL])
     own = np.where(codes == NO_LABEL, NO_LABEL, np.searchsorted(there, codes))
     found = scheme_of([labels[code] for code in there], own, lengths)
-    alike = found is None or found.name == scheme.name or {found.name, scheme.name} == {"BIO", "IOB1"}
-    if found is None or alike or not set(found.types) & set(scheme.types):
+    if found is None or found.name == scheme.name or not set(found.types) & set(scheme.types):
         return sequences, [*labels], []
     tags = [str(each) if tag_key(each) else "O" for each in [*labels, None]]  # the last one is for no label
     converted = convert([[tags[code] for code in each] for each in sequences.split(codes)], scheme.name)
