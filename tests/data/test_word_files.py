@@ -308,6 +308,13 @@ def test_json_lines_come_back(tmp_path: Path, columns: Columns, rows: int) -> No
     assert found == entries
 
 
+def test_half_a_letter_in_json_comes_back(tmp_path: Path, columns: Columns) -> None:
+    entries = [{"tokens": ["a", "b\ud83d"], "text": "é \ud83d"}, {"tokens": ["👩"]}]
+    labeled(written(tmp_path, "some.json", json.dumps(entries)), tmp_path / "out.jsonl", columns)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{key: entry[key] for key in own} for own, entry in zip(entries, found, strict=True)] == entries
+
+
 def test_json_lines_that_change_come_back(tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl_files, "BYTES", 40)
     entries: list[dict[str, Any]] = [{"tokens": ["a", "b"]}, {"tokens": ["c"]}, {"tokens": ["a"], "new": [1, 2]}]

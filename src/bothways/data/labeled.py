@@ -196,7 +196,8 @@ def _again(
         rows = pl.concat([rows, frame.select(results)]) if rows.height else frame.select(results)
         while piece is not None and piece.rows <= rows.height:
             text = piece.labeled(rows.head(piece.rows))
-            file.write(text.removeprefix(MARK * bool(file.tell())).encode())  # a file begins with it, or has none
+            text = text.removeprefix(MARK * bool(file.tell()))  # a file begins with it, or has none
+            file.write(text.encode(errors="backslashreplace"))  # halves of letters in JSON are escapes again
             rows, piece = rows.slice(piece.rows), next(pieces, None)
 
     with file:
