@@ -12,6 +12,7 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.fields import NO_VALUES
+from bothways.data.hints import columns_are
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
@@ -39,10 +40,9 @@ def label_values(table: Table, name: str) -> pl.Series:
         return column
     kind = "holds fractions" if column.dtype.is_float() else f"is of type {column.dtype}"
     amounts = "; cut amounts into a few ranges" if column.dtype.is_float() else ""
-    raise DataError(
-        f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false. If these are names "
-        f"of classes, say {option('categorical', name)}{amounts}."
-    )
+    cure = f"If these are names of classes, say {option('categorical', name)}{amounts}."
+    cure = columns_are(table.schema, table.files) if column.dtype.is_nested() else cure
+    raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false. {cure}")
 
 
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:

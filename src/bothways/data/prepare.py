@@ -17,6 +17,7 @@ from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
 from bothways.data.headers import TOTALS
 from bothways.data.hints import TEXT
+from bothways.data.labels import label_values
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import FILE, names_sequences
 from bothways.data.numbers import outlying_nines
@@ -123,7 +124,7 @@ def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
     if found.keys() - {*own, *[name] * several}:
         return
     what, polars, pandas = ("word", "' '", ".str.split()") if several else ("letter", "''", ".map(list)")
-    label, labels = columns.label, table.column(columns.label)
+    label, labels = columns.label, label_values(table, columns.label)
     learn = f"one label per text with {option('per', 'sequence')}"
     more, split, apply = repr(what), "", ""
     if not several and labels.dtype == pl.String and (labels.str.len_chars() == column.str.len_chars()).all():
