@@ -701,3 +701,12 @@ def test_spans_that_are_called_label(tmp_path: Path, spans: list[Any], roles: di
     source = written(tmp_path, "some.jsonl", "\n".join(lines))
     with pytest.raises(DataError, match=r"the label 'label' is of type List.* 'label' says .*offsets_to_biluo_tags"):
         read_and_split(source, **roles)
+
+
+@pytest.mark.parametrize("between", [", ", " "])  # as pandas writes lists, and arrays of NumPy
+def test_labels_that_are_lists_in_text(tmp_path: Path, between: str) -> None:
+    tags = [f"[{between.join(map(repr, 'O' * (i % 5 + 1)))}]" for i in range(60)]
+    frame = pl.DataFrame({"id": [f"Sentence: {i}" for i in range(60)], "kind": ["a", "b"] * 30, "tags": tags})
+    frame.write_csv(tmp_path / "some.csv")
+    with pytest.raises(DataError, match=r"the label 'tags' holds lists in text, such as .*'O'.*'tokens' and 'tags'"):
+        read_and_split(tmp_path / "some.csv")

@@ -13,6 +13,7 @@ import polars as pl
 from bothways.data.columns import Columns
 from bothways.data.fields import NO_VALUES
 from bothways.data.hints import columns_are
+from bothways.data.numbers import all_fit
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
@@ -30,6 +31,11 @@ def label_values(table: Table, name: str) -> pl.Series:
     column = table.column(name)
     if column.null_count() == len(column):
         raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
+    if column.dtype == pl.String and all_fit(column, r"""^\s*\[\s*['"]"""):
+        raise DataError(
+            f"{table.source}: the label {name!r} holds lists in text, such as {column.drop_nulls()[0][:40]!r}. Read "
+            "them with ast.literal_eval, and write lists called 'tokens' and 'tags' into JSON lines or Parquet."
+        )
     whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else column
     fits = whole.null_count() == column.null_count()
     if column.dtype.is_integer():
