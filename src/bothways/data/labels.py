@@ -110,7 +110,7 @@ def check_labels(table: Table, columns: Columns, whole: Sequences, labels: Seque
 
 def fill_hint(columns: Columns, labels: Sequence[Any]) -> str:
     """How to write into the table what an empty label means, by a value that none has; "" if 0 or the like is one."""
-    value = "normal" if isinstance(labels[0], str) else type(labels[0])()
+    value = ("normal" if no_tags(labels) else "O") if isinstance(labels[0], str) else type(labels[0])()
     if value in labels:
         return ""
     return (
