@@ -236,6 +236,12 @@ def test_the_same_sentences_give_the_same_arrays(tmp_path: Path) -> None:
     assert others == [flat] * 3
 
 
+def test_parts_that_are_called_sets(tmp_path: Path) -> None:
+    for name in ("trainset.conll", "devset.conll", "testset.conll"):
+        written(tmp_path, name, TAGGED)
+    assert read_table(tmp_path).column("split").unique().sort().to_list() == ["test", "train", "valid"]
+
+
 def test_files_of_one_part_are_no_split(tmp_path: Path) -> None:
     for name in ("train-0.conll", "train-1.conll"):
         written(tmp_path, name, TAGGED)
@@ -309,7 +315,7 @@ def test_json_lines_come_back(tmp_path: Path, columns: Columns, rows: int) -> No
 
 
 def test_half_a_letter_in_json_comes_back(tmp_path: Path, columns: Columns) -> None:
-    entries = [{"tokens": ["a", "b\ud83d"], "text": "é \ud83d"}, {"tokens": ["👩"]}]
+    entries: list[dict[str, Any]] = [{"tokens": ["a", "b\ud83d"], "text": "é \ud83d"}, {"tokens": ["👩"]}]
     labeled(written(tmp_path, "some.json", json.dumps(entries)), tmp_path / "out.jsonl", columns)
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{key: entry[key] for key in own} for own, entry in zip(entries, found, strict=True)] == entries
