@@ -696,6 +696,8 @@ def parts_by(some: Table, **roles: Any) -> tuple[str | None, list[list[int]]]:
         ("phase", ("train", "val", "eval")),
         ("partition", ("tr", "va", "te")),
         ("menge", ("train", "development", "hold-out")),
+        ("dataset", ("Training set", "Validation set", "Test set")),
+        ("from", ("trainset", "devset", "testset")),
     ],
 )
 def test_parts_in_other_words(name: str, words: tuple[str, str, str]) -> None:

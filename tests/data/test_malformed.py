@@ -90,13 +90,21 @@ def test_a_scheme_that_changes_beside_a_mistake() -> None:
     assert notices[0].endswith("They stand together and read as IOB1: does the scheme change?")
 
 
-def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
-    scheme = scheme_of(("B-x", "I-x", "O"))
-    words = table([IOB1] * 9, [])
-    columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded()[0]
-    _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), scheme=scheme)
-    assert part.scheme == scheme
-    assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == 1
+@pytest.mark.parametrize(("own", "other"), [(BIO, IOB1), (IOB1, BIO)])
+def test_the_scheme_of_a_model_holds_for_other_tables(own: list[str], other: list[str]) -> None:
+    """In the middle of a table in its own scheme, tags of the other one are malformed; alone they are converted."""
+    split = read_and_split(table([own] * 9, [own]), **ROLES)
+    columns, parts = split.encoded()[:2]
+    classes, scheme = parts.classes, split.parts.train.scheme
+    assert scheme is not None
+    for sentences, expected, said in (
+        ([other] * 9, own * 9, f"they are compared as {scheme.name}, as in the model."),
+        ([own] * 9 + [other] * 2, own * 9 + other * 2, f"in {scheme.name}. Such tags: 4;"),
+    ):
+        _, part, _, notices = evaluation_part(table(sentences, []), columns, "all", classes, scheme=scheme)
+        assert part.scheme == scheme
+        assert [classes[code] for code in part.known_labels] == expected
+        assert sum(said in notice for notice in notices) == 1
 
 
 @pytest.mark.parametrize("model", [("B-x", "I-x", "O"), ("b_x", "i_x", "O")])

@@ -459,16 +459,17 @@ def test_texts_with_a_label_each_are_refused_with_the_line_that_helps(several: b
         assert read_and_split(Table("dna.csv", again)).columns.features == ("text",)
 
 
-def test_texts_with_a_label_per_letter_are_refused_with_the_line_that_helps() -> None:
+@pytest.mark.parametrize(("what", "between"), [("letter", ""), ("word", " ")])
+def test_texts_with_a_label_per_part_are_refused_with_the_line_that_helps(what: str, between: str) -> None:
     draw = np.random.default_rng(0)
-    texts = {"seq": ["".join(draw.choice(list("ACDE"), 12)) for _ in range(60)]}
-    frame = pl.DataFrame(texts | {"sst3": ["".join(draw.choice(list("HEC"), 12)) for _ in range(60)]})
-    with pytest.raises(DataError, match="and learn one label per letter") as error:
+    texts = {"seq": [between.join(draw.choice(list("ACDE"), 12)) for _ in range(60)]}
+    frame = pl.DataFrame(texts | {"sst3": [between.join(draw.choice(list("HEC"), 12)) for _ in range(60)]})
+    with pytest.raises(DataError, match=f"and learn one label per {what}") as error:
         read_and_split(Table("some.csv", frame), label="sst3")
     apart = eval(str(error.value).split("(Polars: ")[1].split("; pandas: ")[0], {"pl": pl, "frame": frame})
     split = read_and_split(Table("some.csv", apart), label="sst3")
-    assert (split.columns.sequence, split.columns.features, split.columns.per) == ("sequence_id", ("letter",), "step")
-    assert apart["sst3"].to_list() == [letter for text in frame["sst3"] for letter in text]
+    assert (split.columns.sequence, split.columns.features, split.columns.per) == ("sequence_id", (what,), "step")
+    assert apart["sst3"].to_list() == [part for text in frame["sst3"] for part in text.replace(" ", "")]
 
 
 def test_the_line_for_pandas_helps_as_well() -> None:
@@ -498,7 +499,7 @@ def test_labels_that_are_no_classes() -> None:
 
 
 def test_labels_that_are_empty_may_mean_a_class() -> None:
-    for label, value in ((1, 0), ("worm", "normal"), (True, False)):
+    for label, value in ((1, 0), ("worm", "normal"), ("B-name", "O"), (True, False)):
         with pytest.raises(DataError, match="the train part has one label only") as error:
             labels_of([label if row % 5 else None for row in range(300)], per="step")
         line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]

@@ -236,6 +236,12 @@ def test_the_same_sentences_give_the_same_arrays(tmp_path: Path) -> None:
     assert others == [flat] * 3
 
 
+def test_parts_that_are_called_sets(tmp_path: Path) -> None:
+    for name in ("trainset.conll", "devset.conll", "testset.conll"):
+        written(tmp_path, name, TAGGED)
+    assert read_table(tmp_path).column("split").unique().sort().to_list() == ["test", "train", "valid"]
+
+
 def test_files_of_one_part_are_no_split(tmp_path: Path) -> None:
     for name in ("train-0.conll", "train-1.conll"):
         written(tmp_path, name, TAGGED)
@@ -306,6 +312,13 @@ def test_json_lines_come_back(tmp_path: Path, columns: Columns, rows: int) -> No
     assert [entry.pop("predicted") for entry in found] == [["first", *["in"] * (len(HARD) - 1)], [], ["first", "in"]]
     assert [entry.pop("probability") for entry in found] == [[0.75, *[0.25] * (len(HARD) - 1)], [], [0.75, 0.25]]
     assert found == entries
+
+
+def test_half_a_letter_in_json_comes_back(tmp_path: Path, columns: Columns) -> None:
+    entries: list[dict[str, Any]] = [{"tokens": ["a", "b\ud83d"], "text": "é \ud83d"}, {"tokens": ["👩"]}]
+    labeled(written(tmp_path, "some.json", json.dumps(entries)), tmp_path / "out.jsonl", columns)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{key: entry[key] for key in own} for own, entry in zip(entries, found, strict=True)] == entries
 
 
 def test_json_lines_that_change_come_back(tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -684,3 +697,22 @@ def test_tables_of_a_folder_that_are_passed_over_are_named(tmp_path: Path, colum
     written(tmp_path, "x.csv", "word,tag\na,O\n")
     (tmp_path / "out.conll").unlink()
     assert read_table(tmp_path).notices == ()
+
+
+@pytest.mark.parametrize("spans", [[[3, 7, "LOC"]], [{"start": 3, "end": 7, "labels": ["LOC"]}]])
+@pytest.mark.parametrize("roles", [{}, {"sequence": "none"}])
+def test_spans_that_are_called_label(tmp_path: Path, spans: list[Any], roles: dict[str, Any]) -> None:
+    """As Doccano and Label Studio write them."""
+    lines = [json.dumps({"id": i, "text": f"In Rome, {i} of us", "label": spans}) for i in range(30)]
+    source = written(tmp_path, "some.jsonl", "\n".join(lines))
+    with pytest.raises(DataError, match=r"the label 'label' is of type List.* 'label' says .*offsets_to_biluo_tags"):
+        read_and_split(source, **roles)
+
+
+@pytest.mark.parametrize("between", [", ", " "])  # as pandas writes lists, and arrays of NumPy
+def test_labels_that_are_lists_in_text(tmp_path: Path, between: str) -> None:
+    tags = [f"[{between.join(map(repr, 'O' * (i % 5 + 1)))}]" for i in range(60)]
+    frame = pl.DataFrame({"id": [f"Sentence: {i}" for i in range(60)], "kind": ["a", "b"] * 30, "tags": tags})
+    frame.write_csv(tmp_path / "some.csv")
+    with pytest.raises(DataError, match=r"the label 'tags' holds lists in text, such as .*'O'.*'tokens' and 'tags'"):
+        read_and_split(tmp_path / "some.csv")

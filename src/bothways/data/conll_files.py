@@ -244,8 +244,7 @@ def _form(path: Path, head: Sequence[str]) -> _Form:
         return _Form(list(CONLLU), separator, header)
     if width == 2 and _are_tags(sentences, 0) and not _are_tags(sentences, 1):
         return _Form([*TAGS_FIRST], separator, header)
-    if counters := [place for place in range(min(3, width - 1)) if _counts_words(rows, place)]:
-        before = counters[0] + 1
+    if before := next((place + 1 for place in range(min(3, width - 1)) if _counts_words(rows, place)), 0):
         if before == 1 and width == len(CONLLU):
             return _Form(list(CONLLU), separator, header)
         names = [*(["id"] if before == 1 else [str(k + 1) for k in range(before)]), "word"]

@@ -195,8 +195,8 @@ def _again(
         nonlocal rows, piece
         rows = pl.concat([rows, frame.select(results)]) if rows.height else frame.select(results)
         while piece is not None and piece.rows <= rows.height:
-            text = piece.labeled(rows.head(piece.rows))
-            file.write(text.removeprefix(MARK * bool(file.tell())).encode())  # a file begins with it, or has none
+            text = piece.labeled(rows.head(piece.rows)).removeprefix(MARK * bool(file.tell()))  # one mark, if any
+            file.write(text.encode(errors="backslashreplace"))  # halves of letters in JSON are escapes again
             rows, piece = rows.slice(piece.rows), next(pieces, None)
 
     with file:

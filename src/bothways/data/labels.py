@@ -12,6 +12,8 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.fields import NO_VALUES
+from bothways.data.hints import columns_are
+from bothways.data.numbers import all_fit
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
@@ -29,6 +31,11 @@ def label_values(table: Table, name: str) -> pl.Series:
     column = table.column(name)
     if column.null_count() == len(column):
         raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
+    if column.dtype == pl.String and all_fit(column, r"""^\s*\[\s*['"]"""):
+        raise DataError(
+            f"{table.source}: the label {name!r} holds lists in text, such as {column.drop_nulls()[0][:40]!r}. Read "
+            "them with ast.literal_eval, and write lists called 'tokens' and 'tags' into JSON lines or Parquet."
+        )
     whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else column
     fits = whole.null_count() == column.null_count()
     if column.dtype.is_integer():
@@ -39,10 +46,9 @@ def label_values(table: Table, name: str) -> pl.Series:
         return column
     kind = "holds fractions" if column.dtype.is_float() else f"is of type {column.dtype}"
     amounts = "; cut amounts into a few ranges" if column.dtype.is_float() else ""
-    raise DataError(
-        f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false. If these are names "
-        f"of classes, say {option('categorical', name)}{amounts}."
-    )
+    cure = f"If these are names of classes, say {option('categorical', name)}{amounts}."
+    cure = columns_are(table.schema, table.files) if column.dtype.is_nested() else cure
+    raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false. {cure}")
 
 
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:
@@ -104,7 +110,7 @@ def check_labels(table: Table, columns: Columns, whole: Sequences, labels: Seque
 
 def fill_hint(columns: Columns, labels: Sequence[Any]) -> str:
     """How to write into the table what an empty label means, by a value that none has; "" if 0 or the like is one."""
-    value = "normal" if isinstance(labels[0], str) else type(labels[0])()
+    value = ("normal" if no_tags(labels) else "O") if isinstance(labels[0], str) else type(labels[0])()
     if value in labels:
         return ""
     return (
@@ -192,7 +198,7 @@ def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], clas
 def retagged(
     table: Table, label: str, sequences: Sequences, labels: Sequence[Any], classes: Sequence[Any], scheme: Scheme
 ) -> tuple[Sequences, list[Any], list[str]]:
-    """Tags of a table as a model has them, where they are of a scheme with other letters, such as BIOES for BIO.
+    """Tags of a table as a model has them, where they are of another scheme, such as BIOES for BIO.
 
     `labels` are those of the table by code, first the `classes` of the model, whose `scheme` it is. What is returned is
     the sequences, the labels, of which some may be left out, and what to say.
@@ -201,8 +207,7 @@ def retagged(
     there = np.unique(codes[codes != NO_LABEL])
     own = np.where(codes == NO_LABEL, NO_LABEL, np.searchsorted(there, codes))
     found = scheme_of([labels[code] for code in there], own, lengths)
-    alike = found is None or found.name == scheme.name or {found.name, scheme.name} == {"BIO", "IOB1"}
-    if found is None or alike or not set(found.types) & set(scheme.types):
+    if found is None or found.name == scheme.name or not set(found.types) & set(scheme.types):
         return sequences, [*labels], []
     tags = [str(each) if tag_key(each) else "O" for each in [*labels, None]]  # the last one is for no label
     converted = convert([[tags[code] for code in each] for each in sequences.split(codes)], scheme.name)

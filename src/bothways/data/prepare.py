@@ -17,6 +17,7 @@ from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
 from bothways.data.headers import TOTALS
 from bothways.data.hints import TEXT
+from bothways.data.labels import label_values
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import FILE, names_sequences
 from bothways.data.numbers import outlying_nines
@@ -122,18 +123,18 @@ def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
     own = [each for each in found if len(column) >= FEW_ROWS and found[each].n_unique() > DISTINCT * len(column)]
     if found.keys() - {*own, *[name] * several}:
         return
-    what, polars, pandas = ("word", "' '", ".str.split()") if several else ("letter", "''", ".map(list)")
-    label, labels = columns.label, table.column(columns.label)
+    what, by, pandas = ("word", " ", ".str.split(' ')") if several else ("letter", "", ".map(list)")
+    label, labels = columns.label, label_values(table, columns.label)
     learn = f"one label per text with {option('per', 'sequence')}"
     more, split, apply = repr(what), "", ""
-    if not several and labels.dtype == pl.String and (labels.str.len_chars() == column.str.len_chars()).all():
+    if labels.dtype == pl.String and (labels.str.split(by).list.len() == column.str.split(by).list.len()).all():
         learn = f"one label per {what}"
-        more, split = f"{what!r}, {label!r}", f", pl.col({label!r}).str.split('')"
-        apply = f", **{{{label!r}: frame[{label!r}].map(list)}}"
+        more, split = f"{what!r}, {label!r}", f", pl.col({label!r}).str.split({by!r})"
+        apply = f", **{{{label!r}: frame[{label!r}]{pandas}}}"
     raise DataError(
         f"{table.source}: each row holds a text of its own in {name!r}; bothways labels the steps of sequences. Write "
         f"the {what}s of each text one below the other, with a column that tells texts apart (Polars: "
-        f"frame.with_row_index('sequence_id').with_columns(pl.col({name!r}).str.split({polars}).alias({what!r}){split})"
+        f"frame.with_row_index('sequence_id').with_columns(pl.col({name!r}).str.split({by!r}).alias({what!r}){split})"
         f".explode({more}).drop({name!r}); pandas: frame.assign(sequence_id=range(len(frame)), "
         f"{what}=frame[{name!r}]{pandas}{apply}).explode([{more}]).drop(columns={name!r})), and learn {learn}. If the "
         f"rows are steps of one sequence all the same: {option('sequence', 'none')}."

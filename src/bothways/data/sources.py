@@ -17,16 +17,16 @@ from bothways.data.opening import Say, head
 from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
 
+EITHER = ("eval", "evaluation", "holdout")  # the test part; the valid part where another word says test
+
 SPELLINGS: Mapping[str, str] = {
-    **{name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")},
-    **{"tr": "train", "te": "test", "privatetest": "test"},
+    **{f"{part}{end}": part for part in ("train", "valid", "test") for end in ("", "ing", "set", "ingset")},
+    **{"tr": "train", "te": "test", "privatetest": "test", "testa": "valid", "testb": "test"},  # the last: CoNLL-2003
     **dict.fromkeys(("validation", "val", "va", "dev", "development", "publictest"), "valid"),
-    **dict.fromkeys(("eval", "evaluation", "holdout"), "test"),
-    **{"testa": "valid", "testb": "test"},  # CoNLL-2003
+    **dict.fromkeys(("validationset", "valset", "devset", "developmentset"), "valid"),
+    **dict.fromkeys(EITHER, "test"),
 }
 """How a split column, or the name of a file, may spell the parts: small letters, without blanks and dashes."""
-
-EITHER = ("eval", "evaluation", "holdout")  # the valid part where another word says test
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A file, a folder of files, a pattern such as `flows/*.parquet`, or several of these."""

@@ -96,7 +96,13 @@ def read_truth(labeler: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Sequen
     given = frame_rows(sequences.steps) if form == "frame" else sequences
     per = getattr(labeler, "per_", "auto")
     labels = read_labels("y", y, given, form, per, getattr(labeler, "missing_label", None))
-    check_kind("y", labels.values[labels.present], labeler.classes_)
+    there, classes = labels.values[labels.present], labeler.classes_
+    if len(there) and there.dtype.kind != classes.dtype.kind:  # none of these labels can be right
+        own, known = type(there[0].item()).__name__, type(classes[0].item()).__name__
+        raise InputError(
+            f"y has labels of type {own}, such as {there[0].item()!r}; those of the model are of type {known}: "
+            f"{', '.join(map(repr, classes.tolist()))}. Convert one to the other."
+        )
     if form == "frame" and labels.per == "sequence":
         labels = _spread(labels, sequences)
     if sample_weight is None:
@@ -152,16 +158,6 @@ def class_weights(class_weight: Any, classes: Array) -> Floats | None:
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise InputError(f"class_weight[{label!r}] is {weight!r}; a weight is a number of at least 0.")
     return np.array([class_weight.get(label, 1) for label in known], np.float32)
-
-
-def check_kind(name: str, labels: Array, classes: Array) -> None:
-    """Refuse labels of another kind than the classes, none of which can be right."""
-    if len(labels) and labels.dtype.kind != classes.dtype.kind:
-        own, known = type(labels[0].item()).__name__, type(classes[0].item()).__name__
-        raise InputError(
-            f"{name} has labels of type {own}, such as {labels[0].item()!r}; those of the model are of type {known}: "
-            f"{', '.join(map(repr, classes.tolist()))}. Convert one to the other."
-        )
 
 
 def _known(found: Array, classes: Array) -> Bools:
