@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -290,6 +291,15 @@ def test_times_as_steps() -> None:
     assert other.flush() == stream.flush()
     with pytest.raises(InputError, match="A step is 3; the steps of this stream must be times with time zones"):
         stream.push("b", 3, sequence[0])
+
+
+def test_hours_of_a_change_of_clocks_come_one_after_the_other() -> None:
+    """Python takes no notice of it where both times are of one zone."""
+    stream, (sequence,) = model_of([{}]).stream(2), sequences_of([9])
+    times = [datetime(2024, 10, 27, tzinfo=UTC) + timedelta(minutes=20 * i) for i in range(9)]
+    found = pushed(stream, [("a", time.astimezone(ZoneInfo("Europe/Berlin")), sequence[0]) for time in times], 1)
+    assert [each.step for each in (*found, *stream.flush())] == times
+    assert stream.dropped == 0
 
 
 @pytest.mark.parametrize("kind", ["int64", "float64", "float32", "datetime64[s]", "datetime64[ns]"])
