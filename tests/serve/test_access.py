@@ -91,6 +91,14 @@ def test_a_key_that_is_empty_is_refused(
     assert "The key is empty" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("host", ["", " ", "[]"])
+def test_a_host_that_is_empty_is_refused(path: Path, host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be every address of the machine."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", str(path), "--port", "1", "--host", host])
+    assert "The host is empty" in " ".join(capsys.readouterr().err.split())
+
+
 def test_blanks_around_a_key_do_not_count(path: Path, start: Any) -> None:
     server = start(path, BOTHWAYS_API_KEY=" secret\n")
     assert server.call(INFER, BODY, {"Authorization": "Bearer secret"})[0] == 200
