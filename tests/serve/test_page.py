@@ -144,6 +144,7 @@ def test_what_is_written_can_be_read(page: Any, table: Path, scheme: str) -> Non
 @pytest.mark.every_case
 def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     opened(page, table)
+    assert page.evaluate("document.activeElement.id") == "what"
     assert page.locator("#sequence option").count() == 3
     assert "<b>c</b>" in page.locator("#sequence option").nth(2).inner_text()
     page.focus("#after")
@@ -155,6 +156,9 @@ def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     assert place.startswith("step 2: ")
     assert f"x {FRAME['x'][41]:g}" in place
     assert "40 steps" in page.get_attribute("#chart", "aria-label")
+    steps = page.locator("#sequence option").nth(1).inner_text().removeprefix("b: ")
+    alarms = steps.partition(" in ")[0] if " in " in steps else "0 alarms"
+    assert page.get_attribute("#chart", "aria-label") == f"b: 40 steps, {alarms}"  # the same number, in runs or alone
     assert page.locator("#chart path[fill=none]").count() == 3  # the probability and two inputs
     focused = set()
     for _ in range(20):  # everything is in reach of the Tab key
@@ -231,8 +235,12 @@ def test_a_sequence_of_the_table_live(page: Any, table: Path) -> None:
     opened(page, table)
     page.locator("#late").fill("4")
     assert page.inner_text("#late-value") == "4 later steps"
+    for button, words, focus in (("#play", "What flows now", "watch"), ("#back", "What it says", "what")) * 2:
+        page.focus(button)
+        page.keyboard.press("Enter")
+        said(page, "#what", words)
+        assert page.evaluate("document.activeElement.id") == focus  # as the button is hidden
     page.click("#play")
-    said(page, "#what", "What flows now")
     said(page, "#counts", "1 sequence, 40 steps")
     page.click("#back")
     assert "3 sequences, 120 steps" in page.inner_text("#counts")

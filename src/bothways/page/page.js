@@ -84,6 +84,7 @@ function look(now) {
   $("back").hidden = !view.live || !table
   $("there").setAttribute("aria-live", view.live ? "off" : "polite")
   judge()
+  if (!view.live) $("what").focus({preventScroll: true})  /* from where a screen reader reads on */
 }
 
 /* The threshold decides anew: counts, the list of sequences, the drawing. */
