@@ -92,6 +92,20 @@ def test_a_table_its_alarms_and_the_threshold(page: Any, table: Path, tmp_path: 
     assert download.value.suggested_filename == "flows labeled.csv"
 
 
+def test_sequences_with_alarms_alone(page: Any, table: Path) -> None:
+    """Where none has one, nothing is left of the one that was shown."""
+    opened(page, table)
+    page.locator("#threshold").fill("0")
+    page.click("#alarms summary")
+    assert page.locator("#alarms tbody tr").count() == 1
+    page.check("#only")
+    assert page.locator("#sequence option").count() == 3
+    for threshold, visible in (("1", False), ("0", True)):
+        page.locator("#threshold").fill(threshold)
+        assert page.inner_text("#legend").startswith("No sequence has an alarm.") != visible
+        assert all(page.is_visible(part) == visible for part in ("#chart", "#step", "#there", "#alarms", "#play"))
+
+
 def test_compressed_tables_and_the_name_of_the_file(page: Any, table: Path, tmp_path: Path) -> None:
     with gzip.open(tmp_path / "some.csv.gz", "wb") as file:
         file.write(table.read_bytes())

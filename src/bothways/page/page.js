@@ -80,7 +80,6 @@ function look(now) {
   $("step").value = view.live ? $("step").max : 0
   $("what").textContent = view.live ? "What flows now" : "What it says"
   $("saving").hidden = view.live
-  $("replay").hidden = view.live || $("live-part").hidden
   $("back").hidden = !view.live || !table
   $("there").setAttribute("aria-live", view.live ? "off" : "polite")
   judge()
@@ -132,8 +131,11 @@ const wide = sequence => view.live ? Math.max(60, steps_of(sequence)) : steps_of
 const place = (sequence, step) => sequence.order ? sequence.order[step].replace(/[.]0+$/, "") : "step " + (step + 1)
 
 function show() {
-  const sequence = view.sequences[at]
-  if (!sequence || !shown.length) { $("chart").replaceChildren(); $("words").replaceChildren(); $("there").textContent = "No sequence has an alarm."; return }
+  const sequence = view.sequences[at], none = !shown.length
+  $("drawing").hidden = none
+  $("alarms").hidden = none || card.positive === null || card.per !== "step"
+  $("replay").hidden = none || view.live || $("live-part").hidden
+  if (none) return $("legend").textContent = "No sequence has an alarm."
   const newest = view.live && +$("step").value >= +$("step").max
   $("step").max = Math.max(0, steps_of(sequence) - 1)
   if (newest) $("step").value = $("step").max
@@ -149,7 +151,6 @@ function show() {
     return entry
   }))
   const runs = spans(sequence)
-  $("alarms").hidden = card.positive === null || card.per !== "step"
   $("alarms").querySelector("tbody").replaceChildren(...runs.slice(0, 500).map(run => {
     const row = document.createElement("tr")
     row.append(made("td", place(sequence, run.from)), made("td", place(sequence, run.to)), made("td", run.to - run.from + 1), made("td", percent(run.most)))
