@@ -336,13 +336,15 @@ def test_a_crf_waits_for_later_steps_even_if_its_network_reads_forward() -> None
 
 def test_bad_input_is_refused_and_nothing_taken() -> None:
     model = model_of([{}])
-    stream = model.stream()
+    stream = model.stream(idle=9)
     for bad, said in (
         ((["a"], [1, 2], [[0, 0, 0]]), "1 keys, 2 steps and values of 1"),
         ((["a"], [float("nan")], [[0, 0, 0]]), "A step is nan"),
         ((["a"], [True], [[0, 0, 0]]), "A step is True"),
         ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
         ((["a", float("nan")], [1, 1], [[0, 0, 0]] * 2), "A key is nan"),
+        ((["a"] * 2000 + [float("nan")], range(2001), [[0, 0, 0]] * 2001), "A key is nan"),
+        (([["a", 1]], [1], [[0, 0, 0]]), "These keys are none .*'list'"),
         ((["a"], [1], [[0, 0]]), r"a list of 3 numbers; these are \[0, 0\]"),
         ((["a"], [1], [[0, np.inf, 0]]), "inf"),
         ((["a"], [1], [[0, 0, 9999]]), "codes are the whole numbers"),

@@ -53,14 +53,19 @@ class Keys:
         ]
         self._free: list[int] = []
 
+    def check(self, keys: Iterable[Hashable]) -> None:
+        """Refuse what can be no key."""
+        try:
+            different = set(keys)
+        except TypeError as error:
+            raise InputError(f"These keys are none ({error}). Give text, numbers, or tuples of them.") from None
+        if any(isinstance(key, float) and key != key for key in different):  # each would be a sequence of its own
+            raise InputError("A key is nan; give each event the key of its sequence.")
+
     def slots_of(self, keys: Iterable[Hashable]) -> Numbers:
         """The slots of keys."""
         known = list(map(self.slots.get, keys))
-        if None in known:
-            if any(isinstance(key, float) and key != key for key in keys):  # each would be a sequence of its own
-                raise InputError("A key is nan; give each event the key of its sequence.")
-            known = [self.slot(key) for key in keys]
-        return np.array(known, np.int64)
+        return np.array(list(map(self.slot, keys)) if None in known else known, np.int64)
 
     def slot(self, key: Hashable) -> int:
         """The slot of a key; a new one gets one."""
