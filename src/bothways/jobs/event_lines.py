@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -130,7 +129,7 @@ class EventLines:
 def _object(line: bytes | str, number: int) -> dict[str, Any]:
     """The JSON object that a line holds."""
     try:
-        text = line if isinstance(line, str) else line.removeprefix(BOM_UTF8).decode()
+        text = (line if isinstance(line, str) else line.decode()).removeprefix("\ufeff")
         event = json.loads(text)
         if "\\u" in text:
             ENCODER.encode(event).encode()
