@@ -28,9 +28,7 @@ _caller: ContextVar[str] = ContextVar("caller", default="Python")
 
 @contextmanager
 def calling(caller: str) -> Iterator[None]:
-    """Name options as "the command line" or "the labeler" knows them, or, in "a server", the command that has them, in
-    every message that is made meanwhile.
-    """
+    """Name options as "the command line" or "the labeler" knows them, or for "a server", in all messages meanwhile."""
     token = _caller.set(caller)
     try:
         yield

@@ -107,7 +107,7 @@ def test_blanks_around_a_key_do_not_count(path: Path, start: Any) -> None:
 def test_pages_of_others_do_not_get_in(server: Running) -> None:
     assert server.call("/v2", headers={"Host": "evil.example"})[0] == 421
     status, answer, _ = server.call(INFER, BODY, {"Origin": "https://models.example"})  # as behind nginx without more
-    assert (status, "a proxy must pass on the Host" in answer["error"]) == (403, True)
+    assert (status, "A proxy must pass on the Host" in answer["error"]) == (403, True)
     status, _, said = server.call(INFER, BODY, {"Origin": f"http://127.0.0.1:{server.port}"})
     assert status == 200
     assert not [name for name in said if name.lower().startswith("access-control")]

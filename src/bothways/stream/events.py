@@ -141,9 +141,7 @@ def step_kind(step: Any) -> str:
 
 
 def _plain(step: Any) -> Any:
-    """A step of NumPy as one of Python; a time of a place with the offset that it has there, by which Python tells the
-    hours of a change of clocks apart.
-    """
+    """A step of NumPy as one of Python; a time with its offset alone: Python forgets that clocks of a zone change."""
     if isinstance(step, np.datetime64):
         step = step.astype("datetime64[us]")
     if isinstance(step, datetime) and not isinstance(step.tzinfo, timezone | None):

@@ -16,8 +16,6 @@ from bothways.stream.windows import States, passed, state_widths
 
 OBJECT_BYTES = 100  # what the number or the time of a step takes, and beside it an event that waits
 
-ARRAYS = ("names", "last", "past", "length", "steps", "values", "before", "label")
-
 
 class Events(NamedTuple):
     """Events of a push: the slot of the key, the step, the row of values, and which event it came with."""
@@ -132,7 +130,7 @@ class Keys:
         def grown(array: Array) -> Array:
             return np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)])
 
-        for name in ARRAYS:
+        for name in ("names", "last", "past", "length", "steps", "values", "before", "label"):
             setattr(self, name, grown(getattr(self, name)))
         for layer in chain(*self.states):
             layer[:] = map(grown, layer)
