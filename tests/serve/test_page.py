@@ -272,6 +272,8 @@ def test_other_models_and_what_goes_wrong(page: Any, table: Path, tmp_path: Path
     page.select_option("#model", "numbers")
     said(page, "#does", "numbers gives")
     assert "only programs" in page.inner_text("#said")
+    page.set_viewport_size({"width": 500, "height": 800})  # nothing is drawn where nothing is shown
+    page.evaluate("new Promise(requestAnimationFrame)")
     page.select_option("#model", "flows")
     said(page, "#does", "flows gives")
     wrong = tmp_path / "wrong.txt"

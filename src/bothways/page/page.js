@@ -232,7 +232,7 @@ $("save").onclick = () => trying(async () => {
   say("")
 }, "Labeling…")
 let width = innerWidth
-addEventListener("resize", () => { if (view && innerWidth !== width) { width = innerWidth; show() } })
+addEventListener("resize", () => { if ($("chart").clientWidth && innerWidth !== width) { width = innerWidth; show() } })
 let ready = Promise.resolve().then(() => {  /* when the scripts behind this one have been read */
   $("file").accept = engine.accept
   for (const name of ["formats", "keeps"]) $(name).textContent = engine[name]
