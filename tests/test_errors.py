@@ -30,6 +30,8 @@ def test_options_as_the_caller_knows_them() -> None:
     with calling("the command line"):
         assert option("allow_leaks", True) == "--allow-leaks"
         assert option("drop", "Attack Type") == '--drop "Attack Type"'
+    with calling("a server"):
+        assert option("dates", "day-first") == "bothways predict --dates day-first"
     assert option("seed") == "seed="
 
 

@@ -28,7 +28,7 @@ _caller: ContextVar[str] = ContextVar("caller", default="Python")
 
 @contextmanager
 def calling(caller: str) -> Iterator[None]:
-    """Name options as "the command line" or "the labeler" knows them, in every message that is made meanwhile."""
+    """Name options as "the command line" or "the labeler" knows them, or for "a server", in all messages meanwhile."""
     token = _caller.set(caller)
     try:
         yield
@@ -46,12 +46,13 @@ def option(name: str, *values: object) -> str:
 
     True stands for a flag without a value.
     """
-    if _caller.get() == "the labeler" and name in IN_FRAMES:
+    caller = _caller.get()
+    if caller == "the labeler" and name in IN_FRAMES:
         return IN_FRAMES[name].format(", ".join(map(repr, values)))
-    if not on_command_line():
+    if caller in ("Python", "the labeler"):
         value = repr(list(values)) if name in LISTS and values else ", ".join(map(repr, values))
         return f"{name}={value}"
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"{'bothways predict ' if caller == 'a server' else ''}--{name.replace('_', '-')}"
     return flag if values in ((), (True,)) else f"{flag} {_argument(name, values)}"
 
 

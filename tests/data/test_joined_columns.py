@@ -154,6 +154,8 @@ def test_events() -> None:
         1,
         {"subject": "a", "trial": 3, "x": 1.5},
     )
+    for line in ('\ufeff{"subject": "a", "trial": 3}', b'\xef\xbb\xbf{"subject": "a", "trial": 3}'):  # as editors write
+        assert lines.event(line, 1) == ("a,3", 1, {"subject": "a", "trial": 3})
     one, other = '{"subject": "a,b", "trial": "c", "x": 1}', '{"subject": "a", "trial": "b,c", "x": 1}'
     assert [event and event[0] for event in (lines.event(one, 1), lines.event(other, 1))] == ['"a,b",c', 'a,"b,c"']
     assert lines.event('{"subject,trial": "a,3", "x": 1.5}', 1) == ("a,3", 1, {BOTH: "a,3", "x": 1.5})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -325,6 +326,25 @@ def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
     written(table, '{"flow": "a NaN", "x": NaN}\n{"flow": "a NaN", "x": 1}\n')  # as Python writes what is missing
     alike(page, table, tmp_path, lambda path: pl.read_ndjson(path.read_text().replace(" NaN", " null").encode()))
     refused(page, written(table, '{"flow": "a", "x": 1}\n\n[2]\n'), "t.jsonl, line 3: this is no JSON object", tmp_path)
+
+
+@pytest.mark.slow
+def test_what_is_compressed_is_text_of_any_encoding(opened: Any, tmp_path: Path) -> None:
+    page, text = opened(numbers_of("x")), "flow,x\nä,1\nä,2\n"
+
+    def packed(content: bytes) -> Path:
+        (tmp_path / "t.csv.gz").write_bytes(content)
+        return tmp_path / "t.csv.gz"
+
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        assert ("Windows-1252" in said(page, packed(gzip.compress(text.encode(encoding))))) == (encoding == "cp1252")
+        with page.expect_download() as download:
+            page.click("#save")
+        labeled = Path(download.value.path()).read_text("utf-8")
+        assert labeled.startswith("\ufeff" * (encoding in ("utf-8-sig", "utf-16")) + "flow,x,predicted")
+        assert labeled.count("\nä,") == 2
+    for content in (b"hello", gzip.compress(text.encode())[:-9], gzip.compress(b"flow,x\n") + gzip.compress(b"a,1\n")):
+        assert f"damaged, cut short or in several parts. {INSTEAD}" in said(page, packed(content))
 
 
 def test_a_table_with_predictions(opened: Any, tmp_path: Path) -> None:

@@ -127,7 +127,12 @@ def test_a_websocket_whose_upgrade_got_lost(server: Running, path: str) -> None:
 
 
 def test_the_last_request_of_a_connection(server: Running) -> None:
-    for request in (posted(BODY, "Connection: close"), posted(line=f"POST {INFER} HTTP/1.0")):
+    old = f"POST {INFER} HTTP/1.0"
+    for request in (
+        posted(BODY, "Connection: close"),
+        posted(line=old),
+        posted(BODY, "Connection: keep-alive", line=old),
+    ):
         (answer,) = sent(server, request + posted())
         assert answer.status == 200
         assert b"connection: close" in answer.head

@@ -92,6 +92,20 @@ def test_a_table_its_alarms_and_the_threshold(page: Any, table: Path, tmp_path: 
     assert download.value.suggested_filename == "flows labeled.csv"
 
 
+def test_sequences_with_alarms_alone(page: Any, table: Path) -> None:
+    """Where none has one, nothing is left of the one that was shown."""
+    opened(page, table)
+    page.locator("#threshold").fill("0")
+    page.click("#alarms summary")
+    assert page.locator("#alarms tbody tr").count() == 1
+    page.check("#only")
+    assert page.locator("#sequence option").count() == 3
+    for threshold, visible in (("1", False), ("0", True)):
+        page.locator("#threshold").fill(threshold)
+        assert page.inner_text("#legend").startswith("No sequence has an alarm.") != visible
+        assert all(page.is_visible(part) == visible for part in ("#chart", "#step", "#there", "#alarms", "#play"))
+
+
 def test_compressed_tables_and_the_name_of_the_file(page: Any, table: Path, tmp_path: Path) -> None:
     with gzip.open(tmp_path / "some.csv.gz", "wb") as file:
         file.write(table.read_bytes())
@@ -144,6 +158,7 @@ def test_what_is_written_can_be_read(page: Any, table: Path, scheme: str) -> Non
 @pytest.mark.every_case
 def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     opened(page, table)
+    assert page.evaluate("document.activeElement.id") == "what"
     assert page.locator("#sequence option").count() == 3
     assert "<b>c</b>" in page.locator("#sequence option").nth(2).inner_text()
     page.focus("#after")
@@ -155,6 +170,9 @@ def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     assert place.startswith("step 2: ")
     assert f"x {FRAME['x'][41]:g}" in place
     assert "40 steps" in page.get_attribute("#chart", "aria-label")
+    steps = page.locator("#sequence option").nth(1).inner_text().removeprefix("b: ")
+    alarms = steps.partition(" in ")[0] if " in " in steps else "0 alarms"
+    assert page.get_attribute("#chart", "aria-label") == f"b: 40 steps, {alarms}"  # the same number, in runs or alone
     assert page.locator("#chart path[fill=none]").count() == 3  # the probability and two inputs
     focused = set()
     for _ in range(20):  # everything is in reach of the Tab key
@@ -231,8 +249,12 @@ def test_a_sequence_of_the_table_live(page: Any, table: Path) -> None:
     opened(page, table)
     page.locator("#late").fill("4")
     assert page.inner_text("#late-value") == "4 later steps"
+    for button, words, focus in (("#play", "What flows now", "watch"), ("#back", "What it says", "what")) * 2:
+        page.focus(button)
+        page.keyboard.press("Enter")
+        said(page, "#what", words)
+        assert page.evaluate("document.activeElement.id") == focus  # as the button is hidden
     page.click("#play")
-    said(page, "#what", "What flows now")
     said(page, "#counts", "1 sequence, 40 steps")
     page.click("#back")
     assert "3 sequences, 120 steps" in page.inner_text("#counts")
@@ -250,6 +272,8 @@ def test_other_models_and_what_goes_wrong(page: Any, table: Path, tmp_path: Path
     page.select_option("#model", "numbers")
     said(page, "#does", "numbers gives")
     assert "only programs" in page.inner_text("#said")
+    page.set_viewport_size({"width": 500, "height": 800})  # nothing is drawn where nothing is shown
+    page.evaluate("new Promise(requestAnimationFrame)")
     page.select_option("#model", "flows")
     said(page, "#does", "flows gives")
     wrong = tmp_path / "wrong.txt"

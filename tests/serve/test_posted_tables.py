@@ -191,6 +191,13 @@ def test_what_the_page_says_of_a_model(server: Running) -> None:
         ("/label/table", {"Content-Type": PARQUET}, content(PARQUET)[:-20], 400, "no Parquet file"),
         ("/label/table", {}, content(CSV), 415, "Content-Type"),
         ("/label/table", {"Content-Type": LINES}, b"[1]\n", 400, "table.jsonl"),
+        (
+            "/label/table",
+            {"Content-Type": CSV},
+            b"flow,x,y\na,1,0x1\n" + b"a,1,2\n" * 9,
+            400,
+            "(bothways predict --missing 0x1)",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(

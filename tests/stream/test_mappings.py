@@ -74,6 +74,21 @@ def test_text_is_read_as_in_files(tmp_path: Path) -> None:
         assert missing.push("a", 0, rows[0] | {"load": word}) == empty.push("a", 0, rows[0] | {"load": None}) != []
 
 
+@pytest.mark.parametrize("key", ["", "  ", "NA", "n/a", "none yet"])
+def test_what_is_missing_names_no_sequence(key: str, tmp_path: Path) -> None:
+    """Neither in a table nor in a stream, which would take all such events for one sequence."""
+    model = table_model("")
+    assert model.columns is not None
+    store.save(replace(model, columns=replace(model.columns, reading=Reading(missing=("none yet",)))), tmp_path / "m")
+    row = {"at": 1, "bytes": 1, "on": 1, "load": 0.5, "proto": "tcp", "flag": "true"}
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"flow": flow} | row) + "\n" for flow in ("a", key)))
+    names = [tmp_path / name for name in ("m", "t.jsonl", "out.jsonl")]
+    with pytest.raises(DataError, match=r"row 2 .* 'flow' is empty"):
+        jobs.predict(*names)
+    with pytest.raises(DataError, match=rf"Line 2 .* '{key.strip()}', which names no sequence"):
+        jobs.stream(*names)
+
+
 def test_blanks_around_text_are_left_out_of_data_frames_too() -> None:
     kinds = ["tcp", "tcp ", "", None] * 10
     frame = pl.DataFrame({"flow": [row // 4 for row in range(40)], "proto": kinds, "x": range(40)})

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -292,6 +293,15 @@ def test_times_as_steps() -> None:
         stream.push("b", 3, sequence[0])
 
 
+def test_hours_of_a_change_of_clocks_come_one_after_the_other() -> None:
+    """Python takes no notice of it where both times are of one zone."""
+    stream, (sequence,) = model_of([{}]).stream(2), sequences_of([9])
+    times = [datetime(2024, 10, 27, tzinfo=UTC) + timedelta(minutes=20 * i) for i in range(9)]
+    found = pushed(stream, [("a", time.astimezone(ZoneInfo("Europe/Berlin")), sequence[0]) for time in times], 1)
+    assert [each.step for each in (*found, *stream.flush())] == times
+    assert stream.dropped == 0
+
+
 @pytest.mark.parametrize("kind", ["int64", "float64", "float32", "datetime64[s]", "datetime64[ns]"])
 def test_steps_may_be_numbers_and_times_of_numpy(kind: str) -> None:
     """One at a time, as the rows of a data frame give them, they are what they are in an array."""
@@ -326,13 +336,15 @@ def test_a_crf_waits_for_later_steps_even_if_its_network_reads_forward() -> None
 
 def test_bad_input_is_refused_and_nothing_taken() -> None:
     model = model_of([{}])
-    stream = model.stream()
+    stream = model.stream(idle=9)
     for bad, said in (
         ((["a"], [1, 2], [[0, 0, 0]]), "1 keys, 2 steps and values of 1"),
         ((["a"], [float("nan")], [[0, 0, 0]]), "A step is nan"),
         ((["a"], [True], [[0, 0, 0]]), "A step is True"),
         ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
         ((["a", float("nan")], [1, 1], [[0, 0, 0]] * 2), "A key is nan"),
+        ((["a"] * 2000 + [float("nan")], range(2001), [[0, 0, 0]] * 2001), "A key is nan"),
+        (([["a", 1]], [1], [[0, 0, 0]]), "These keys are none .*'list'"),
         ((["a"], [1], [[0, 0]]), r"a list of 3 numbers; these are \[0, 0\]"),
         ((["a"], [1], [[0, np.inf, 0]]), "inf"),
         ((["a"], [1], [[0, 0, 9999]]), "codes are the whole numbers"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from bothways.data.fields import MISSING
 from bothways.data.kinds import SingleTimes
 from bothways.data.moments import moment_text
 from bothways.data.names import joined_columns, side_by_side
@@ -32,6 +32,7 @@ class EventLines:
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
         columns = model.columns if model.columns is not None and model.columns.label else None
         self._table = columns is not None
+        self._none = {"", *MISSING, *map(str.lower, columns.reading.missing)} if columns else set[str]()
         self._key = key or (columns.sequence if columns else "key")
         self._step = step or (columns.order if columns else "step")
         self.fields = [self._key, self._step]  # their names
@@ -86,8 +87,10 @@ class EventLines:
             return ""
         names = joined_columns(self._key, event) or [self._key]
         parts = {name: part.strip() if isinstance(part := event[name], str) else part for name in names}
+        none = self._none if len(names) == 1 else self._none & {""}
         for name, part in parts.items():
-            if type(part) not in (str, int, float) or (type(part) is float and not isfinite(part)):
+            is_name = type(part) in (str, int) or (type(part) is float and isfinite(part))
+            if not is_name or str(part).lower() in none:
                 raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
         if len(names) == 1:
             return parts[self._key]
@@ -126,7 +129,7 @@ class EventLines:
 def _object(line: bytes | str, number: int) -> dict[str, Any]:
     """The JSON object that a line holds."""
     try:
-        text = line if isinstance(line, str) else line.removeprefix(BOM_UTF8).decode()
+        text = (line if isinstance(line, str) else line.decode()).removeprefix("\ufeff")
         event = json.loads(text)
         if "\\u" in text:
             ENCODER.encode(event).encode()

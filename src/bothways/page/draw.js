@@ -85,6 +85,5 @@ function draw(svg, sequence, steps, cursor) {
   const narrow = from.getComputedTextLength() + to.getComputedTextLength() + 2 * LEFT > to.getAttribute("x") - LEFT
   if (narrow) to.setAttribute("y", y + 28)
   svg.setAttribute("height", y + (narrow ? 36 : 20))
-  const runs = spans(sequence).length
-  svg.setAttribute("aria-label", sequence.name + ": " + many(steps_of(sequence), "step") + (card.positive === null ? "" : ", " + many(runs, "alarm")))
+  svg.setAttribute("aria-label", sequence.name + ": " + many(steps_of(sequence), "step") + (card.positive === null ? "" : ", " + many(alarms(sequence), "alarm")))
 }

@@ -76,6 +76,7 @@ function tell() {
     live.missed ? many(live.missed, "step or label", "steps and labels") + " came too fast to be shown." : ""].join(" ").trim()
 }
 function play() {
+  $("watch").focus()  /* the button that was pressed is hidden now */
   const source = view.sequences[at], {columns} = card
   watch(() => {
     const own = live

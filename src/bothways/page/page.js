@@ -80,10 +80,10 @@ function look(now) {
   $("step").value = view.live ? $("step").max : 0
   $("what").textContent = view.live ? "What flows now" : "What it says"
   $("saving").hidden = view.live
-  $("replay").hidden = view.live || $("live-part").hidden
   $("back").hidden = !view.live || !table
   $("there").setAttribute("aria-live", view.live ? "off" : "polite")
   judge()
+  if (!view.live) $("what").focus({preventScroll: true})  /* from where a screen reader reads on */
 }
 
 /* The threshold decides anew: counts, the list of sequences, the drawing. */
@@ -131,8 +131,11 @@ const wide = sequence => view.live ? Math.max(60, steps_of(sequence)) : steps_of
 const place = (sequence, step) => sequence.order ? sequence.order[step].replace(/[.]0+$/, "") : "step " + (step + 1)
 
 function show() {
-  const sequence = view.sequences[at]
-  if (!sequence || !shown.length) { $("chart").replaceChildren(); $("words").replaceChildren(); $("there").textContent = "No sequence has an alarm."; return }
+  const sequence = view.sequences[at], none = !shown.length
+  $("drawing").hidden = none
+  $("alarms").hidden = none || card.positive === null || card.per !== "step"
+  $("replay").hidden = none || view.live || $("live-part").hidden
+  if (none) return $("legend").textContent = "No sequence has an alarm."
   const newest = view.live && +$("step").value >= +$("step").max
   $("step").max = Math.max(0, steps_of(sequence) - 1)
   if (newest) $("step").value = $("step").max
@@ -148,7 +151,6 @@ function show() {
     return entry
   }))
   const runs = spans(sequence)
-  $("alarms").hidden = card.positive === null || card.per !== "step"
   $("alarms").querySelector("tbody").replaceChildren(...runs.slice(0, 500).map(run => {
     const row = document.createElement("tr")
     row.append(made("td", place(sequence, run.from)), made("td", place(sequence, run.to)), made("td", run.to - run.from + 1), made("td", percent(run.most)))
@@ -230,7 +232,7 @@ $("save").onclick = () => trying(async () => {
   say("")
 }, "Labeling…")
 let width = innerWidth
-addEventListener("resize", () => { if (view && innerWidth !== width) { width = innerWidth; show() } })
+addEventListener("resize", () => { if ($("chart").clientWidth && innerWidth !== width) { width = innerWidth; show() } })
 let ready = Promise.resolve().then(() => {  /* when the scripts behind this one have been read */
   $("file").accept = engine.accept
   for (const name of ["formats", "keeps"]) $(name).textContent = engine[name]

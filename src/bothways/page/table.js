@@ -5,9 +5,15 @@ const BLOCK = "block", MOST_IN_ONE = 1000, LOG_HEADER = /^#fields\t/
 const megabytes = bytes => Math.round(bytes / 1e6) + " MB"
 const count = (n, one) => n.toLocaleString("en") + " " + one + (n === 1 ? "" : "s")
 
+/* What is in a file, decompressed. */
+function contents(file) {
+  if (!file.name.toLowerCase().endsWith(".gz")) return file.stream().getReader()
+  const reader = file.stream().pipeThrough(new DecompressionStream("gzip")).getReader()
+  return {read: () => reader.read().catch(() => { throw Error(`${file.name}: this is no gzip file, or it is damaged, cut short or in several parts. ${INSTEAD}`) })}
+}
+const beginning = async file => (await contents(file).read()).value ?? []
 async function* pieces(file, encoding) {
-  const stream = file.name.toLowerCase().endsWith(".gz") ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file.stream()
-  const reader = stream.getReader(), decoder = new TextDecoder(encoding, {fatal: true})
+  const reader = contents(file), decoder = new TextDecoder(encoding, {fatal: true})
   for (let bytes = 0, told = 0; ;) {
     const {value: some, done} = await reader.read()
     if (done) break
@@ -170,7 +176,7 @@ const is_none = (fields, header) => header.length > 1 && (fields.length > 1 ? he
 
 const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
 async function encoding_of(file) {
-  const [a, b] = new Uint8Array(await file.slice(0, 2).arrayBuffer())
+  const [a, b] = await beginning(file)
   return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
 }
 /* {form, separator, comments, units, parted, header, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
@@ -180,7 +186,7 @@ async function read_table(file, needed, sequence) {
   if (file.size > MOST_BYTES) throw too_large(file)
   const encoding = await encoding_of(file)
   try { return await read_as(file, needed, encoding, sequence) } catch (error) {
-    if (!(error instanceof TypeError) || encoding !== "utf-8" || file.name.endsWith(".gz")) throw error
+    if (!(error instanceof TypeError) || encoding !== "utf-8") throw error
   }
   const table = await read_as(file, needed, "windows-1252", sequence)
   return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European). If letters look wrong, save it as UTF-8.", ...table.notices]}
@@ -291,7 +297,7 @@ async function read_json(file, needed, encoding) {
 /* The file again, each record with a label and its probability: a Blob. */
 async function labeled(file, table, reading, classes, codes, probabilities) {
   const {separator, form, parted} = table, comma = reading.decimal === "comma" && separator !== "," && separator !== null
-  const [first, second, third] = new Uint8Array(await file.slice(0, 3).arrayBuffer())
+  const [first, second, third] = await beginning(file)
   const marked = first === 239 && second === 187 && third === 191 || first + second === 509  /* by which spreadsheets tell the encoding */
   const parts = separator !== null && marked ? ["\ufeff"] : []
   const written = classes.map(label => {

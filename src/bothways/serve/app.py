@@ -186,7 +186,7 @@ class App:
         if self._hosts is not None and _name(host) not in self._hosts:
             raise RefusedError(421, "This server does not go by that name. Call it localhost, or start it with a key.")
         if origin is not None and origin.partition(b"://")[2] != host:
-            raise RefusedError(403, "Pages of other origins may not use this server.")
+            raise RefusedError(403, "Pages of other origins may not use this server. A proxy must pass on the Host.")
 
     def served(self, model: str | None, version: str | None = None) -> Served:
         """A model by its name; None for the only one."""

@@ -174,8 +174,8 @@ class Connection(asyncio.Protocol):
         request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._request, self._parts = None, []
         self._requests.append(request)
-        if not self._parser.should_keep_alive():
-            self._closing = True
+        if not self._parser.should_keep_alive() or self._parser.get_http_version() == "1.0":
+            self._closing = True  # clients of HTTP/1.0 wait for it, unless the answer says keep-alive
 
     def _count(self, size: int) -> None:
         self._silent = 0

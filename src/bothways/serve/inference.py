@@ -22,7 +22,6 @@ from bothways.serve.watching import Watching
 T = TypeVar("T")
 
 STEPS_TOGETHER = 4  # requests share a run up to this multiple of the steps that a model does quickly
-
 TURNS = 3  # of the loop, each with a look at all connections, in which requests may join a run
 
 

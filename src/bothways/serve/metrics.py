@@ -23,7 +23,6 @@ NAMES = {
     "bothways_steps_total": "Steps of these sequences",
 }
 
-
 _counting = threading.Lock()
 
 

@@ -29,7 +29,6 @@ SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
 QUICK_SECONDS = 0.002  # the longest computation that may hold up other requests; longer ones get another thread
 
-
 MOST_VALUES = 1 << 25  # how many probabilities an answer may hold
 
 log = logging.getLogger("bothways.serve")

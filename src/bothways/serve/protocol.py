@@ -38,7 +38,6 @@ MOST_AXES = 3
 LABELS, PROBABILITIES = "labels", "probabilities"
 HEADER_LENGTH = b"inference-header-content-length"
 
-
 NAMES = {dtype: name for name, dtype in DTYPES.items()} | {np.dtype(object): "BYTES"}
 """The data types by those of arrays."""
 

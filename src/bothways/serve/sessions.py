@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bothways.serve.app import App
 
 STREAM, WATCH = "/stream/", "/watch/"
-
 SOCKETS = (STREAM, WATCH)  # where WebSockets are, which may send the key in their first message
 
 PACE = {"lookahead": 0, "chunk": 1, "reorder": 0}  # the options of a stream, and the least they may be
@@ -96,10 +95,7 @@ async def _labeled(app: App, events: EventStream, text: str, counters: Counters)
 
     def labeled() -> str:
         start = time.perf_counter()
-        try:
-            lines = events.labeled(text)
-        except BothwaysError as error:
-            lines, events.refused = json.dumps({"error": str(error)}), 1
+        lines = events.labeled(text)
         if events.steps:
             counters.ran(1, len(events.keys), events.steps, start - asked, time.perf_counter() - start)
         return lines

@@ -24,7 +24,6 @@ UNKNOWN_BYTES = 1 << 14  # the most that may come before the key
 FRAME_BYTES = 100  # what a frame takes beside what it holds
 CLOSING_SECONDS = 2.0  # within which a client must agree to the end
 
-
 Talk = Callable[["App", HttpRequest, "WebSocket"], Coroutine[Any, Any, None]]
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bothways.data import Columns, Table, sources, stream_sequences
 from bothways.data.tables import with_joined
 from bothways.data.words import as_trained, word_column
-from bothways.errors import BothwaysError, InputError
+from bothways.errors import BothwaysError, InputError, calling
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import decide, label, threshold_of
 from bothways.runtime import Model
@@ -58,7 +58,7 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
     """
     model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
     _check_lines(body, asked.ending)
-    with TemporaryDirectory(prefix="bothways-") as folder:
+    with TemporaryDirectory(prefix="bothways-") as folder, calling("a server"):
         table, output = Path(folder, f"table{asked.ending}"), Path(folder, f"labeled{asked.output}")
         table.write_bytes(body)
         labeled: bytes | dict[str, Any]

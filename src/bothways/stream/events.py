@@ -6,7 +6,7 @@ import reprlib
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -141,9 +141,11 @@ def step_kind(step: Any) -> str:
 
 
 def _plain(step: Any) -> Any:
-    """A step of NumPy as one of Python."""
+    """A step of NumPy as one of Python; a time with its offset alone: Python forgets that clocks of a zone change."""
     if isinstance(step, np.datetime64):
         step = step.astype("datetime64[us]")
+    if isinstance(step, datetime) and not isinstance(step.tzinfo, timezone | None):
+        return step.replace(tzinfo=timezone(step.utcoffset() or timedelta(0)))
     return step.item() if isinstance(step, np.generic) else step
 
 

@@ -16,8 +16,6 @@ from bothways.stream.windows import States, passed, state_widths
 
 OBJECT_BYTES = 100  # what the number or the time of a step takes, and beside it an event that waits
 
-ARRAYS = ("names", "last", "past", "length", "steps", "values", "before", "label")
-
 
 class Events(NamedTuple):
     """Events of a push: the slot of the key, the step, the row of values, and which event it came with."""
@@ -53,14 +51,19 @@ class Keys:
         ]
         self._free: list[int] = []
 
+    def check(self, keys: Iterable[Hashable]) -> None:
+        """Refuse what can be no key."""
+        try:
+            different = set(keys)
+        except TypeError as error:
+            raise InputError(f"These keys are none ({error}). Give text, numbers, or tuples of them.") from None
+        if any(isinstance(key, float) and key != key for key in different):  # each would be a sequence of its own
+            raise InputError("A key is nan; give each event the key of its sequence.")
+
     def slots_of(self, keys: Iterable[Hashable]) -> Numbers:
         """The slots of keys."""
         known = list(map(self.slots.get, keys))
-        if None in known:
-            if any(isinstance(key, float) and key != key for key in keys):  # each would be a sequence of its own
-                raise InputError("A key is nan; give each event the key of its sequence.")
-            known = [self.slot(key) for key in keys]
-        return np.array(known, np.int64)
+        return np.array(list(map(self.slot, keys)) if None in known else known, np.int64)
 
     def slot(self, key: Hashable) -> int:
         """The slot of a key; a new one gets one."""
@@ -127,7 +130,7 @@ class Keys:
         def grown(array: Array) -> Array:
             return np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)])
 
-        for name in ARRAYS:
+        for name in ("names", "last", "past", "length", "steps", "values", "before", "label"):
             setattr(self, name, grown(getattr(self, name)))
         for layer in chain(*self.states):
             layer[:] = map(grown, layer)

@@ -183,6 +183,7 @@ class Stream:
         """
         if not len(keys) == len(steps) == len(values):
             raise InputError(f"There are {len(keys)} keys, {len(steps)} steps and values of {len(values)} events.")
+        self._keys.check(keys)
         steps, kind = self._reader.steps(steps)
         read = self._reader.values(values)
         self._reader.kind = kind

@@ -32,12 +32,7 @@ class Windows(NamedTuple):
 
 
 def reach(network: Network) -> int:
-    """How many steps before those to label a network reads again: for a convolution, and for the changes to its steps.
-
-    Example:
-        >>> reach(Network(3, 2, changes=2)), reach(Network(3, 2, changes=1, conv_window=7))
-        (4, 4)
-    """
+    """How many steps before those to label a network reads again: for a convolution, and for changes to its steps."""
     of_changes = 0 if network.direction == "backward" else max(CHANGES[: network.changes], default=0)
     return of_changes + (network.convolution.padding[0] if network.convolution else 0)
 
@@ -49,12 +44,7 @@ def reach_of(model: Model) -> int:
 
 
 def ahead(network: Network) -> int:
-    """How many later steps a network reads for a label, its backward direction aside.
-
-    Example:
-        >>> ahead(Network(3, 2)), ahead(Network(3, 2, direction="forward", lookahead=4, conv_window=7))
-        (0, 7)
-    """
+    """How many later steps a network reads for a label, its backward direction aside."""
     convolution = network.convolution
     return network.lookahead + (max(0, convolution.padding[1] + 1 - convolution.stride) if convolution else 0)
 
