@@ -85,8 +85,9 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
     """The reason for which the engine has no such cell, if there is one."""
     if not cell_kind(cell):
         return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
-    if not is_of_keras(type(cell).call):
-        return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
+    for name in ("call", "_compute_carry_and_output", "_compute_carry_and_output_fused"):  # the last two: of an LSTM
+        if not is_of_keras(getattr(cell, name, cell.call)):
+            return f"{type(cell).__name__} is a cell with its own {name}; the engine has that of Keras"
     for name, function in _activations_of(cell).items():
         if name_of(function) not in ACTIVATIONS:
             return f"{name}={qualified_name(function)}; the engine has {', '.join(ACTIVATIONS)}"
