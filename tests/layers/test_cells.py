@@ -93,6 +93,18 @@ def test_both_ways_unrolled(sequences: bool) -> None:
         acceleration.undo()
 
 
+@pytest.mark.parametrize("zero_side", ["forward_layer", "backward_layer"])
+def test_masked_outputs_may_be_zero_on_one_side_alone(zero_side: str) -> None:
+    layer = L.Bidirectional(L.GRU(4, return_sequences=True))
+    layer.forward_layer.zero_output_for_mask = layer.backward_layer.zero_output_for_mask = False
+    getattr(layer, zero_side).zero_output_for_mask = True
+    expected = layer(X, mask=MASK)
+    both, *sides = accelerate(layer).layers
+    assert both.engine.startswith("its layers differ in zero_output_for_mask")
+    assert [side.engine for side in sides] == ["native", "native"]
+    assert error(layer(X, mask=MASK), expected) < KERAS
+
+
 class Peephole(L.LSTMCell):  # type: ignore[misc]
     """An output gate that looks at c, in the place that Keras gives the gates."""
 

@@ -119,6 +119,8 @@ def _engine_of_both(wrapper: Any, oracle: bool) -> str:
         forward, backward = (one.compute_dtype for one in each)
         if forward != backward:
             return f"its layers compute in {forward} and {backward}; the engine has one dtype for both"
+    if bool(layers[0].zero_output_for_mask) != bool(layers[1].zero_output_for_mask):
+        return "its layers differ in zero_output_for_mask, of which the engine has one for both"
     return engine
 
 
