@@ -107,14 +107,13 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
 def _engine_of_both(wrapper: Any, oracle: bool) -> str:
     if not is_of_keras(type(wrapper).call):
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
-    for side in ("forward", "backward"):
-        layer = getattr(wrapper, f"{side}_layer")
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    for side, layer in zip(("forward", "backward"), layers, strict=True):
         engine = _engine_of_one(layer, oracle)
         if engine not in (NATIVE, ORACLE):
             return f"{side} layer: {engine}"
         if layer.activity_regularizer is not None:
             return f"{side} layer: an activity regularizer, which only stock Keras applies"
-    layers = wrapper.forward_layer, wrapper.backward_layer
     for each in (layers, [cells_of(layer)[0] for layer in layers]):
         forward, backward = (one.compute_dtype for one in each)
         if forward != backward:
