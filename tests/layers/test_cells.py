@@ -105,7 +105,7 @@ def test_masked_outputs_may_be_zero_on_one_side_alone(zero_side: str) -> None:
     assert error(layer(X, mask=MASK), expected) < KERAS
 
 
-class Peephole(L.LSTMCell):  # type: ignore[misc]
+class Peephole(keras.layers.LSTMCell):  # type: ignore[misc]
     """An output gate that looks at c, in the place that Keras gives the gates."""
 
     def _compute_carry_and_output(self, x: Any, h_tm1: Any, c_tm1: Any) -> Any:
