@@ -160,6 +160,18 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
             layer(normal(*shape))
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about tensors of TensorFlow")
+@KINDS
+@pytest.mark.parametrize("kind", ["RaggedTensor", "SparseTensor"])
+def test_tensors_that_are_not_dense_are_named(kind: str, wrapped: bool) -> None:
+    tf, layer = importlib.import_module("tensorflow"), layer_of(ours, wrapped)
+    x = tensor(normal(2, 4, 3))
+    layer(x)
+    other = tf.RaggedTensor.from_tensor(x) if kind == "RaggedTensor" else tf.sparse.from_dense(x)
+    with pytest.raises(InputError, match=f"sequences is a {kind}; give a dense tensor"):
+        layer(other)
+
+
 @KINDS
 @pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "bool"])
 def test_other_dtypes_of_sequences_are_cast(dtype: str, wrapped: bool) -> None:

@@ -93,6 +93,49 @@ def test_both_ways_unrolled(sequences: bool) -> None:
         acceleration.undo()
 
 
+@pytest.mark.parametrize("zero_side", ["forward_layer", "backward_layer"])
+def test_masked_outputs_may_be_zero_on_one_side_alone(zero_side: str) -> None:
+    layer = L.Bidirectional(L.GRU(4, return_sequences=True))
+    layer.forward_layer.zero_output_for_mask = layer.backward_layer.zero_output_for_mask = False
+    getattr(layer, zero_side).zero_output_for_mask = True
+    expected = layer(X, mask=MASK)
+    both, *sides = accelerate(layer).layers
+    assert both.engine.startswith("its layers differ in zero_output_for_mask")
+    assert [side.engine for side in sides] == ["native", "native"]
+    assert error(layer(X, mask=MASK), expected) < KERAS
+
+
+class Peephole(keras.layers.LSTMCell):  # type: ignore[misc]
+    """An output gate that looks at c, in the place that Keras gives the gates."""
+
+    def _compute_carry_and_output(self, x: Any, h_tm1: Any, c_tm1: Any) -> Any:
+        c, o = super()._compute_carry_and_output(x, h_tm1, c_tm1)
+        return c, o * keras.ops.sigmoid(c)
+
+
+def halving(units: int) -> Any:
+    """A cell whose `call` was replaced after it was made."""
+    cell, stock = L.GRUCell(units), L.GRUCell.call
+    cell.call = lambda *arguments, **options: [each / 2 for each in stock(cell, *arguments, **options)[:1]] * 2
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Peephole(4, implementation=1), "Peephole is a cell with its own _compute_carry_and_output;"),
+        (lambda: halving(4), "GRUCell is a cell with its own call;"),
+    ],
+)
+def test_cells_with_steps_of_their_own_run_in_stock_keras(make: Any, reason: str) -> None:
+    layer = L.RNN(make(), return_sequences=True)
+    expected = layer(X)
+    assert RNN(layer.cell).engine.startswith(reason)
+    (report,) = accelerate(layer).layers
+    assert report.engine.startswith(reason)
+    assert error(layer(X), expected) < KERAS
+
+
 class _Plain(keras.Layer):  # type: ignore[misc]
     """A cell as tutorials write one: its weights are called as they like."""
 

@@ -112,6 +112,14 @@ def test_files_of_either_kind_from_models_of_either_kind(name: str, home: Any, l
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+def test_a_file_that_is_not_to_be_replaced_stays(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    path.write_text("precious")
+    with pytest.raises(ModelFileError, match=r"model\.keras: exists, and overwrite=False"):
+        ours.save_model(keras.Sequential([keras.Input((6, 3)), ours.LSTM(4)]), path, overwrite=False)
+    assert path.read_text() == "precious"
+
+
 @pytest.mark.slow
 def test_files_open_where_only_keras_is_installed(tmp_path: Path) -> None:
     """Those of `save_model` as they are; for one of `model.save` Keras can be told what our names mean.

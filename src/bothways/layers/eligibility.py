@@ -85,8 +85,9 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
     """The reason for which the engine has no such cell, if there is one."""
     if not cell_kind(cell):
         return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
-    if not is_of_keras(type(cell).call):
-        return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
+    for name in ("call", "_compute_carry_and_output", "_compute_carry_and_output_fused"):  # the last two: of an LSTM
+        if not is_of_keras(getattr(cell, name, cell.call)):
+            return f"{type(cell).__name__} is a cell with its own {name}; the engine has that of Keras"
     for name, function in _activations_of(cell).items():
         if name_of(function) not in ACTIVATIONS:
             return f"{name}={qualified_name(function)}; the engine has {', '.join(ACTIVATIONS)}"
@@ -106,18 +107,19 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
 def _engine_of_both(wrapper: Any, oracle: bool) -> str:
     if not is_of_keras(type(wrapper).call):
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
-    for side in ("forward", "backward"):
-        layer = getattr(wrapper, f"{side}_layer")
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    for side, layer in zip(("forward", "backward"), layers, strict=True):
         engine = _engine_of_one(layer, oracle)
         if engine not in (NATIVE, ORACLE):
             return f"{side} layer: {engine}"
         if layer.activity_regularizer is not None:
             return f"{side} layer: an activity regularizer, which only stock Keras applies"
-    layers = wrapper.forward_layer, wrapper.backward_layer
     for each in (layers, [cells_of(layer)[0] for layer in layers]):
         forward, backward = (one.compute_dtype for one in each)
         if forward != backward:
             return f"its layers compute in {forward} and {backward}; the engine has one dtype for both"
+    if bool(layers[0].zero_output_for_mask) != bool(layers[1].zero_output_for_mask):
+        return "its layers differ in zero_output_for_mask, of which the engine has one for both"
     return engine
 
 

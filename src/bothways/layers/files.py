@@ -79,13 +79,13 @@ def save_model(model: keras.Model, path: str | Path, layers: str = "keras", **op
 
     Args:
         model: any Keras model, with layers of bothways or without.
-        path: the file, whose name ends in `.keras` or `.h5`; one that exists is replaced.
+        path: the file, whose name ends in `.keras` or `.h5`; one that exists is replaced, unless `overwrite=False`.
         layers: "keras" for a file of stock Keras, "bothways" for one that needs bothways, as `model.save` writes it.
         **options: those of `model.save`.
 
     Raises:
         InputError: `layers` is neither.
-        ModelFileError: the file cannot be written.
+        ModelFileError: the file cannot be written, or exists with `overwrite=False`.
 
     Example:
         >>> from bothways.layers import LSTM
@@ -97,6 +97,8 @@ def save_model(model: keras.Model, path: str | Path, layers: str = "keras", **op
         True
     """
     path = Path(path)
+    if path.exists() and not options.get("overwrite", True):
+        raise ModelFileError(f"{path}: exists, and overwrite=False. Give another name, or leave overwrite out.")
     with tempfile.TemporaryDirectory() as folder, written_whole(path, ModelFileError) as whole:
         saved, converted = Path(folder, path.name), Path(folder, "converted")
         model.save(saved, **options)

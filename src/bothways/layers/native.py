@@ -228,6 +228,8 @@ def _dtype_of(compute_dtype: str) -> str:
 
 def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
     """Refuse sequences that `layers` cannot read."""
+    if (kind := type(sequences).__name__) in ("RaggedTensor", "SparseTensor"):
+        raise InputError(f"sequences is a {kind}; give a dense tensor, (batch, time, features), and a mask.")
     shape = tuple(sequences.shape)
     if len(shape) < 3 or (len(shape) > 3 and cell_kind(cells_of(layers[0])[0])):
         raise InputError(f"sequences has shape {shape}; give (batch, time, features).")

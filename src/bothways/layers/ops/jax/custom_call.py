@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -62,8 +62,7 @@ def forward(
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
         shapes += [_shaped((sizes[i],), jnp.uint32)] if with_residuals else []
-    call = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=bool(digests))
-    rest = iter(call)
+    rest = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=bool(digests))
     results = [next(rest)] if plan.return_sequences else []
     residuals = []
     for of_direction in states:
@@ -94,8 +93,7 @@ def backward(
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the residuals of the forward pass
         operands += [residual, *d_state]
         shapes += [_shaped(residual.shape, jnp.uint32), *(_shaped(array.shape) for array in group)]
-    call = _call(_BACKWARD, shapes, operands, plan, units_of(plan, arrays), aliases=aliases, wants_d_x=wants_d_x)
-    rest = iter(call)
+    rest = _call(_BACKWARD, shapes, operands, plan, units_of(plan, arrays), aliases=aliases, wants_d_x=wants_d_x)
     d_x = next(rest) if wants_d_x else None
     d_arrays: list[jax.Array] = []
     for group in groups:
@@ -141,9 +139,9 @@ def _call(
     *,
     aliases: dict[int, int] | None = None,
     **attributes: bool,
-) -> list[jax.Array]:
+) -> Iterator[jax.Array]:
     call = jax.ffi.ffi_call(target, shapes, vmap_method="sequential", input_output_aliases=aliases)
-    results = call(
+    results: Arrays = call(
         *operands,
         cells=np.asarray([cell_number(cell) for cell in plan.cells], np.int64),
         units=np.asarray(units, np.int64),
@@ -155,4 +153,4 @@ def _call(
         sequences=plan.return_sequences,
         **attributes,
     )
-    return list(results)
+    return iter(results)
