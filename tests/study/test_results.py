@@ -83,6 +83,51 @@ def test_a_setting_that_is_as_good_is_not_the_best() -> None:
     assert said[0] == "Nothing has a better median accuracy than both: 0.8."
 
 
+def alarmed(due: Any, detected: Any, steps: int = 10) -> Counts:
+    """Sequences of which so many steps are to be detected, and so many of these are, without a false alarm."""
+    there = np.stack([steps - np.array(due), due], axis=1)
+    alarms = np.stack([detected, np.zeros(len(there), int)], axis=1)
+    return Counts(there, there, there, np.zeros(len(there)), {0.1: alarms})
+
+
+def detection(runs: Sequence[Run], task: Task = TASK, name: str = "detection") -> Comparison:
+    seeds = sorted({run.seed for run in runs})
+    return compare_runs(GRID, task, seeds, runs, score(name, (0, 1), 1, [0.1]), GRID.reference({}))
+
+
+def test_samples_with_nothing_to_detect_do_not_count() -> None:
+    """Two of eight sequences have something to detect, all of which is detected: no sample says less."""
+    runs = [Run(BOTH, seed, counts=alarmed([3, 3] + [0] * 6, [3, 3] + [0] * 6)) for seed in range(3)]
+    best = detection(runs).settings[0]
+    assert (best.median, best.low, best.high) == (1.0, 1.0, 1.0)
+    nothing = [Run(BOTH, seed, counts=alarmed([10] * 6 + [0], [10] * 6 + [0])) for seed in range(3)]
+    best = detection(nothing, name="false_alarms").settings[0]
+    assert (best.low, best.high) == (0.0, 0.0)
+
+
+def test_a_seed_with_nothing_to_detect_does_not_count() -> None:
+    """Each seed draws a test part of its own, and that of the last one has no label of the class."""
+    parts = [np.arange(4), np.arange(4, 8), np.arange(8, 12)]
+    task = replace(TASK, test_share=0.2, tested=parts.__getitem__)
+    dues = ([2] * 4, [2] * 4, [0] * 4)
+    runs = [Run(s, seed, counts=alarmed(due, due)) for s in (BOTH, FORWARD) for seed, due in enumerate(dues)]
+    found = detection(runs, task)
+    assert {each.runs for each in found.settings} == {(1.0, 1.0, None)}
+    assert found.settings[0].low == 1.0
+    assert (found.left, found.shares is not None) == (0, True)
+    without = [replace(run, counts=replace(run.counts, alarms={})) for run in runs[2::3] if run.counts is not None]
+    assert {each.runs for each in detection([*runs[:2], *runs[3:5], *without], task).settings} == {(1.0, 1.0, None)}
+
+
+def test_sequences_without_labels_are_not_drawn() -> None:
+    """As in an evaluation: one of eight sequences has labels, and so the score is the same in every sample."""
+    alone = made_counts([8] + [0] * 7)
+    there = alone.support * (np.arange(8) < 1)[:, None]
+    runs = [Run(BOTH, seed, counts=replace(alone, predicted=there, support=there)) for seed in range(3)]
+    best = compared(runs, seeds=3).settings[0]
+    assert (best.median, best.low, best.high) == pytest.approx((0.8, 0.8, 0.8))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "mean", "p", "verdict"),
     [

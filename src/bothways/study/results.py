@@ -195,10 +195,7 @@ def compare_runs(
         if run.setting in there and run.seed in seeds:
             there[run.setting].append(run)
     kept = {setting: {run.seed: run for run in each if run.status != FAILED} for setting, each in there.items()}
-    scored = {
-        setting: {seed: of.worst if run.counts is None else of.of(run.counts) for seed, run in each.items()}
-        for setting, each in kept.items()
-    }
+    scored = {setting: _scored(each, of) for setting, each in kept.items()}
     draws = _draws(kept, task.tested, of)
     base = settings[grid.cells.index(reference)]
     names = dict(reversed([(setting, grid.name(cell)) for setting, cell in zip(settings, grid.cells, strict=True)]))
@@ -263,23 +260,40 @@ def compare_runs(
     )
 
 
+def _scored(runs: Mapping[int, Run], score: Score) -> dict[int, float]:
+    """The score of each seed, but of those that have none: there may be nothing to detect in a test part of their own.
+
+    Those that diverged have the worst one.
+    """
+    found = {seed: score.worst if run.counts is None else score.of(run.counts) for seed, run in runs.items()}
+    return {seed: value for seed, value in found.items() if not np.isnan(value)}
+
+
 def _draws(
     runs: Mapping[Setting, Mapping[int, Run]], tested: Callable[[int], Numbers] | None, score: Score
 ) -> Callable[[Setting, tuple[int, ...]], Doubles]:
     """Gives the scores `(times, seeds)` of a setting on samples of seeds and sequences, the same for all settings."""
-    # How many sequences all seeds were tested on, where it is the same ones; diverged runs do not tell.
-    every = [run.counts for of_setting in runs.values() for run in of_setting.values()]
-    size = next((len(counts.support) for counts in every if counts is not None), 1)
-    numbers = None if tested is None else cache(tested)
+    every = [(seed, run.counts) for of_setting in runs.values() for seed, run in of_setting.items()]
+    # Which sequences each seed has labels of; diverged runs do not tell.
+    labeled = {seed: counts.support.any(axis=1) for seed, counts in every if counts is not None}
+
+    @cache
+    def sequences(seed: int) -> int | Numbers:
+        """How many a seed was tested on, where all have the same ones, or which."""
+        if tested is None:
+            return max((int(each.sum()) for each in labeled.values()), default=1)
+        return tested(seed)[labeled[seed]] if seed in labeled else tested(seed)
 
     @cache
     def samples(seeds: tuple[int, ...]) -> Resamples:
-        return Resamples([size if numbers is None else numbers(seed) for seed in seeds])
+        return Resamples([sequences(seed) for seed in seeds])
 
     @cache
     def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
         counts = [runs[setting][seed].counts for seed in seeds]
-        columns = [None if each is None else score.columns(each) for each in counts]
+        columns = [
+            None if of is None else score.columns(of)[labeled[seed]] for seed, of in zip(seeds, counts, strict=True)
+        ]
         return samples(seeds).scores(columns, score.of_sums, score.worst)
 
     return drawn
