@@ -233,6 +233,31 @@ def test_runs_of_weighted_labels(tmp_path: Path) -> None:
         compare(array_task("two", ("a", "b"), Split(part, part, halves)), {"units": [2]}, output=tmp_path / "a.parquet")
 
 
+def test_weights_of_all_parts_are_looked_at_where_seeds_draw_their_own(tmp_path: Path) -> None:
+    """Those of the first seed's test part may be whole, and those of another one not."""
+    part = Sequences(np.zeros((40, 1)), np.full(20, 2), np.tile([0, 1], 20), np.ones(40, np.float32))
+    halves = replace(part, weights=np.where(np.arange(40) < 2, 0.5, 1).astype(np.float32))
+    task = array_task(
+        "two", ("a", "b"), Split(halves.take(np.arange(10)), None, halves.take(np.arange(10, 20))), redraw=True
+    )
+    assert (task.draw(0).test.known_weights == 1).all()
+    with pytest.raises(InputError, match="output keeps whole counts"):
+        compare(task, {"units": [2]}, seeds=2, output=tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("valid", [[0, 0], [1, 1]])
+def test_a_valid_part_of_one_class_chooses_no_threshold(valid: list[int]) -> None:
+    """It is chosen on the test part then, as without a valid part; where that cannot do it, there is none."""
+    part = Sequences(np.zeros((4, 1)), np.array([2, 2]), np.array([0, 1, 0, 1]))
+    one = Sequences(np.zeros((2, 1)), np.array([2]), np.array(valid))
+    for test, rates in ((part, [0.1]), (one, [])):
+        task = array_task("two", ("a", "b"), Split(part, one, test))
+        (run,) = train_runs(StudySpec(task, (0.1,), 1), TINY, [0])
+        assert run.status == "finished", run.reason
+        assert run.counts is not None
+        assert list(run.counts.alarms) == rates
+
+
 def test_the_json_is_json(found: Comparison) -> None:
     shape = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(shape["settings"][0]) >= {"factors", "metric", "median", "low", "high", "runs", "seconds"}

@@ -97,6 +97,12 @@ def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> fl
     return float(_thresholds(scores, positives, [false_alarm_rate])[0])
 
 
+def detectable(sequences: Sequences, positive: int) -> bool:
+    """Whether labeled sequences have something to detect, and something else to leave alone."""
+    found = sequences.known_labels[counted_labels(sequences)] == positive
+    return 0 < int(found.sum()) < len(found)
+
+
 def thresholds_for(
     sequences: Sequences, probabilities: Any, false_alarm_rates: Sequence[float], positive: int
 ) -> dict[float, float]:

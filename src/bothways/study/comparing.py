@@ -14,11 +14,12 @@ import numpy as np
 from bothways import interrupts
 from bothways.errors import InputError, counted, option
 from bothways.metrics import check_tags, class_to_detect, score
+from bothways.metrics.alarms import detectable
 from bothways.metrics.scores import check_monitor, with_rate_of
 from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
-from bothways.sequences import NO_LABEL
+from bothways.sequences import Sequences
 from bothways.settings import Reading, Roles, as_names
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
@@ -122,11 +123,12 @@ def compare(
     false_alarm_rates = as_names(false_alarm_rates)
     if metric is not None:
         false_alarm_rates = with_rate_of(metric, false_alarm_rates)
-    label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
+    label, rates = task.classes[code], _rates(false_alarm_rates, split.test, code)
     check_tags(str(metric), split.test)
-    if output is not None and (split.test.known_weights % 1).any():
+    tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
+    if output is not None and any((part.known_weights % 1).any() for part in tested if part is not None):
         raise InputError(
-            "output keeps whole counts of labels, and some weights of the test part are no whole numbers. Leave out "
+            "output keeps whole counts of labels, and some weights of what is tested are no whole numbers. Leave out "
             "output, or those weights."
         )
     if split.valid is not None:
@@ -230,8 +232,6 @@ def _task(
     return table_task(data, **{"window": window, **table}, say=say)
 
 
-def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, ...]:
+def _rates(rates: Sequence[float], test: Sequences, positive: int) -> tuple[float, ...]:
     kept = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in rates)
-    found = labels[labels != NO_LABEL] == positive
-    # Without both kinds there is nothing to detect, or nothing to mistake for it.
-    return kept if found.any() and not found.all() else ()
+    return kept if detectable(test, positive) else ()
