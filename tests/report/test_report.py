@@ -372,3 +372,15 @@ def test_the_window_with_most_mistakes(wrong: list[int], most: int, start: int) 
     assert window.stop - window.start == min(most, len(wrong))
     best = max(mistakes[i : i + most].sum() for i in range(len(wrong)))
     assert mistakes[window].sum() == best
+
+
+def test_a_class_has_the_same_colour_in_all_drawings(tmp_path: Path) -> None:
+    """Curves stand in the order of their average precisions, and the legend of the worst sequences in that of codes."""
+    text, _ = written(example(("calm", "attack", "scan")), tmp_path)
+    legend = dict(re.findall(r"background:var\(--([\w-]+)\)\"></span>(\w+)</li>", text))
+    drawing = text[text.index("Precision against recall") :]
+    drawing = drawing[: drawing.index("</svg>")]
+    names = re.findall(r"> (calm|attack|scan)</text>", drawing)
+    lines = re.findall(r"line2d_.*?var\(--(class-\d)\)", drawing, re.DOTALL)
+    assert [legend[colour] for colour in lines[:3]] == names
+    assert len(names) == 3

@@ -134,7 +134,7 @@ def _worst_labels(report: Report) -> str:
         rows.append(row(text(report.sequences.id(i)), (*names, *chances, text(_inside(report, i, means, inputs), 160))))
     what = "Means of inputs" if report.texts is None else "Words"
     head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes", what]
-    lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
+    lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} with the least P(expected)."
     return section("The worst sequences", lead, _legend(report.names, coloured), table(head, rows, "labels"))
 
 
