@@ -82,7 +82,7 @@ def curves_figure(settings: Sequence[SettingResult], colours: Mapping[str, str])
             label = setting.title if panel is panels[0] else None
             panel.plot(*line, color=colours[setting.name], label=label, linewidth=1.4)
         panel.set_xlabel(name)
-        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=along == "updates"))
     panels[0].set_ylabel("loss of the batches learned from")
     figure.legend(loc="outside lower center", ncols=2)
     return svg(figure, "curves", "Loss by update and by second")

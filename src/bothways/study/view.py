@@ -34,7 +34,7 @@ class TableView(NamedTuple):
 
 def settings_table(comparison: Comparison) -> TableView:
     """Each setting with its score and its difference to the reference, the best first."""
-    head = ("setting", comparison.metric.title, "against the reference", "p")
+    head = ("setting", comparison.metric.title, "ahead of the reference", "p")
     return TableView(head, [Row(each.title, _score_cells(each), each.reference) for each in comparison.own])
 
 
@@ -108,11 +108,11 @@ def facts(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
 def _score_cells(result: SettingResult) -> list[Entry]:
     remarks = [f"{n} {what}" for n, what in ((result.diverged, "diverged"), (result.failed, "failed")) if n]
     if result.median is None:
-        return [Entry("no run", ", ".join(remarks))]
+        return [Entry("no run", ", ".join(remarks)), Entry(), Entry()]
     ends = ", ".join([f"{result.low:.3f} to {result.high:.3f}", *remarks])
-    cells, difference = [Entry(f"{result.median:.4f}", ends)], result.difference
-    if difference is not None:
-        mark = difference.verdict
-        cells.append(Entry(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
-        cells.append(Entry("" if difference.p is None else f"{difference.p:.2g}", "", mark))
-    return cells
+    score, difference = Entry(f"{result.median:.4f}", ends), result.difference
+    if difference is None:
+        return [score, Entry(), Entry()]
+    mark = difference.verdict
+    ahead = Entry(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark)
+    return [score, ahead, Entry("" if difference.p is None else f"{difference.p:.2g}", "", mark)]
