@@ -19,7 +19,7 @@ from bothways.study import Comparison, Split, Task, array_task, problem_task
 from bothways.study.figures import colours_of, costs_figure, curves_figure, settings_figure, smooth
 from bothways.study.grid import Grid
 from bothways.study.results import Difference, SettingResult, compare_runs
-from bothways.study.runs import DIVERGED, Run
+from bothways.study.runs import DIVERGED, FAILED, Run
 from bothways.study.tasks import _tested, table_task
 from bothways.study.view import settings_table
 
@@ -43,10 +43,25 @@ def compared(runs: Sequence[Run], task: Task = TASK, seeds: int = 14) -> Compari
 def test_a_setting_without_a_seed_of_the_reference_is_not_taken_for_it() -> None:
     alone, other = (Run(FORWARD, seed, counts=made_counts([9] * 20)) for seed in (0, 1))
     found = compared([alone])
-    assert found.verdict() == ["Nothing can be said yet: the reference has no runs."]
+    assert found.verdict()[0] == "Nothing can be said yet: the reference has no runs."
     assert {row.name: row.reference for row in settings_table(found).rows} == {"forward": False, "both": True}
     said = compared([other, Run(BOTH, 0, counts=made_counts([8] * 20))]).verdict()
     assert said[0] == "The median accuracy of both is 0.8."
+
+
+def test_failed_runs_of_a_setting_without_any_other_are_counted() -> None:
+    failed = [Run(FORWARD, seed, FAILED, "MemoryError: ") for seed in range(3)]
+    done = [Run(BOTH, seed, counts=made_counts([8] * 20)) for seed in range(3)]
+    said = "3 runs failed; they do not count, and the same command does them again."
+    assert said in compared([*done, *failed], seeds=3).verdict()
+    assert said in compared(failed, seeds=3).verdict()
+
+
+def test_every_row_has_all_cells() -> None:
+    """Those of the reference, and of a setting without a run, are empty."""
+    found = compared([Run(BOTH, seed, counts=made_counts([8] * 20)) for seed in range(2)], seeds=2)
+    table = settings_table(found)
+    assert {len(row.cells) for row in table.rows} == {len(table.head) - 1}
 
 
 def test_a_setting_whose_mean_is_worse_is_not_significantly_better() -> None:

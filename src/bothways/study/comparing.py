@@ -20,12 +20,12 @@ from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import Sequences
-from bothways.settings import Reading, Roles, as_names
+from bothways.settings import Reading, Roles, Settings, as_names
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
-from bothways.study.runs import Run, RunId, Store
+from bothways.study.runs import FAILED, Run, RunId, Store
 from bothways.study.search import need_optuna, search_settings
 from bothways.study.tasks import Task, problem_task, table_task
 from bothways.study.worker import StudySpec
@@ -190,6 +190,8 @@ def compare(
             f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
             "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
         )
+    if failed := [run.reason for run in progress.done if run.status == FAILED]:
+        say(f"{counted(len(failed), 'run')} failed, the first one by {failed[0]}")
     comparison = compare_runs(grid, task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)
 
@@ -200,7 +202,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
         chosen = tuple(range(seeds))
     if not chosen or len(set(chosen)) < len(chosen):
         raise InputError(f"seeds is {seeds!r}; give how many there are, at least 1, or different whole numbers.")
-    return tuple(whole("a seed", seed, 0) for seed in chosen)
+    return tuple(options(Settings)["seed"].check("a seed", seed) for seed in chosen)
 
 
 def _task(

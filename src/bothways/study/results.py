@@ -143,12 +143,12 @@ class Comparison:
         own = [each for each in self.own if each.median is not None]
         # The runs of the reference may stand under the name of another setting.
         reference = next((each for each in own if each.reference), None)
-        if reference is None:
-            return ["Nothing can be said yet: the reference has no runs."]
-        said = [*_best(self, own, reference), *_limits(self, own), *_what_matters(self)]
-        if diverged := sum(each.diverged for each in own):
+        said = ["Nothing can be said yet: the reference has no runs."]
+        if reference is not None:
+            said = [*_best(self, own, reference), *_limits(self, own), *_what_matters(self)]
+        if diverged := sum(each.diverged for each in self.own):
             said.append(f"{counted(diverged, 'run')} diverged; each counts with {self.metric.worst:.3g}.")
-        if failed := sum(each.failed for each in own):
+        if failed := sum(each.failed for each in self.own):
             they, them = ("it does", "it") if failed == 1 else ("they do", "them")
             said.append(f"{counted(failed, 'run')} failed; {they} not count, and the same command does {them} again.")
         if self.left:
