@@ -235,7 +235,7 @@ def test_runs_of_weighted_labels(tmp_path: Path) -> None:
 
 def test_why_runs_failed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def do_runs(spec: Any, wanted: Any, workers: Any, keep: Any, progress: Any, *more: Any) -> bool:
-        progress.done += [Run(*each, FAILED, "MemoryError: no more") for each in wanted]
+        progress.done += [Run(setting, seed, FAILED, "MemoryError: no more") for setting, seed in wanted]
         return True
 
     monkeypatch.setattr("bothways.study.comparing.do_runs", do_runs)
