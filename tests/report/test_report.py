@@ -384,3 +384,16 @@ def test_a_class_has_the_same_colour_in_all_drawings(tmp_path: Path) -> None:
     lines = re.findall(r"line2d_.*?var\(--(class-\d)\)", drawing, re.DOTALL)
     assert [legend[colour] for colour in lines[:3]] == names
     assert len(names) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1200])
+def test_no_row_of_a_table_is_cut(browser: Any, tmp_path: Path, width: int) -> None:
+    """Those of the confusion matrix stand above the most frequent mistakes, beside the calibration."""
+    write_report(tmp_path / "report.html", example(("calm", "attack", "scan", "flood")))
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    cut = "[...document.querySelectorAll('.scroll')].filter(each => each.scrollHeight > each.clientHeight + 1).length"
+    assert page.evaluate(cut) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.close()
