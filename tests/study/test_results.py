@@ -21,7 +21,7 @@ from bothways.study.grid import Grid
 from bothways.study.results import Difference, SettingResult, compare_runs
 from bothways.study.runs import DIVERGED, FAILED, Run
 from bothways.study.tasks import _tested, table_task
-from bothways.study.view import settings_table
+from bothways.study.view import settings_table, shares_of
 
 TASK = replace(problem_task("cumulative-sum", sequences=5, unseen=20), bayes_accuracy={})
 GRID = Grid.full({"direction": ("both", "forward")})
@@ -55,6 +55,11 @@ def test_failed_runs_of_a_setting_without_any_other_are_counted() -> None:
     said = "3 runs failed; they do not count, and the same command does them again."
     assert said in compared([*done, *failed], seeds=3).verdict()
     assert said in compared(failed, seeds=3).verdict()
+
+
+def test_a_single_factor_has_no_interactions() -> None:
+    runs = [Run(s, seed, counts=made_counts([8, 9 - seed] * 10)) for s in (BOTH, FORWARD) for seed in range(2)]
+    assert list(shares_of(compared(runs, seeds=2))) == ["direction", "the seed"]
 
 
 def test_every_row_has_all_cells() -> None:

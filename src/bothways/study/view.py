@@ -64,7 +64,7 @@ def shares_of(comparison: Comparison) -> dict[str, float]:
         return {}
     alone, pairs = comparison.effects(1), comparison.effects(2)
     found = {" x ".join(names): share for names, share in {**alone, **pairs}.items()}
-    if len(alone) > 2 or not pairs:
+    if len(alone) > (2 if pairs else 1):
         found["interactions of more" if pairs else "interactions"] = shares.higher
     return found | ({} if shares.seed is None else {"the seed": shares.seed})
 
