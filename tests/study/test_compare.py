@@ -352,7 +352,10 @@ def test_a_search_may_end_before_the_reference_is_done(monkeypatch: pytest.Monke
         return False
 
     monkeypatch.setattr("bothways.study.comparing.do_runs", do_runs)
-    found = compare("cumulative-sum", {"units": [2, 4, 8]}, seeds=1, search=4, problem=SMALL["problem"])
+    said: list[str] = []
+    more: dict[str, Any] = {"problem": SMALL["problem"], "say": said.append}
+    found = compare("cumulative-sum", {"units": [2, 4, 8]}, seeds=1, search=4, **more)
+    assert "which flatters the best settings" in said[1]
     assert found.verdict()[0] == "Nothing can be said yet: the reference has no runs."
 
 

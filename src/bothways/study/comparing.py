@@ -131,8 +131,9 @@ def compare(
             "output keeps whole counts of labels, and some weights of what is tested are no whole numbers. Leave out "
             "output, or those weights."
         )
+    monitors = grid.vary.get("monitor", (grid.base.get("monitor"),))
     if split.valid is not None:
-        for monitor in grid.vary.get("monitor", (grid.base.get("monitor"),)):
+        for monitor in monitors:
             check_monitor(str(monitor), task.shape.classes, split.valid)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
     usual = "entity_f1" if split.test.scheme is not None else usual
@@ -183,6 +184,8 @@ def compare(
             do(jobs)
         else:
             say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
+            if split.valid is None or "none" in monitors:
+                say("Without a valid part it goes by the scores on what is tested, which flatters the best settings.")
             cells, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
             grid = replace(grid, cells=tuple(dict.fromkeys((first, *cells))))
     if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
