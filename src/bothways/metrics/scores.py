@@ -161,7 +161,7 @@ def _entity_f1(sums: Doubles) -> Doubles:
 
 
 def _share(sums: Doubles) -> Doubles:
-    return np.where(sums[..., 1] > 0, share(sums[..., 0], sums[..., 1]), np.nan)
+    return share(sums[..., 0], sums[..., 1], of_nothing=np.nan)
 
 
 def _macro_f1(sums: Doubles) -> Doubles:
