@@ -131,14 +131,11 @@ def kept_thresholds(sequences: Sequences, probabilities: Any) -> dict[str, Any]:
         >>> kept_threshold(kept, 0.012, positive=1)
         0.8
     """
-    classes, values = np.shape(probabilities)[1], []
-    if not counted_labels(sequences).any():
-        return {"rates": list(KEPT_RATES), "values": [[]] * classes}
-    labels, p = _labeled(sequences, probabilities)
-    for positive in range(classes):
-        wanted = labels == positive
-        some = wanted.any() and not wanted.all()
-        values.append(_thresholds(p[:, positive], wanted, KEPT_RATES).tolist() if some else [])
+    values: list[list[float]] = [[] for _ in range(np.shape(probabilities)[1])]
+    if able := [code for code in range(len(values)) if detectable(sequences, code)]:
+        labels, p = _labeled(sequences, probabilities)
+        for code in able:
+            values[code] = _thresholds(p[:, code], labels == code, KEPT_RATES).tolist()
     return {"rates": list(KEPT_RATES), "values": values}
 
 

@@ -153,13 +153,12 @@ def curves(report: Report) -> str:
     else:
         precisions = [of.average_precision for of in evaluation.classes.values()]
         codes = [code for _, code in sorted((p, code) for code, p in enumerate(precisions) if p is not None)[:CURVES]]
-    found = [curve(expected == code, report.probabilities[known, code]) for code in codes]
     few = len(report.classes) <= figures.CLASS_COLOURS  # then each has the same colour in all drawings
-    lines = [
-        (short(report.classes[code], 24), code if few else number, line)
-        for number, (code, line) in enumerate(zip(codes, found, strict=True))
-        if line is not None
+    found = [
+        (short(report.classes[c], 24), c if few else i, curve(expected == c, report.probabilities[known, c]))
+        for i, c in enumerate(codes)
     ]
+    lines = [(name, colour, line) for name, colour, line in found if line is not None]
     drawings = []
     for roc, name in enumerate(("Precision and recall", "Detection and false alarms") if lines else ()):
         base = float((expected == codes[0]).mean())

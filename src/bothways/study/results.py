@@ -261,10 +261,7 @@ def compare_runs(
 
 
 def _scored(runs: Mapping[int, Run], score: Score) -> dict[int, float]:
-    """The score of each seed, but of those that have none: there may be nothing to detect in a test part of their own.
-
-    Those that diverged have the worst one.
-    """
+    """The score of each seed, but of those whose test part has nothing to detect; the worst one if it diverged."""
     found = {seed: score.worst if run.counts is None else score.of(run.counts) for seed, run in runs.items()}
     return {seed: value for seed, value in found.items() if not np.isnan(value)}
 
@@ -276,17 +273,14 @@ def _draws(
     every = [(seed, run.counts) for of_setting in runs.values() for seed, run in of_setting.items()]
     # Which sequences each seed has labels of; diverged runs do not tell.
     labeled = {seed: counts.support.any(axis=1) for seed, counts in every if counts is not None}
-
-    @cache
-    def sequences(seed: int) -> int | Numbers:
-        """How many a seed was tested on, where all have the same ones, or which."""
-        if tested is None:
-            return max((int(each.sum()) for each in labeled.values()), default=1)
-        return tested(seed)[labeled[seed]] if seed in labeled else tested(seed)
+    size = max((int(each.sum()) for each in labeled.values()), default=1)
+    numbers = None if tested is None else cache(tested)
 
     @cache
     def samples(seeds: tuple[int, ...]) -> Resamples:
-        return Resamples([sequences(seed) for seed in seeds])
+        if numbers is None:
+            return Resamples([size] * len(seeds))
+        return Resamples([numbers(seed)[labeled.get(seed, slice(None))] for seed in seeds])
 
     @cache
     def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
