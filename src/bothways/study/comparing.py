@@ -120,9 +120,7 @@ def compare(
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
-    false_alarm_rates = as_names(false_alarm_rates)
-    if metric is not None:
-        false_alarm_rates = with_rate_of(metric, false_alarm_rates)
+    false_alarm_rates = with_rate_of(str(metric), as_names(false_alarm_rates))
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test, code)
     check_tags(str(metric), split.test)
     tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all

@@ -52,18 +52,19 @@ def settings_figure(comparison: Comparison, settings: Sequence[SettingResult], c
 
 
 @styled()
-def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> str:
+def shares_figure(shares: Mapping[str, tuple[float, float | None]]) -> str:
     """A bar for each source of variance, the first on top, with its standard error."""
     figure = blank(760, 60 + ROW * len(shares))
     axes = figure.subplots()
     places = np.arange(len(shares))[::-1]
-    axes.barh(places, list(shares.values()), 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
-    for place, (name, share) in zip(places, shares.items(), strict=True):
+    values = [share for share, _ in shares.values()]
+    axes.barh(places, values, 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
+    for place, (share, error) in zip(places, shares.values(), strict=True):
         axes.text(share + 0.015, place + 0.02, f"{share:.1%}", va="bottom", fontsize=8.5)
-        if (error := errors.get(name)) is not None:
+        if error is not None:
             axes.plot([max(0.0, share - error), share + error], [place, place], color=INK, linewidth=1.2)
     axes.set_yticks(places, list(shares))
-    axes.set_xlim(0, min(1.1, max(shares.values()) + 0.12))
+    axes.set_xlim(0, min(1.1, max(values) + 0.12))
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set_xlabel("share of the variance")
     axes.grid(visible=False, axis="y")

@@ -51,28 +51,26 @@ def costs_table(comparison: Comparison) -> TableView:
 
 def shares_table(comparison: Comparison) -> TableView:
     """Where the variance of the score comes from."""
-    errors = {name: f"{error:.1%}" for name, error in errors_of(comparison).items()}
-    shares = shares_of(comparison).items()
-    rows = [Row(name, [Entry(f"{share:.1%}"), Entry(errors.get(name, ""))]) for name, share in shares]
+    rows = [
+        Row(name, [Entry(f"{share:.1%}"), Entry("" if error is None else f"{error:.1%}")])
+        for name, (share, error) in shares_of(comparison).items()
+    ]
     return TableView(("source of variance", "share", "standard error"), rows)
 
 
-def shares_of(comparison: Comparison) -> dict[str, float]:
-    """The share of the variance of each source, by name; empty if there is nothing to explain."""
+def shares_of(comparison: Comparison) -> dict[str, tuple[float, float | None]]:
+    """The share of the variance of each source with its standard error, by name; empty if there is nothing to explain.
+
+    There is no error below 3 seeds, nor of what is left over.
+    """
     shares = comparison.shares
     if shares is None or not shares.variance:
         return {}
     alone, pairs = comparison.effects(1), comparison.effects(2)
-    found = {" x ".join(names): share for names, share in {**alone, **pairs}.items()}
+    found = {" x ".join(names): (share, shares.errors.get(names)) for names, share in {**alone, **pairs}.items()}
     if len(alone) > (2 if pairs else 1):
-        found["interactions of more" if pairs else "interactions"] = shares.higher
-    return found | ({} if shares.seed is None else {"the seed": shares.seed})
-
-
-def errors_of(comparison: Comparison) -> dict[str, float]:
-    """The standard errors of shares, by the names of `shares_of`, where there are any."""
-    errors = {} if comparison.shares is None else comparison.shares.errors
-    return {" x ".join(names): error for names, error in errors.items()}
+        found["interactions of more" if pairs else "interactions"] = (shares.higher, None)
+    return found | ({} if shares.seed is None else {"the seed": (shares.seed, None)})
 
 
 def marks(comparison: Comparison) -> dict[str, float]:
