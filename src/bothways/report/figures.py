@@ -192,9 +192,8 @@ def falls(groups: Sequence[tuple[str, Mapping[str, Fall]]]) -> str:
 
 
 @styled()
-def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
-    """Loss and valid score by epoch; the epoch whose weights were kept is marked."""
-    best = max((epoch["epoch"] for epoch in history if epoch.get("best")), default=None)
+def training_curves(history: Sequence[Mapping[str, Any]], best: int, metric: str) -> str:
+    """Loss and valid score by epoch; the best one, whose weights were kept, is marked."""
     losses, valid_losses, metrics = (
         [(epoch["epoch"], epoch[name]) for epoch in history if epoch.get(name) is not None]
         for name in ("loss", "valid_loss", "valid_metric")
@@ -211,8 +210,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
         panels[1].set(title=f"{capital(metric)} of the valid part", xlabel="Epoch")
     for axes in panels:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        if best is not None:
-            axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
+        axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
         axes.legend()
     return svg(figure, "training", f"Loss and {short(metric)} by epoch")
 

@@ -207,7 +207,7 @@ def training(report: Report) -> str:
         return ""
     best = max((epoch["epoch"] for epoch in report.history if epoch.get("best")), default=len(report.history))
     lead = f"{counted(len(report.history), 'epoch was', 'epochs were')} run, and the weights of epoch {best} kept."
-    return section("Training", lead, wide(figures.training_curves(report.history, report.metric)))
+    return section("Training", lead, wide(figures.training_curves(report.history, best, report.metric)))
 
 
 def making(report: Report) -> str:

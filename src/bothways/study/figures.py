@@ -19,7 +19,7 @@ POINTS = 60  # about this many points of a learning curve are drawn; single batc
 def colours_of(settings: Sequence[SettingResult], curved: Sequence[SettingResult]) -> dict[str, str]:
     """The colour of each setting in all drawings, by its name: of the reference, of those with a curve, of the rest."""
     others = [each.name for each in curved if not each.reference]
-    own = dict(zip(others, CLASSES[2:], strict=False))  # without the dark one, and without orange, which the reference has
+    own = dict(zip(others, CLASSES[2:], strict=False))  # not the dark one, nor orange, which the reference has
     return {each.name: WARM if each.reference else own.get(each.name, SOFT) for each in settings}
 
 
