@@ -19,7 +19,6 @@ from bothways.metrics.scores import check_monitor, with_rate_of
 from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
-from bothways.sequences import Sequences
 from bothways.settings import Reading, Roles, Settings, as_names
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
@@ -120,8 +119,9 @@ def compare(
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
-    false_alarm_rates = with_rate_of(str(metric), as_names(false_alarm_rates))
-    label, rates = task.classes[code], _rates(false_alarm_rates, split.test, code)
+    label, given = task.classes[code], with_rate_of(str(metric), as_names(false_alarm_rates))
+    rates = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in given)
+    rates = rates if detectable(split.test, code) else ()
     check_tags(str(metric), split.test)
     tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
     if output is not None and any((part.known_weights % 1).any() for part in tested if part is not None):
@@ -233,8 +233,3 @@ def _task(
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
     return table_task(data, **{"window": window, **table}, say=say)
-
-
-def _rates(rates: Sequence[float], test: Sequences, positive: int) -> tuple[float, ...]:
-    kept = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in rates)
-    return kept if detectable(test, positive) else ()

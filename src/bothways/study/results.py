@@ -284,10 +284,8 @@ def _draws(
 
     @cache
     def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
-        counts = [runs[setting][seed].counts for seed in seeds]
-        columns = [
-            None if of is None else score.columns(of)[labeled[seed]] for seed, of in zip(seeds, counts, strict=True)
-        ]
+        counts = {seed: runs[setting][seed].counts for seed in seeds}
+        columns = [None if of is None else score.columns(of)[labeled[seed]] for seed, of in counts.items()]
         return samples(seeds).scores(columns, score.of_sums, score.worst)
 
     return drawn

@@ -59,10 +59,7 @@ def shares_table(comparison: Comparison) -> TableView:
 
 
 def shares_of(comparison: Comparison) -> dict[str, tuple[float, float | None]]:
-    """The share of the variance of each source with its standard error, by name; empty if there is nothing to explain.
-
-    There is no error below 3 seeds, nor of what is left over.
-    """
+    """The share of the variance of each source, by name, with its standard error if any; empty without variance."""
     shares = comparison.shares
     if shares is None or not shares.variance:
         return {}
