@@ -74,7 +74,7 @@ def _metric(found: Comparison) -> dict[str, Any]:
         "title": found.metric.title,
         "baseline": found.baseline,
         "settings": own,
-        "shares": shares_of(found),
+        "shares": {name: share for name, (share, _) in shares_of(found).items()},
         "verdict": found.verdict(),
     }
 

@@ -372,3 +372,28 @@ def test_the_window_with_most_mistakes(wrong: list[int], most: int, start: int) 
     assert window.stop - window.start == min(most, len(wrong))
     best = max(mistakes[i : i + most].sum() for i in range(len(wrong)))
     assert mistakes[window].sum() == best
+
+
+def test_a_class_has_the_same_colour_in_all_drawings(tmp_path: Path) -> None:
+    """Curves stand in the order of their average precisions, and the legend of the worst sequences in that of codes."""
+    text, _ = written(example(("calm", "attack", "scan")), tmp_path)
+    legend = dict(re.findall(r"background:var\(--([\w-]+)\)\"></span>(\w+)</li>", text))
+    drawing = text[text.index("Precision against recall") :]
+    drawing = drawing[: drawing.index("</svg>")]
+    names = re.findall(r"> (calm|attack|scan)</text>", drawing)
+    lines = re.findall(r"line2d_.*?var\(--(class-\d)\)", drawing, re.DOTALL)
+    assert [legend[colour] for colour in lines[:3]] == names
+    assert len(names) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1200])
+def test_no_row_of_a_table_is_cut(browser: Any, tmp_path: Path, width: int) -> None:
+    """Those of the confusion matrix stand above the most frequent mistakes, beside the calibration."""
+    write_report(tmp_path / "report.html", example(("calm", "attack", "scan", "flood")))
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    cut = "[...document.querySelectorAll('.scroll')].filter(each => each.scrollHeight > each.clientHeight + 1).length"
+    assert page.evaluate(cut) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.close()

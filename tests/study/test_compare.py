@@ -25,7 +25,7 @@ from bothways.study import Comparison, Split, Task, array_task, pool, problem_ta
 from bothways.study.factors import Setting
 from bothways.study.page import page_of
 from bothways.study.pool import Progress, do_runs
-from bothways.study.runs import DIVERGED, Run, read_runs
+from bothways.study.runs import DIVERGED, FAILED, Run, read_runs
 from bothways.study.search import validation_score
 from bothways.study.tasks import table_task
 from bothways.study.worker import StudySpec, learning_curve, train_runs
@@ -233,6 +233,42 @@ def test_runs_of_weighted_labels(tmp_path: Path) -> None:
         compare(array_task("two", ("a", "b"), Split(part, part, halves)), {"units": [2]}, output=tmp_path / "a.parquet")
 
 
+def test_why_runs_failed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def do_runs(spec: Any, wanted: Any, workers: Any, keep: Any, progress: Any, *more: Any) -> bool:
+        progress.done += [Run(setting, seed, FAILED, "MemoryError: no more") for setting, seed in wanted]
+        return True
+
+    monkeypatch.setattr("bothways.study.comparing.do_runs", do_runs)
+    said: list[str] = []
+    compare("cumulative-sum", {"units": [2]}, seeds=2, problem=SMALL["problem"], say=said.append)
+    assert said[-1] == "2 runs failed, the first one by MemoryError: no more"
+
+
+def test_weights_of_all_parts_are_looked_at_where_seeds_draw_their_own(tmp_path: Path) -> None:
+    """Those of the first seed's test part may be whole, and those of another one not."""
+    part = Sequences(np.zeros((40, 1)), np.full(20, 2), np.tile([0, 1], 20), np.ones(40, np.float32))
+    halves = replace(part, weights=np.where(np.arange(40) < 2, 0.5, 1).astype(np.float32))
+    task = array_task(
+        "two", ("a", "b"), Split(halves.take(np.arange(10)), None, halves.take(np.arange(10, 20))), redraw=True
+    )
+    assert (task.draw(0).test.known_weights == 1).all()
+    with pytest.raises(InputError, match="output keeps whole counts"):
+        compare(task, {"units": [2]}, seeds=2, output=tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("valid", [[0, 0], [1, 1]])
+def test_a_valid_part_of_one_class_chooses_no_threshold(valid: list[int]) -> None:
+    """It is chosen on the test part then, as without a valid part; where that cannot do it, there is none."""
+    part = Sequences(np.zeros((4, 1)), np.array([2, 2]), np.array([0, 1, 0, 1]))
+    one = Sequences(np.zeros((2, 1)), np.array([2]), np.array(valid))
+    for test, rates in ((part, [0.1]), (one, [])):
+        task = array_task("two", ("a", "b"), Split(part, one, test))
+        (run,) = train_runs(StudySpec(task, (0.1,), 1), TINY, [0])
+        assert run.status == "finished", run.reason
+        assert run.counts is not None
+        assert list(run.counts.alarms) == rates
+
+
 def test_the_json_is_json(found: Comparison) -> None:
     shape = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(shape["settings"][0]) >= {"factors", "metric", "median", "low", "high", "runs", "seconds"}
@@ -258,6 +294,7 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"seeds": np.array([1, 1])}, r"seeds is array\(\[1, 1\]\); give how many"),
         ({"seeds": np.arange(2), "fraction": "half"}, "fraction is 'half'; it must be a number above 0 and at most 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
+        ({"seeds": [2**32]}, "a seed is 4294967296; it must be a whole number of at least 0 and at most 4294967295"),
         ({"search": 0}, "search is 0"),
         ({"settings": ["units=8"]}, r"\['units=8'\] sets no factors; give their values by name"),
         ({"reference": "direction=both"}, "'direction=both' sets no factors"),
@@ -315,8 +352,11 @@ def test_a_search_may_end_before_the_reference_is_done(monkeypatch: pytest.Monke
         return False
 
     monkeypatch.setattr("bothways.study.comparing.do_runs", do_runs)
-    found = compare("cumulative-sum", {"units": [2, 4, 8]}, seeds=1, search=4, problem=SMALL["problem"])
-    assert found.verdict() == ["Nothing can be said yet: the reference has no runs."]
+    said: list[str] = []
+    more: dict[str, Any] = {"problem": SMALL["problem"], "say": said.append}
+    found = compare("cumulative-sum", {"units": [2, 4, 8]}, seeds=1, search=4, **more)
+    assert "which flatters the best settings" in said[1]
+    assert found.verdict()[0] == "Nothing can be said yet: the reference has no runs."
 
 
 def test_arguments_of_another_kind_are_told() -> None:

@@ -19,9 +19,9 @@ from bothways.study import Comparison, Split, Task, array_task, problem_task
 from bothways.study.figures import colours_of, costs_figure, curves_figure, settings_figure, smooth
 from bothways.study.grid import Grid
 from bothways.study.results import Difference, SettingResult, compare_runs
-from bothways.study.runs import DIVERGED, Run
+from bothways.study.runs import DIVERGED, FAILED, Run
 from bothways.study.tasks import _tested, table_task
-from bothways.study.view import settings_table
+from bothways.study.view import settings_table, shares_of
 
 TASK = replace(problem_task("cumulative-sum", sequences=5, unseen=20), bayes_accuracy={})
 GRID = Grid.full({"direction": ("both", "forward")})
@@ -43,10 +43,30 @@ def compared(runs: Sequence[Run], task: Task = TASK, seeds: int = 14) -> Compari
 def test_a_setting_without_a_seed_of_the_reference_is_not_taken_for_it() -> None:
     alone, other = (Run(FORWARD, seed, counts=made_counts([9] * 20)) for seed in (0, 1))
     found = compared([alone])
-    assert found.verdict() == ["Nothing can be said yet: the reference has no runs."]
+    assert found.verdict()[0] == "Nothing can be said yet: the reference has no runs."
     assert {row.name: row.reference for row in settings_table(found).rows} == {"forward": False, "both": True}
     said = compared([other, Run(BOTH, 0, counts=made_counts([8] * 20))]).verdict()
     assert said[0] == "The median accuracy of both is 0.8."
+
+
+def test_failed_runs_of_a_setting_without_any_other_are_counted() -> None:
+    failed = [Run(FORWARD, seed, FAILED, "MemoryError: ") for seed in range(3)]
+    done = [Run(BOTH, seed, counts=made_counts([8] * 20)) for seed in range(3)]
+    said = "3 runs failed; they do not count, and the same command does them again."
+    assert said in compared([*done, *failed], seeds=3).verdict()
+    assert said in compared(failed, seeds=3).verdict()
+
+
+def test_a_single_factor_has_no_interactions() -> None:
+    runs = [Run(s, seed, counts=made_counts([8, 9 - seed] * 10)) for s in (BOTH, FORWARD) for seed in range(2)]
+    assert list(shares_of(compared(runs, seeds=2))) == ["direction", "the seed"]
+
+
+def test_every_row_has_all_cells() -> None:
+    """Those of the reference, and of a setting without a run, are empty."""
+    found = compared([Run(BOTH, seed, counts=made_counts([8] * 20)) for seed in range(2)], seeds=2)
+    table = settings_table(found)
+    assert {len(row.cells) for row in table.rows} == {len(table.head) - 1}
 
 
 def test_a_setting_whose_mean_is_worse_is_not_significantly_better() -> None:
@@ -81,6 +101,51 @@ def test_a_setting_that_is_as_good_is_not_the_best() -> None:
     runs = [Run(setting, seed, counts=made_counts([8] * 20)) for setting in (FORWARD, BOTH) for seed in range(3)]
     said = compare_runs(grid, TASK, range(3), runs, score("accuracy", (0, 1)), grid.reference({})).verdict()
     assert said[0] == "Nothing has a better median accuracy than both: 0.8."
+
+
+def alarmed(due: Any, detected: Any, steps: int = 10) -> Counts:
+    """Sequences of which so many steps are to be detected, and so many of these are, without a false alarm."""
+    there = np.stack([steps - np.array(due), due], axis=1)
+    alarms = np.stack([detected, np.zeros(len(there), int)], axis=1)
+    return Counts(there, there, there, np.zeros(len(there)), {0.1: alarms})
+
+
+def detection(runs: Sequence[Run], task: Task = TASK, name: str = "detection") -> Comparison:
+    seeds = sorted({run.seed for run in runs})
+    return compare_runs(GRID, task, seeds, runs, score(name, (0, 1), 1, [0.1]), GRID.reference({}))
+
+
+def test_samples_with_nothing_to_detect_do_not_count() -> None:
+    """Two of eight sequences have something to detect, all of which is detected: no sample says less."""
+    runs = [Run(BOTH, seed, counts=alarmed([3, 3] + [0] * 6, [3, 3] + [0] * 6)) for seed in range(3)]
+    best = detection(runs).settings[0]
+    assert (best.median, best.low, best.high) == (1.0, 1.0, 1.0)
+    nothing = [Run(BOTH, seed, counts=alarmed([10] * 6 + [0], [10] * 6 + [0])) for seed in range(3)]
+    best = detection(nothing, name="false_alarms").settings[0]
+    assert (best.low, best.high) == (0.0, 0.0)
+
+
+def test_a_seed_with_nothing_to_detect_does_not_count() -> None:
+    """Each seed draws a test part of its own, and that of the last one has no label of the class."""
+    parts = [np.arange(4), np.arange(4, 8), np.arange(8, 12)]
+    task = replace(TASK, test_share=0.2, tested=parts.__getitem__)
+    dues = ([2] * 4, [2] * 4, [0] * 4)
+    runs = [Run(s, seed, counts=alarmed(due, due)) for s in (BOTH, FORWARD) for seed, due in enumerate(dues)]
+    found = detection(runs, task)
+    assert {each.runs for each in found.settings} == {(1.0, 1.0, None)}
+    assert found.settings[0].low == 1.0
+    assert (found.left, found.shares is not None) == (0, True)
+    without = [replace(run, counts=replace(run.counts, alarms={})) for run in runs[2::3] if run.counts is not None]
+    assert {each.runs for each in detection([*runs[:2], *runs[3:5], *without], task).settings} == {(1.0, 1.0, None)}
+
+
+def test_sequences_without_labels_are_not_drawn() -> None:
+    """As in an evaluation: one of eight sequences has labels, and so the score is the same in every sample."""
+    alone = made_counts([8] + [0] * 7)
+    there = alone.support * (np.arange(8) < 1)[:, None]
+    runs = [Run(BOTH, seed, counts=replace(alone, predicted=there, support=there)) for seed in range(3)]
+    best = compared(runs, seeds=3).settings[0]
+    assert (best.median, best.low, best.high) == pytest.approx((0.8, 0.8, 0.8))
 
 
 @pytest.mark.parametrize(

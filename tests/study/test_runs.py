@@ -178,6 +178,24 @@ def test_an_edited_or_cut_journal_is_refused(path: Path) -> None:
         store(path)
 
 
+def test_a_damaged_file_is_refused(path: Path) -> None:
+    """Polars panics at some."""
+    with store(path) as kept:
+        for run in RUNS:
+            kept.add(run)
+    content, generator, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in generator.integers(len(damaged), size=3):
+            damaged[place] ^= 1 << generator.integers(8)
+        path.write_bytes(damaged)
+        try:
+            read_runs(path)
+        except DataError:
+            refused += 1
+    assert refused > 20
+
+
 def test_a_journal_that_was_just_begun_is_gone_on_with(path: Path) -> None:
     """A process may be killed when the file is there, and nothing in it."""
     path.with_name("runs.parquet.journal").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -170,6 +171,7 @@ def _live_table(progress: Progress) -> Group:
     table = display.table("setting", "runs", f"{progress.score.title} so far", "")
     for i, (name, runs) in enumerate(list(by_setting.items())[:SHOWN]):
         scores = [progress.score.of(run.counts) for run in runs if run.counts is not None]
+        scores = [score for score in scores if not math.isnan(score)]  # of nothing to detect
         median = f"{statistics.median(scores):.4f}" if scores else ""
         table.add_row(name, str(len(runs)), median, "training" if i < running else "")
     bar = ProgressBar(total=progress.total, completed=len(progress.done), width=40)

@@ -97,6 +97,12 @@ def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> fl
     return float(_thresholds(scores, positives, [false_alarm_rate])[0])
 
 
+def detectable(sequences: Sequences, positive: int) -> bool:
+    """Whether labeled sequences have something to detect, and something else to leave alone."""
+    found = sequences.known_labels[counted_labels(sequences)] == positive
+    return 0 < int(found.sum()) < len(found)
+
+
 def thresholds_for(
     sequences: Sequences, probabilities: Any, false_alarm_rates: Sequence[float], positive: int
 ) -> dict[float, float]:
@@ -125,14 +131,11 @@ def kept_thresholds(sequences: Sequences, probabilities: Any) -> dict[str, Any]:
         >>> kept_threshold(kept, 0.012, positive=1)
         0.8
     """
-    classes, values = np.shape(probabilities)[1], []
-    if not counted_labels(sequences).any():
-        return {"rates": list(KEPT_RATES), "values": [[]] * classes}
-    labels, p = _labeled(sequences, probabilities)
-    for positive in range(classes):
-        wanted = labels == positive
-        some = wanted.any() and not wanted.all()
-        values.append(_thresholds(p[:, positive], wanted, KEPT_RATES).tolist() if some else [])
+    values: list[list[float]] = [[] for _ in range(np.shape(probabilities)[1])]
+    if able := [code for code in range(len(values)) if detectable(sequences, code)]:
+        labels, p = _labeled(sequences, probabilities)
+        for code in able:
+            values[code] = _thresholds(p[:, code], labels == code, KEPT_RATES).tolist()
     return {"rates": list(KEPT_RATES), "values": values}
 
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bothways.metrics.counts import share
 from bothways.sequences import Array, Doubles, Floats, Numbers
 
 RESAMPLES = 1000
@@ -33,11 +32,6 @@ class Interval(NamedTuple):
     def of(cls, scores: Doubles) -> Interval:
         """From its value, which is the first one, and those of samples; see `Resamples.with_whole`."""
         return cls(float(scores[0]), *interval(scores[1:]))
-
-    @classmethod
-    def of_share(cls, part: Doubles, whole: Doubles) -> Interval:
-        """The same of shares; samples in which there is nothing to have a share of do not count."""
-        return cls.of(np.where(whole > 0, share(part, whole), np.nan))
 
 
 class Resamples:

@@ -227,15 +227,15 @@ def class_to_detect(classes: Sequence[Any], counts: Sequence[int] | Numbers, nam
     return names.index(str(name))
 
 
-def share(part: Any, whole: Any) -> Doubles:
-    """Which share the parts are; a share of nothing is 0.
+def share(part: Any, whole: Any, of_nothing: float = 0.0) -> Doubles:
+    """Which share the parts are.
 
     Example:
         >>> share([1, 0], [4, 0])
         array([0.25, 0.  ])
     """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    shares = np.zeros(np.broadcast_shapes(part.shape, whole.shape))
+    shares = np.full(np.broadcast_shapes(part.shape, whole.shape), of_nothing)
     return np.asarray(np.divide(part, whole, out=shares, where=whole > 0))
 
 

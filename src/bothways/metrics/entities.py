@@ -100,10 +100,10 @@ def score_words(
     if summed is not None:
         correct, steps, *entities = summed(*tables)
         for k, name in enumerate(words):
-            intervals[f"accuracy of {name} words"] = Interval.of_share(correct[:, k], steps[:, k])
+            intervals[f"accuracy of {name} words"] = Interval.of(share(correct[:, k], steps[:, k], np.nan))
             if scores[k] is not None:
                 right, predicted, expected = (array[:, k] for array in entities)
-                intervals[f"entity_f1 of {name} words"] = Interval.of_share(2 * right, predicted + expected)
+                intervals[f"entity_f1 of {name} words"] = Interval.of(share(2 * right, predicted + expected, np.nan))
     return words, intervals
 
 

@@ -348,10 +348,9 @@ def _intervals(
     }
     if counts.alarms:
         positives, steps = of_classes[2][:, code], of_classes[2].sum(axis=1)
-        dues = {"detection_rate": positives, "false_alarm_rate": steps - positives}
-        for place, (name, due) in enumerate(dues.items()):
+        for place, (name, due) in enumerate(zip(RATES, (positives, steps - positives), strict=True)):
             if due[0]:
-                found[name] = Interval.of_share(sums[-1][:, place], due)
+                found[name] = Interval.of(share(sums[-1][:, place], due, np.nan))
     if counts.entities is not None:
         entities = np.split(sums[2], 3, axis=-1)
         precision, recall, _ = micro(*entities)

@@ -26,7 +26,7 @@ class Score:
         better: 1 if more is better, -1 if less is.
         worst: what a run gets that failed to give a model.
         columns: from `Counts` to `(sequences, k)`, which may be summed over any sample of sequences.
-        of_sums: from such sums, `(..., k)`, to the score, `(...)`.
+        of_sums: from such sums, `(..., k)`, to the score, `(...)`; NaN for a share of nothing.
     """
 
     name: str
@@ -97,6 +97,8 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
         k, place = names.index(str(positive)), int(kind == "false_alarms")
 
         def alarms(counts: Counts) -> Array:
+            if rate not in counts.alarms:  # no threshold could be chosen
+                return np.zeros((len(counts.support), 2))
             positives = counts.support[:, k]
             due = counts.support.sum(axis=1) - positives if place else positives
             return np.stack([counts.alarms[rate][:, place], due], axis=1)
@@ -159,7 +161,7 @@ def _entity_f1(sums: Doubles) -> Doubles:
 
 
 def _share(sums: Doubles) -> Doubles:
-    return share(sums[..., 0], sums[..., 1])
+    return share(sums[..., 0], sums[..., 1], of_nothing=np.nan)
 
 
 def _macro_f1(sums: Doubles) -> Doubles:

@@ -108,8 +108,9 @@ def svg(figure: Figure, name: str, says: str) -> str:
 
 
 @styled()
-def threshold_curves(curves: Sequence[tuple[str, Curve]], share: float, alarms: Alarms | None, roc: bool) -> str:
-    """Precision against recall, or detection against false alarms (`roc`), one line per class, with its name.
+def threshold_curves(curves: Sequence[tuple[str, int, Curve]], share: float, alarms: Alarms | None, roc: bool) -> str:
+    """Precision against recall, or detection against false alarms (`roc`), one line per class, with its
+    name and the number of its colour.
 
     `share` is that of the labels of the first class, the precision of guessing; `alarms`, what to mark.
     """
@@ -118,9 +119,9 @@ def threshold_curves(curves: Sequence[tuple[str, Curve]], share: float, alarms: 
     figure = blank(360, 270)
     axes = figure.subplots()
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel=names[0], ylabel=names[1])
-    for i, (name, line) in enumerate(curves):
+    for name, number, line in curves:
         some = np.isfinite(line.thresholds) | roc  # without alarms there is no precision
-        colour = ACCENT if len(curves) == 1 else CLASSES[i % CLASS_COLOURS]
+        colour = ACCENT if len(curves) == 1 else CLASSES[number]
         # Of names that begin with "_" matplotlib makes no entry.
         axes.plot(getattr(line, x)[some], getattr(line, y)[some], color=colour, label=f" {name}")
     if roc or len(curves) == 1:
@@ -191,9 +192,8 @@ def falls(groups: Sequence[tuple[str, Mapping[str, Fall]]]) -> str:
 
 
 @styled()
-def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
-    """Loss and valid score by epoch; the epoch whose weights were kept is marked."""
-    best = max((epoch["epoch"] for epoch in history if epoch.get("best")), default=None)
+def training_curves(history: Sequence[Mapping[str, Any]], best: int, metric: str) -> str:
+    """Loss and valid score by epoch; the best one, whose weights were kept, is marked."""
     losses, valid_losses, metrics = (
         [(epoch["epoch"], epoch[name]) for epoch in history if epoch.get(name) is not None]
         for name in ("loss", "valid_loss", "valid_metric")
@@ -210,8 +210,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
         panels[1].set(title=f"{capital(metric)} of the valid part", xlabel="Epoch")
     for axes in panels:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        if best is not None:
-            axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
+        axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
         axes.legend()
     return svg(figure, "training", f"Loss and {short(metric)} by epoch")
 

@@ -153,8 +153,12 @@ def curves(report: Report) -> str:
     else:
         precisions = [of.average_precision for of in evaluation.classes.values()]
         codes = [code for _, code in sorted((p, code) for code, p in enumerate(precisions) if p is not None)[:CURVES]]
-    found = [(short(report.classes[c], 24), curve(expected == c, report.probabilities[known, c])) for c in codes]
-    lines = [(name, line) for name, line in found if line is not None]
+    few = len(report.classes) <= figures.CLASS_COLOURS  # then each has the same colour in all drawings
+    found = [
+        (short(report.classes[c], 24), c if few else i, curve(expected == c, report.probabilities[known, c]))
+        for i, c in enumerate(codes)
+    ]
+    lines = [(name, colour, line) for name, colour, line in found if line is not None]
     drawings = []
     for roc, name in enumerate(("Precision and recall", "Detection and false alarms") if lines else ()):
         base = float((expected == codes[0]).mean())
@@ -203,7 +207,7 @@ def training(report: Report) -> str:
         return ""
     best = max((epoch["epoch"] for epoch in report.history if epoch.get("best")), default=len(report.history))
     lead = f"{counted(len(report.history), 'epoch was', 'epochs were')} run, and the weights of epoch {best} kept."
-    return section("Training", lead, wide(figures.training_curves(report.history, report.metric)))
+    return section("Training", lead, wide(figures.training_curves(report.history, best, report.metric)))
 
 
 def making(report: Report) -> str:

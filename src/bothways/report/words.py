@@ -13,17 +13,16 @@ NAMED = 5  # this many classes are named in a sentence
 def baseline_words(name: str, per: str = "step") -> str:
     """What a baseline does, in a few words; `per` is what has a label."""
     words = {
-        "majority": ("most frequent label",) * 2,
-        "most_frequent_per_value": ("most frequent label per value", "most frequent label per main value"),
-        "one_step": ("regression on single steps", "regression on mean steps"),
-        "neighbor_regression": ("regression on nearby steps",) * 2,
-        "nearby_n_grams": ("n-grams around each step",) * 2,
-        "trees": ("trees on nearby steps",) * 2,
-        "forest": ("random trees on parts",) * 2,
-        "random_convolutions": ("random convolutions",) * 2,
-        "n_grams": ("n-grams",) * 2,
+        "majority": "most frequent label",
+        "most_frequent_per_value": f"most frequent label per {'main ' if per == 'sequence' else ''}value",
+        "one_step": f"regression on {'mean' if per == 'sequence' else 'single'} steps",
+        "neighbor_regression": "regression on nearby steps",
+        "nearby_n_grams": "n-grams around each step",
+        "trees": "trees on nearby steps",
+        "forest": "random trees on parts",
+        "n_grams": "n-grams",
     }
-    return words[name][per == "sequence"] if name in words else name.replace("_", " ")
+    return words.get(name, name.replace("_", " "))
 
 
 def verdict(evaluation: Evaluation) -> str:

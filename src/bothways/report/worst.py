@@ -86,7 +86,8 @@ def _worst_steps(report: Report) -> str:
     expected, predicted = (spans(report, codes) for codes in (report.expected, report.predicted))
     names = expected.names if report.sentences else report.names
     pair = (expected.kinds, predicted.kinds) if report.sentences else (report.expected, report.predicted)
-    coloured = _coloured([kinds[window] for window in windows for kinds in pair], len(names))
+    seen = np.concatenate([kinds[window] for window in windows for kinds in pair])
+    coloured = _coloured(np.bincount(seen + 1, minlength=len(names) + 1)[1:])  # -1 is none
     colours = [_colour(code, coloured) for code in range(len(names))]
     inputs, shown = [] if report.sentences else telling_inputs(report, INPUTS), []
     for k, (i, at, window) in enumerate(zip(chosen, inside, windows, strict=True)):
@@ -119,8 +120,7 @@ def _worst_labels(report: Report) -> str:
     if len(wrong) == 0:
         return section("The worst sequences", "Not one sequence is labeled wrong.", " ")
     chosen = wrong[np.argsort(chance[wrong], kind="stable")][:WORST].tolist()
-    most = np.argsort(-p[chosen].sum(axis=0), kind="stable")[: figures.CLASS_COLOURS]
-    coloured, means, inputs = sorted(most.tolist()), input_values(report), telling_inputs(report, INPUTS)
+    coloured, means, inputs = _coloured(p[chosen].sum(axis=0)), input_values(report), telling_inputs(report, INPUTS)
     rows = []
     for i in chosen:
         bar = "".join(
@@ -134,7 +134,7 @@ def _worst_labels(report: Report) -> str:
         rows.append(row(text(report.sequences.id(i)), (*names, *chances, text(_inside(report, i, means, inputs), 160))))
     what = "Means of inputs" if report.texts is None else "Words"
     head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes", what]
-    lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
+    lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} with the least P(expected)."
     return section("The worst sequences", lead, _legend(report.names, coloured), table(head, rows, "labels"))
 
 
@@ -147,9 +147,8 @@ def _inside(report: Report, sequence: int, means: Doubles, inputs: list[int]) ->
     return " ".join(map(short, words))
 
 
-def _coloured(seen: Sequence[Numbers], count: int) -> list[int]:
-    """The codes that get a colour of their own, of this many: those that are seen most; -1 is none."""
-    counts = sum((np.bincount(codes[codes >= 0], minlength=count) for codes in seen), np.zeros(count, np.int64))
+def _coloured(counts: Array) -> list[int]:
+    """The codes that get a colour of their own: those that are seen most."""
     return sorted(np.argsort(-counts, kind="stable")[: figures.CLASS_COLOURS].tolist())
 
 

@@ -14,17 +14,17 @@ import numpy as np
 from bothways import interrupts
 from bothways.errors import InputError, counted, option
 from bothways.metrics import check_tags, class_to_detect, score
+from bothways.metrics.alarms import detectable
 from bothways.metrics.scores import check_monitor, with_rate_of
 from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
-from bothways.sequences import NO_LABEL
-from bothways.settings import Reading, Roles, as_names
+from bothways.settings import Reading, Roles, Settings, as_names
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
-from bothways.study.runs import Run, RunId, Store
+from bothways.study.runs import FAILED, Run, RunId, Store
 from bothways.study.search import need_optuna, search_settings
 from bothways.study.tasks import Task, problem_task, table_task
 from bothways.study.worker import StudySpec
@@ -119,18 +119,19 @@ def compare(
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
-    false_alarm_rates = as_names(false_alarm_rates)
-    if metric is not None:
-        false_alarm_rates = with_rate_of(metric, false_alarm_rates)
-    label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
+    label, given = task.classes[code], with_rate_of(str(metric), as_names(false_alarm_rates))
+    rates = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in given)
+    rates = rates if detectable(split.test, code) else ()
     check_tags(str(metric), split.test)
-    if output is not None and (split.test.known_weights % 1).any():
+    tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
+    if output is not None and any((part.known_weights % 1).any() for part in tested if part is not None):
         raise InputError(
-            "output keeps whole counts of labels, and some weights of the test part are no whole numbers. Leave out "
+            "output keeps whole counts of labels, and some weights of what is tested are no whole numbers. Leave out "
             "output, or those weights."
         )
+    monitors = grid.vary.get("monitor", (grid.base.get("monitor"),))
     if split.valid is not None:
-        for monitor in grid.vary.get("monitor", (grid.base.get("monitor"),)):
+        for monitor in monitors:
             check_monitor(str(monitor), task.shape.classes, split.valid)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
     usual = "entity_f1" if split.test.scheme is not None else usual
@@ -181,6 +182,8 @@ def compare(
             do(jobs)
         else:
             say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
+            if split.valid is None or "none" in monitors:
+                say("Without a valid part it goes by the scores on what is tested, which flatters the best settings.")
             cells, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
             grid = replace(grid, cells=tuple(dict.fromkeys((first, *cells))))
     if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
@@ -188,6 +191,8 @@ def compare(
             f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
             "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
         )
+    if failed := [run.reason for run in progress.done if run.status == FAILED]:
+        say(f"{counted(len(failed), 'run')} failed, the first one by {failed[0]}")
     comparison = compare_runs(grid, task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)
 
@@ -198,7 +203,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
         chosen = tuple(range(seeds))
     if not chosen or len(set(chosen)) < len(chosen):
         raise InputError(f"seeds is {seeds!r}; give how many there are, at least 1, or different whole numbers.")
-    return tuple(whole("a seed", seed, 0) for seed in chosen)
+    return tuple(options(Settings)["seed"].check("a seed", seed) for seed in chosen)
 
 
 def _task(
@@ -228,10 +233,3 @@ def _task(
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
     return table_task(data, **{"window": window, **table}, say=say)
-
-
-def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, ...]:
-    kept = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in rates)
-    found = labels[labels != NO_LABEL] == positive
-    # Without both kinds there is nothing to detect, or nothing to mistake for it.
-    return kept if found.any() and not found.all() else ()

@@ -19,7 +19,7 @@ POINTS = 60  # about this many points of a learning curve are drawn; single batc
 def colours_of(settings: Sequence[SettingResult], curved: Sequence[SettingResult]) -> dict[str, str]:
     """The colour of each setting in all drawings, by its name: of the reference, of those with a curve, of the rest."""
     others = [each.name for each in curved if not each.reference]
-    own = dict(zip(others, CLASSES[2:], strict=False))  # without grey, and without orange, which the reference has
+    own = dict(zip(others, CLASSES[2:], strict=False))  # not the dark one, nor orange, which the reference has
     return {each.name: WARM if each.reference else own.get(each.name, SOFT) for each in settings}
 
 
@@ -52,18 +52,19 @@ def settings_figure(comparison: Comparison, settings: Sequence[SettingResult], c
 
 
 @styled()
-def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> str:
+def shares_figure(shares: Mapping[str, tuple[float, float | None]]) -> str:
     """A bar for each source of variance, the first on top, with its standard error."""
     figure = blank(760, 60 + ROW * len(shares))
     axes = figure.subplots()
     places = np.arange(len(shares))[::-1]
-    axes.barh(places, list(shares.values()), 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
-    for place, (name, share) in zip(places, shares.items(), strict=True):
+    values = [share for share, _ in shares.values()]
+    axes.barh(places, values, 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
+    for place, (share, error) in zip(places, shares.values(), strict=True):
         axes.text(share + 0.015, place + 0.02, f"{share:.1%}", va="bottom", fontsize=8.5)
-        if (error := errors.get(name)) is not None:
+        if error is not None:
             axes.plot([max(0.0, share - error), share + error], [place, place], color=INK, linewidth=1.2)
     axes.set_yticks(places, list(shares))
-    axes.set_xlim(0, min(1.1, max(shares.values()) + 0.12))
+    axes.set_xlim(0, min(1.1, max(values) + 0.12))
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set_xlabel("share of the variance")
     axes.grid(visible=False, axis="y")
@@ -82,7 +83,7 @@ def curves_figure(settings: Sequence[SettingResult], colours: Mapping[str, str])
             label = setting.title if panel is panels[0] else None
             panel.plot(*line, color=colours[setting.name], label=label, linewidth=1.4)
         panel.set_xlabel(name)
-        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=along == "updates"))
     panels[0].set_ylabel("loss of the batches learned from")
     figure.legend(loc="outside lower center", ncols=2)
     return svg(figure, "curves", "Loss by update and by second")

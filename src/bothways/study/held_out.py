@@ -16,7 +16,6 @@ from bothways.metrics import Resamples, count, count_entities, f1, labeled, scor
 from bothways.metrics.probabilities import average_precision
 from bothways.runtime import balancing, decided, tempered
 from bothways.sequences import Sequences
-from bothways.settings import SCORES
 
 LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
@@ -81,7 +80,7 @@ class HeldOut:
             predicted = decided(p, balance=balancing(self.counts, self.balance))
         found = score(self.monitor, range(self.classes), self.positive)
         counts = count(self.sequences, p, self.classes, whole=True, predicted=predicted)
-        return SCORES[self.monitor].better * found.of(counts)
+        return found.better * found.of(counts)
 
     def loss(self, p: Any) -> float:
         """The mean cross-entropy of the labels of known classes."""

@@ -46,7 +46,7 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
             "(functional ANOVA: Hutter et al. 2014), what two explain only together, and what the seed does. A line is "
             "a standard error over seeds."
         )
-        parts.append(_section("What matters", lead, figures.shares_figure(shares, view.errors_of(comparison))))
+        parts.append(_section("What matters", lead, figures.shares_figure(shares)))
     if curved:
         lead = "The median over seeds of the loss of batches before their updates, neighbours averaged."
         parts.append(_section("Learning", lead, figures.curves_figure(curved, colours)))

@@ -143,12 +143,12 @@ class Comparison:
         own = [each for each in self.own if each.median is not None]
         # The runs of the reference may stand under the name of another setting.
         reference = next((each for each in own if each.reference), None)
-        if reference is None:
-            return ["Nothing can be said yet: the reference has no runs."]
-        said = [*_best(self, own, reference), *_limits(self, own), *_what_matters(self)]
-        if diverged := sum(each.diverged for each in own):
+        said = ["Nothing can be said yet: the reference has no runs."]
+        if reference is not None:
+            said = [*_best(self, own, reference), *_limits(self, own), *_what_matters(self)]
+        if diverged := sum(each.diverged for each in self.own):
             said.append(f"{counted(diverged, 'run')} diverged; each counts with {self.metric.worst:.3g}.")
-        if failed := sum(each.failed for each in own):
+        if failed := sum(each.failed for each in self.own):
             they, them = ("it does", "it") if failed == 1 else ("they do", "them")
             said.append(f"{counted(failed, 'run')} failed; {they} not count, and the same command does {them} again.")
         if self.left:
@@ -195,10 +195,7 @@ def compare_runs(
         if run.setting in there and run.seed in seeds:
             there[run.setting].append(run)
     kept = {setting: {run.seed: run for run in each if run.status != FAILED} for setting, each in there.items()}
-    scored = {
-        setting: {seed: of.worst if run.counts is None else of.of(run.counts) for seed, run in each.items()}
-        for setting, each in kept.items()
-    }
+    scored = {setting: _scored(each, of) for setting, each in kept.items()}
     draws = _draws(kept, task.tested, of)
     base = settings[grid.cells.index(reference)]
     names = dict(reversed([(setting, grid.name(cell)) for setting, cell in zip(settings, grid.cells, strict=True)]))
@@ -263,23 +260,32 @@ def compare_runs(
     )
 
 
+def _scored(runs: Mapping[int, Run], score: Score) -> dict[int, float]:
+    """The score of each seed, but of those whose test part has nothing to detect; the worst one if it diverged."""
+    found = {seed: score.worst if run.counts is None else score.of(run.counts) for seed, run in runs.items()}
+    return {seed: value for seed, value in found.items() if not np.isnan(value)}
+
+
 def _draws(
     runs: Mapping[Setting, Mapping[int, Run]], tested: Callable[[int], Numbers] | None, score: Score
 ) -> Callable[[Setting, tuple[int, ...]], Doubles]:
     """Gives the scores `(times, seeds)` of a setting on samples of seeds and sequences, the same for all settings."""
-    # How many sequences all seeds were tested on, where it is the same ones; diverged runs do not tell.
-    every = [run.counts for of_setting in runs.values() for run in of_setting.values()]
-    size = next((len(counts.support) for counts in every if counts is not None), 1)
+    every = [(seed, run.counts) for of_setting in runs.values() for seed, run in of_setting.items()]
+    # Which sequences each seed has labels of; diverged runs do not tell.
+    labeled = {seed: counts.support.any(axis=1) for seed, counts in every if counts is not None}
+    size = max((int(each.sum()) for each in labeled.values()), default=1)
     numbers = None if tested is None else cache(tested)
 
     @cache
     def samples(seeds: tuple[int, ...]) -> Resamples:
-        return Resamples([size if numbers is None else numbers(seed) for seed in seeds])
+        if numbers is None:
+            return Resamples([size] * len(seeds))
+        return Resamples([numbers(seed)[labeled.get(seed, slice(None))] for seed in seeds])
 
     @cache
     def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
-        counts = [runs[setting][seed].counts for seed in seeds]
-        columns = [None if each is None else score.columns(each) for each in counts]
+        counts = {seed: runs[setting][seed].counts for seed in seeds}
+        columns = [None if of is None else score.columns(of)[labeled[seed]] for seed, of in counts.items()]
         return samples(seeds).scores(columns, score.of_sums, score.worst)
 
     return drawn

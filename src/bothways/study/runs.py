@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bothways.data.opening import BROKEN
 from bothways.errors import DataError
 from bothways.files import check_output, locked, written_whole
 from bothways.metrics import Counts, score
@@ -157,7 +158,7 @@ class Store:
                 raise DataError(damaged)
             tables = [pl.read_ipc(io.BytesIO(row)) for row, _ in rows]
             found = _parsed(pl.concat(tables, how="diagonal")) if tables else None
-        except (sqlite3.Error, pl.exceptions.PolarsError, *UNREADABLE):
+        except (sqlite3.Error, *UNREADABLE):
             raise DataError(damaged) from None
         return [] if found is None else self._checked(found, self._journal)
 
@@ -183,7 +184,7 @@ def _another(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return "; ".join(told + ["the data are others"] * (not told or "content" in other))
 
 
-UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+UNREADABLE = (*BROKEN, ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 def read_runs(path: Path) -> tuple[dict[str, Any], list[Run]]:
@@ -192,7 +193,7 @@ def read_runs(path: Path) -> tuple[dict[str, Any], list[Run]]:
         return _parsed(pl.read_parquet(path))
     except OSError as reason:
         raise DataError(f"{path}: cannot be read ({reason.strerror or reason}).") from None
-    except (pl.exceptions.PolarsError, *UNREADABLE):
+    except UNREADABLE:
         raise DataError(f"{path}: this file holds no runs of a comparison.") from None
 
 

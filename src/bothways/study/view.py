@@ -34,7 +34,7 @@ class TableView(NamedTuple):
 
 def settings_table(comparison: Comparison) -> TableView:
     """Each setting with its score and its difference to the reference, the best first."""
-    head = ("setting", comparison.metric.title, "against the reference", "p")
+    head = ("setting", comparison.metric.title, "ahead of the reference", "p")
     return TableView(head, [Row(each.title, _score_cells(each), each.reference) for each in comparison.own])
 
 
@@ -51,28 +51,23 @@ def costs_table(comparison: Comparison) -> TableView:
 
 def shares_table(comparison: Comparison) -> TableView:
     """Where the variance of the score comes from."""
-    errors = {name: f"{error:.1%}" for name, error in errors_of(comparison).items()}
-    shares = shares_of(comparison).items()
-    rows = [Row(name, [Entry(f"{share:.1%}"), Entry(errors.get(name, ""))]) for name, share in shares]
+    rows = [
+        Row(name, [Entry(f"{share:.1%}"), Entry("" if error is None else f"{error:.1%}")])
+        for name, (share, error) in shares_of(comparison).items()
+    ]
     return TableView(("source of variance", "share", "standard error"), rows)
 
 
-def shares_of(comparison: Comparison) -> dict[str, float]:
-    """The share of the variance of each source, by name; empty if there is nothing to explain."""
+def shares_of(comparison: Comparison) -> dict[str, tuple[float, float | None]]:
+    """The share of the variance of each source, by name, with its standard error if any; empty without variance."""
     shares = comparison.shares
     if shares is None or not shares.variance:
         return {}
     alone, pairs = comparison.effects(1), comparison.effects(2)
-    found = {" x ".join(names): share for names, share in {**alone, **pairs}.items()}
-    if len(alone) > 2 or not pairs:
-        found["interactions of more" if pairs else "interactions"] = shares.higher
-    return found | ({} if shares.seed is None else {"the seed": shares.seed})
-
-
-def errors_of(comparison: Comparison) -> dict[str, float]:
-    """The standard errors of shares, by the names of `shares_of`, where there are any."""
-    errors = {} if comparison.shares is None else comparison.shares.errors
-    return {" x ".join(names): error for names, error in errors.items()}
+    found = {" x ".join(names): (share, shares.errors.get(names)) for names, share in {**alone, **pairs}.items()}
+    if len(alone) > (2 if pairs else 1):
+        found["interactions of more" if pairs else "interactions"] = (shares.higher, None)
+    return found | ({} if shares.seed is None else {"the seed": (shares.seed, None)})
 
 
 def marks(comparison: Comparison) -> dict[str, float]:
@@ -108,11 +103,11 @@ def facts(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
 def _score_cells(result: SettingResult) -> list[Entry]:
     remarks = [f"{n} {what}" for n, what in ((result.diverged, "diverged"), (result.failed, "failed")) if n]
     if result.median is None:
-        return [Entry("no run", ", ".join(remarks))]
+        return [Entry("no run", ", ".join(remarks)), Entry(), Entry()]
     ends = ", ".join([f"{result.low:.3f} to {result.high:.3f}", *remarks])
-    cells, difference = [Entry(f"{result.median:.4f}", ends)], result.difference
-    if difference is not None:
-        mark = difference.verdict
-        cells.append(Entry(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
-        cells.append(Entry("" if difference.p is None else f"{difference.p:.2g}", "", mark))
-    return cells
+    score, difference = Entry(f"{result.median:.4f}", ends), result.difference
+    if difference is None:
+        return [score, Entry(), Entry()]
+    mark = difference.verdict
+    ahead = Entry(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark)
+    return [score, ahead, Entry("" if difference.p is None else f"{difference.p:.2g}", "", mark)]

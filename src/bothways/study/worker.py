@@ -17,6 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 from bothways.metrics import Counts, count, thresholds_for
+from bothways.metrics.alarms import detectable
 from bothways.study.factors import DataShape, Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
@@ -160,8 +161,9 @@ def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[
     p = probabilities(logits(network, weights, test))
     seconds = time.perf_counter() - started
     thresholds: dict[float, float] = {}
-    if spec.false_alarm_rates:
-        on = valid if valid is not None and (valid.known_labels == spec.positive).any() else test
+    able = [each for each in (valid, test) if each is not None and detectable(each, spec.positive)]
+    if spec.false_alarm_rates and able:
+        on = able[0]
         chosen_on = p if on is test else probabilities(logits(network, weights, on))
         thresholds = thresholds_for(on, chosen_on, spec.false_alarm_rates, spec.positive)
     predicted = decided(p, scheme=test.scheme, lengths=test.lengths)
