@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from bothways import interrupts
 
-
 GARBAGE = (100_000, 20, 50)
 """Cyclic garbage is looked for after so many new objects, rarer than by default: JAX makes millions that are none, and
 looking takes 6 % of a training's time, 2 % so, at the same largest memory (tried with `gc.callbacks`)."""
