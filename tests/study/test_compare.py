@@ -258,15 +258,18 @@ def test_weights_of_all_parts_are_looked_at_where_seeds_draw_their_own(tmp_path:
 
 @pytest.mark.parametrize("valid", [[0, 0], [1, 1]])
 def test_a_valid_part_of_one_class_chooses_no_threshold(valid: list[int]) -> None:
-    """It is chosen on the test part then, as without a valid part; where that cannot do it, there is none."""
+    """Nor does the test part, which chooses one only where there is no valid part."""
     part = Sequences(np.zeros((4, 1)), np.array([2, 2]), np.array([0, 1, 0, 1]))
     one = Sequences(np.zeros((2, 1)), np.array([2]), np.array(valid))
-    for test, rates in ((part, [0.1]), (one, [])):
-        task = array_task("two", ("a", "b"), Split(part, one, test))
+    for other, rates in ((one, []), (part, [0.1]), (None, [0.1])):
+        task = array_task("two", ("a", "b"), Split(part, other, part))
         (run,) = train_runs(StudySpec(task, (0.1,), 1), TINY, [0])
         assert run.status == "finished", run.reason
         assert run.counts is not None
         assert list(run.counts.alarms) == rates
+    task = array_task("two", ("a", "b"), Split(part, one, part))
+    with pytest.raises(InputError, match="the valid part, by which thresholds are chosen, has no label"):
+        compare(task, {"units": [2]}, metric="detection@0.1")
 
 
 def test_the_json_is_json(found: Comparison) -> None:

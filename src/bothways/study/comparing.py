@@ -121,7 +121,13 @@ def compare(
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
     label, given = task.classes[code], with_rate_of(str(metric), as_names(false_alarm_rates))
     rates = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in given)
-    rates = rates if detectable(split.test, code) else ()
+    parts = (split.test,) if task.test_share is not None or split.valid is None else (split.test, split.valid)
+    rates = rates if all(detectable(part, code) for part in parts) else ()
+    if str(metric).startswith(("detection@", "false_alarms@")) and not rates:
+        raise InputError(
+            f"The test part, or the valid part, by which thresholds are chosen, has no label {label!r} or no other, so "
+            f"that {option('metric', metric)} cannot be scored. Choose another metric, or other parts."
+        )
     check_tags(str(metric), split.test)
     tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
     if output is not None and any((part.known_weights % 1).any() for part in tested if part is not None):

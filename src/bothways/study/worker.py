@@ -161,9 +161,8 @@ def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[
     p = probabilities(logits(network, weights, test))
     seconds = time.perf_counter() - started
     thresholds: dict[float, float] = {}
-    able = [each for each in (valid, test) if each is not None and detectable(each, spec.positive)]
-    if spec.false_alarm_rates and able:
-        on = able[0]
+    on = test if valid is None else valid
+    if spec.false_alarm_rates and detectable(on, spec.positive):
         chosen_on = p if on is test else probabilities(logits(network, weights, on))
         thresholds = thresholds_for(on, chosen_on, spec.false_alarm_rates, spec.positive)
     predicted = decided(p, scheme=test.scheme, lengths=test.lengths)
