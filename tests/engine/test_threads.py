@@ -193,30 +193,28 @@ def test_threads_at_work_are_no_more_than_there_are_meant_to_be() -> None:
     """Where callers are as many, nobody helps them, though there are helpers."""
     found = printed("""
         import os, threading, time
-        def seconds():
-            read = lambda task: int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) / 1e9
-            return {task: read(task) for task in os.listdir("/proc/self/task")}
-        before = seconds()
+        tasks = lambda: set(os.listdir("/proc/self/task"))
+        seconds = lambda task: int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) / 1e9
+        before = tasks()
         x = np.ones((64, 100, 1), np.float32)
         engine.run(x, directions)
-        print(len(seconds()) - len(before))
+        print(len(tasks() - before))
         engine.set_threads(4)
         engine.run(x, directions)
         engine.set_threads(2)
-        helpers = set(seconds()) - set(before)
+        helpers = tasks() - before
         start, end = threading.Barrier(4), time.perf_counter() + 0.3
         def call():
             start.wait()
             while time.perf_counter() < end:
                 engine.run(x, directions)
         callers = [threading.Thread(target=call) for _ in range(4)]
-        before = seconds()
+        before = sum(map(seconds, helpers))
         for caller in callers:
             caller.start()
         for caller in callers:
             caller.join()
-        after = seconds()
-        print(len(helpers), sum(after[task] - before[task] for task in helpers))
+        print(len(helpers), sum(map(seconds, helpers)) - before)
     """)
     alone, beside, seconds = found.split()
     assert (alone, beside) == ("1", "3")
