@@ -154,17 +154,6 @@ function gather_elements(v, places) {  /* along the last axis */
   v.rows ??= value(Int32Array.from({length: v.d.length / size}, (_, i) => i * size), [...v.s.slice(0, -1), 1])
   return each("g[a + b]", [places, v.rows], type_of(v), v.d)
 }
-function leaves([v, roots, asks, left, right, values, missing, sets, kinds]) {  /* where each row ends in each tree; see export/trees.py */
-  const {d, s} = dense(v), size = s.at(-1), places = kinds.s[1], last = places - 1, trees = roots.d.length, out = new values.d.constructor(d.length / size * trees)
-  const goes_left = (node, x) => sets?.d[node] >= 0 ? kinds.d[places * sets.d[node] + (x === x ? Math.min(Math.max(Math.trunc(x), 0), last) : last)]
-    : x <= values.d[node] || x !== x && missing?.d[node]
-  for (let from = 0, at = 0; from < d.length; from += size) for (let tree = 0; tree < trees; tree++) {
-    let node = roots.d[tree]
-    while (left.d[node] !== node) node = (goes_left(node, d[from + asks.d[node]]) ? left : right).d[node]
-    out[at++] = values.d[node]
-  }
-  return value(out, [...s.slice(0, -1), trees])
-}
 function ascending(v, on) {  /* TopK of all, the least first */
   const {d, s, before, size, after, type} = along(v, on), out = new type(d.length), some = new type(size)
   for (let i = 0; i < before; i++) for (let k = 0; k < after; k++) {
@@ -314,7 +303,6 @@ const OPERATORS = {
   Pad: ([v, pads]) => pad(v, pads.d),
   Gather: ([v, places], {axis = 0}) => gather(v, places, axis),
   GatherND: ([v, places], {batch_dims}) => gather_nd(v, places, batch_dims),
-  Leaves: (operands) => leaves(operands),
   TopK: ([v], {axis}) => ascending(v, axis),
   ReduceSum: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, 0, (a, b) => a + b),
   ReduceMax: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, -Infinity, Math.max),

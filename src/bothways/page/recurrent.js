@@ -1,4 +1,4 @@
-/* Recurrent layers and convolutions on the engine, which is WebAssembly (csrc/bind_wasm.cc). */
+/* Recurrent layers, convolutions and trees on the engine, which is WebAssembly (csrc/bind_wasm.cc). */
 let wasm
 const LSTM = 0, GRU = 1, RNN = 2, RELU = 3, RESET_BEFORE = 4  /* as in csrc/engine.h */
 const GATES = {LSTM: [0, 2, 3, 1], GRU: [0, 1, 2], RNN: [0]}  /* where ONNX has the gates of Keras */
@@ -75,5 +75,22 @@ OPERATORS.Conv = ([x, kernel, bias], {pads: [before, after], strides: [stride]})
       into(bias.d), outputs, units, 0)
     const y = new Float32Array(wasm.memory.buffer, outputs, batch * steps * units).slice()
     return value(y, [batch, units, steps], [steps * units, 1, units])
+  })
+}
+
+/* Where each row ends in each tree; see export/trees.py. */
+const ROWS_AT_ONCE = 1024
+OPERATORS.Leaves = ([v, roots, asks, left, right, values, missing, sets, kinds]) => {
+  const {d, s} = dense(v), inputs = s.at(-1), trees = roots.d.length, nodes = asks.d.length
+  return lent(() => {
+    const model = [roots.d, asks.d, left.d, right.d, Float64Array.from(values.d), missing?.d ?? new Uint8Array(nodes), sets?.d ?? new Int32Array(nodes).fill(-1), kinds.d].map(into)
+    const x = room_for(2 * ROWS_AT_ONCE * inputs), found = room_for(ROWS_AT_ONCE * trees), out = new values.d.constructor(d.length / inputs * trees)
+    for (let from = 0, at = 0; from < d.length; from += ROWS_AT_ONCE * inputs) {
+      const some = d.subarray(from, from + ROWS_AT_ONCE * inputs), rows = some.length / inputs
+      new Float64Array(wasm.memory.buffer, x, some.length).set(some)
+      wasm.leaves(rows, inputs, trees, kinds.s[1], x, ...model, found)
+      for (const node of new Int32Array(wasm.memory.buffer, found, rows * trees)) out[at++] = values.d[node]
+    }
+    return value(out, [...s.slice(0, -1), trees])
   })
 }
