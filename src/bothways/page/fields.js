@@ -138,13 +138,13 @@ function days_of(fields) {
 }
 /* The ways to read the fields of a column, {name: values}; none for text. Hours and minutes are times of day, unless they are `lasting`. */
 function ways_of(fields, lasts) {
-  const rest = converted(fields, plain) ? fields : fields.map(text => is_missing(text) ? null : text)
+  const plainly = converted(fields, plain), rest = plainly ? fields : fields.map(text => is_missing(text) ? null : text)
   const texts = rest.filter(text => typeof text === "string"), first = texts[0] ?? "", all = pattern => texts.every(text => pattern.test(text))
   const lasting = lasts || /^\d+:\d\d\.\d/.test(first)
   if (first && (all(PHONE) || all(LONG) && texts.some(text => BigInt(text) >> 64n))) return {}
   const compact = /^(?:19|20)\d{6}/.test(first) && converted(rest, parsed(COMPACT))
   if (compact) return {times: compact}
-  const numbers = converted(rest, plain), thousands = numbers && texts.some(text => /[.eE]/.test(text)) && rest.slice(0, 100).every(text => text === null || LONE.test(text))
+  const numbers = plainly ?? converted(rest, plain), thousands = numbers && texts.some(text => /[.eE]/.test(text)) && rest.slice(0, 100).every(text => text === null || LONE.test(text))
   if (numbers && !thousands) return {numbers}
   const point = !numbers && converted(rest, amounts(rest, ".")), comma = converted(rest, amounts(rest, ","))
   if (numbers || point || comma) return {...numbers && {numbers}, ...point && {point}, ...comma && {comma}}
@@ -236,8 +236,8 @@ function told({way, values, unit, note, fields}, stood) {
   for (let rest = gone; rest.length && some.length < 3; rest = rest.filter(word => word !== some.at(-1))) some.push(mode(rest))
   const texts = [SAID[way], gone.length && `${gone.length.toLocaleString("en")} ${gone.length === 1 ? "field is" : "fields are"} missing (${some.map(word => `'${word}'`).join(", ")})`,
     unit && `unit '${unit}'${SECONDS.has(unit) ? ", read in seconds" : " left out"}`, note,
-    NUMERIC.includes(way) && (fields.some(text => BEHIND_FRACTION.test(text)) ? "amounts with a minus after them are negative"
-      : fields.some(text => IN_PARENTHESES.test(text)) ? "amounts in parentheses are negative"
+    NUMERIC.includes(way) && (way !== "numbers" && fields.some(text => BEHIND_FRACTION.test(text)) ? "amounts with a minus after them are negative"
+      : way !== "numbers" && fields.some(text => IN_PARENTHESES.test(text)) ? "amounts in parentheses are negative"
       : fields.some(text => /^0\d/.test(text)) && !fields.some(text => /[.,:eE]/.test(text)) && "zeros in front are left out")]
   return texts.filter(text => text).join("; ")
 }

@@ -200,6 +200,7 @@ const require_columns = (file, names, needed) => {
     throw Error(`${file.name}: there is no column ${missing.map(name => JSON.stringify(name)).join(", nor ")}, which the model needs. The columns are: ${shown}.`)
   }
 }
+const bare = field => (field = field?.trim())?.[0] === "=" ? field.replace(IN_FORMULA, "$1").trim() || null : field || null
 const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
 async function read_csv(file, needed, encoding, sequence) {
   let head = [], comments, separator, units, parted, header, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
@@ -239,7 +240,7 @@ async function read_csv(file, needed, encoding, sequence) {
       if (is_blank(fields, header)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
-      for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim().replace(IN_FORMULA, "$1").trim() || null)
+      for (const [column, place] of places) column.push(place < 0 ? blocks : bare(fields[place]))
       rows++
       before = last
       last = fields
