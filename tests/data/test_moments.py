@@ -504,3 +504,12 @@ def test_clocks_that_are_set_back_are_told(month: int, backwards: bool, told: bo
     assert any(said in notice for notice in one) == (month == 10)
     late = frame.with_columns(pl.Series("time", [*at[:100], at[70], *at[101:]] * 2))  # one row more that came late
     assert not any("go back" in notice for notice in read_and_split(Table("some.csv", late)).notices)
+
+
+def test_rows_that_come_a_little_late_set_no_clock_back() -> None:
+    start = datetime.datetime(2024, 3, 15)
+    late = [start + datetime.timedelta(seconds=row - 3 * (row % 5 == 0)) for row in range(400)]  # flows, as they end
+    frame = pl.DataFrame({"time": late, "x": GENERATOR.normal(size=400), "label": [0, 1] * 200})
+    notices = read_and_split(Table("some.csv", frame)).notices
+    assert any("not in the order of 'time'" in notice for notice in notices)
+    assert not any("go back" in notice for notice in notices)

@@ -157,7 +157,8 @@ class _Keys(NamedTuple):
         last, then = places[:-1].filter(back), places[1:].filter(back)
         night = last.dt.hour().is_in([0, 1, 2]) & last.dt.month().is_in([3, 4, 10, 11])
         once = last.dt.date().n_unique() == last.dt.year().n_unique() and night.all()
-        return cast("datetime", last.min()) if once and (last - then < timedelta(hours=1)).all() else None
+        hour = (last - then).is_between(timedelta(minutes=30), timedelta(hours=1), closed="left")  # less is late
+        return cast("datetime", last.min()) if once and hour.all() else None
 
     def _begins(self, names: pl.Series | None) -> Bools:
         """Which rows have another name than the row before."""
