@@ -75,6 +75,8 @@ def test_codes_that_look_like_numbers() -> None:
         (["1'234.5", "5"], [1234.5, 5.0], "thousands"),
         (["1\u202f234,5", "5"], [1234.5, 5.0], "decimal comma"),
         (["1.234", "2.345"], [1.234, 2.345], ""),
+        (["950", "1.200", "0"], ["950", "1.200", "0"], r"in doubt: 1.2 \(decimal=.point.\) or 1200 "),
+        (["950", "1.202", "0"], [950, 1.202, 0], ""),
         (["45 %", "3%"], [45, 3], "units"),
         (["16.22", "(1,016.22)"], [16.22, -1016.22], "units left out; amounts in parentheses are negative"),
         (["( 3,5)", "1.016,2"], [-3.5, 1016.2], "decimal comma; amounts in parentheses are negative"),

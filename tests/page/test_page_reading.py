@@ -107,6 +107,7 @@ TEXT = (
     (["2-", "1"], 'here stands "2-"'),
     (["1.5m", "2.5m"], 'here stands "1.5m"'),
     (["10.0.0.1", "10.0.0.2"], 'here stands "10.0.0.1"'),
+    (["950", "1.200"], 'numbers in doubt: 1.2 ("bothways predict --decimal point") or 1200'),
     (["1,100", "2,200"], 'numbers in doubt: 1100 ("bothways predict --decimal point") or 1.1'),
     (["-", "-5 x", "3"], 'data row 2 (the first is 1): the column "x" must hold numbers; here stands "-5 x"'),
 )

@@ -20,6 +20,7 @@ from bothways.data.numbers import (
     MANY_NUMBERS,
     SECONDS,
     SHOWING,
+    THOUSANDS,
     UNIT,
     all_fit,
     plain,
@@ -69,7 +70,7 @@ class FieldReader:
 
     Where several ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with
     AM and PM month-first, or begin with a year of two digits where dates so read rarely go back or have few years (see
-    `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
+    `times.likelier`); and numbers such as 12,345, or 1.200 beside 950, stay text and are in doubt.
 
     Text may be "fields" of any kind; "strings" stay text where all are whole numbers, or true and false, since other
     values of the file have types; "untyped" are fields of a file whose values could have types; "text" is text.
@@ -193,7 +194,7 @@ class FieldReader:
         for kind in ways:
             if value == KINDS[kind].choice[1]:
                 return kind
-        if first == "numbers":
+        if first == "numbers" and not all(fields.str.contains(part).any() for part in THOUSANDS):
             return first
         if what == "dates":
             return self._order_of_dates(name, fields, ways)
