@@ -84,11 +84,12 @@ def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
     """The label of words, if it shows.
 
     It is the one column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
-    last one of columns that have no name.
+    last one of columns that have no name, and values that differ if there are such.
     """
     tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
     tags = [name for name in tags if name.lower() in LABELS] or tags
-    last = [name for name in names if name.isdecimal()][-1:]
+    last = [name for name in names if name.isdecimal()]
+    last = [name for name in last if table.column(name).n_unique() > 1][-1:] or last[-1:]
     if tags:
         return Guess(table.only("label", tags), "label", "by its name")
     if "upos" in names and table.column("upos").count():
