@@ -415,6 +415,16 @@ def test_temperatures_are_no_clocks(names: tuple[str, str]) -> None:
     assert (found.order, found.features, found.sequence) == (None, names, "machine")
 
 
+def test_the_days_of_a_year_are_no_sequences_in_silence() -> None:
+    rows = np.arange(960)  # as towers that measure fluxes write it
+    frame = pl.DataFrame(
+        {"DOY": 300 + rows // 48, "HRMIN": rows % 48 // 2 * 100 + rows % 2 * 30, "label": rows // 30 % 2}
+    )
+    found = choose_columns(Table("some.csv", frame.with_columns(x=np.sin(rows))))
+    assert found.sequence is None
+    assert any(guess.name == "DOY" and "may tell sequences apart" in guess.why for guess in found.guesses)
+
+
 @pytest.mark.parametrize("name", ["hr", "Time", "hour_of_day", "slot"])
 def test_the_hours_of_a_day_are_no_sequences(name: str) -> None:
     hours, days = np.arange(600) % 24, np.arange(600) // 24
