@@ -296,7 +296,7 @@ def test_a_moment_in_two_columns_is_told_where_one_was_named(points: bool) -> No
     frame = pl.DataFrame({"Date": at.dt.date(), "Time": time, **values})
     split = read_and_split(Table("air.csv", frame), order="Date", drop=["Time"] if points else [])
     assert split.notices[0] == (
-        "air.csv: 230 rows stand at the same 'Date' as the row before, in the order of the table. 'Date' and 'Time' "
+        "air.csv: 230 rows stand at the same 'Date' as the row before; such rows keep their order. 'Date' and 'Time' "
         "are one moment in two columns; to sort by both: order='Date,Time'."
     )
     columns, _, notices = split.encoded()
