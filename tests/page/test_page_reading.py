@@ -238,6 +238,12 @@ def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:
     assert f't.csv: the column "at" must hold numbers or times; these are written in several ways. {INSTEAD}' in text
 
 
+@pytest.mark.slow
+def test_a_country_may_be_called_NA(opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x", sequence="country"))
+    alike(page, written(tmp_path / "t.csv", "country,x\nDE,1\nNA,2\nNA,3\n"), tmp_path)
+
+
 def words_of(sequence: str, *values: str) -> Model:
     """A model of one column of words."""
     encoding = Encoding((), (Category("word", values),))

@@ -171,7 +171,7 @@ class FieldReader:
         """The text of a column, null where a value is missing, and the ways to read it."""
         text = self._without_words(fields)
         if name in self.ids or names_sequences(name) > 1:
-            text = _without(text, MISSING)  # these name no sequence
+            text = _without(text, no_ids(name))
         strict = self.fields == "strings" and name not in (*self.numbers, *self.order)
         ways = _ways(text, self._kinds.get(name), strict, barred(name, name in self.numbers))
         if name in self.order and not ways:
@@ -293,6 +293,11 @@ class FieldReader:
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
         return values
+
+
+def no_ids(name: str) -> Collection[str]:
+    """The words, in small letters, that name no sequence in a column so called; NA may be a country, or a stock."""
+    return MISSING if names_sequences(name) else ()
 
 
 def changed(reading: str) -> bool:
