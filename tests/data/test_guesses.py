@@ -668,6 +668,7 @@ def test_what_was_left_out_is_named_where_nothing_is_left() -> None:
     [
         ("split", ["A", "B", "C"] * 400),
         ("fold", DEVICES % 5),
+        ("kfold", DEVICES % 5),
         ("split", DEVICES % 2),
         ("is_train", DEVICES % 3),
         ("is_valid", DEVICES > 3),

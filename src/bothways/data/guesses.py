@@ -26,7 +26,7 @@ KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
 
-SPLITS = ("split", "part", "fold", "subset", "partition")  # last words in the names of split columns
+SPLITS = ("split", "part", "fold", "kfold", "subset", "partition")  # last words in the names of split columns
 
 YES_OR_NO = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y"), True),
