@@ -415,6 +415,14 @@ def test_temperatures_are_no_clocks(names: tuple[str, str]) -> None:
     assert (found.order, found.features, found.sequence) == (None, names, "machine")
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_times_of_day_do_not_sort_rows_of_several_days(mixed: bool) -> None:
+    at = [datetime.datetime(2024, 1, 1, 20) + datetime.timedelta(minutes=7 * row) for row in range(600)]
+    frame = pl.DataFrame({"Time": [each.time() for each in at], "x": np.sin(np.arange(600)), "label": [0, 1] * 300})
+    found = choose_columns(Table("some.csv", frame.sample(fraction=1, shuffle=True, seed=0) if mixed else frame))
+    assert ("order='Time' to sort" in why(found, "Time")[1]) == mixed
+
+
 def test_the_days_of_a_year_are_no_sequences_in_silence() -> None:
     rows = np.arange(960)  # as towers that measure fluxes write it
     frame = pl.DataFrame(
