@@ -78,10 +78,10 @@ of the terms of a year (Fall 2023)."""
 _YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
 WEEK = rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$", rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$"
-MONTH = rf"^{_YEAR}[-/ ]{_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
+MONTH = rf"^{_YEAR}(?:[-/ ]|-?M){_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
 SHORT_MONTH = (rf"^(?<part>{NAME})[-/ '](?<year>\d{{2}})$",)
 SEASON = (rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$",)  # a year and the next one
-"""Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), Mar 2024, 2023/24."""
+"""Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), 2024M03, 2023/24."""
 
 
 def year_first(text: pl.Series) -> pl.Series:

@@ -125,7 +125,7 @@ const monday_of = (year, week) => week > 53 ? NaN : 1000 * Date.UTC(year, 0, 4) 
 const PERIODS = [
   [/^(?<year>(?:19|20)\d{2})[-/. ]?[Qq]0?(?<part>[1-4])$/, /^[Qq](?<part>[1-4])[-/. ]?(?<year>(?:19|20)\d{2})$/, (year, part) => first_of(year, 3 * part - 2)],
   [/^(?<year>(?:19|20)\d{2})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, /^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>(?:19|20)\d{2})$/, monday_of],
-  [/^(?<year>(?:19|20)\d{2})[-/ ](?<part>\d{1,2}|\p{L}{3,12}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,12}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
+  [/^(?<year>(?:19|20)\d{2})(?:[-/ ]|-?M)(?<part>\d{1,2}|\p{L}{3,12}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,12}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
   [/^(?<year>(?:19|20)\d{2})[-/](?<part>\d{2}|\d{4})$/, /^$/, (year, part) => part % 100 === (+year + 1) % 100 ? first_of(year, 1) : NaN],
 ].map(([before, after, day]) => text => {
   const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
