@@ -170,8 +170,8 @@ class FieldReader:
     def _fitting(self, name: str, fields: pl.Series) -> tuple[pl.Series, dict[str, pl.Series]]:
         """The text of a column, null where a value is missing, and the ways to read it."""
         text = self._without_words(fields)
-        if name in self.ids or names_sequences(name) > 1:
-            text = _without(text, no_ids(name))
+        if names_sequences(name) > 1 or (name in self.ids and names_sequences(name)):
+            text = _without(text, MISSING)  # these name no sequence; a country or a stock may be called NA
         strict = self.fields == "strings" and name not in (*self.numbers, *self.order)
         ways = _ways(text, self._kinds.get(name), strict, barred(name, name in self.numbers))
         if name in self.order and not ways:
@@ -293,11 +293,6 @@ class FieldReader:
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
         return values
-
-
-def no_ids(name: str) -> Collection[str]:
-    """The words, in small letters, that name no sequence in a column so called; NA may be a country, or a stock."""
-    return MISSING if names_sequences(name) else ()
 
 
 def changed(reading: str) -> bool:

@@ -9,10 +9,10 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from bothways.data.fields import no_ids
+from bothways.data.fields import MISSING
 from bothways.data.kinds import SingleTimes
 from bothways.data.moments import moment_text
-from bothways.data.names import joined_columns, side_by_side
+from bothways.data.names import joined_columns, names_sequences, side_by_side
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
@@ -33,7 +33,7 @@ class EventLines:
         columns = model.columns if model.columns is not None and model.columns.label else None
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")
-        none = no_ids(self._key or "")
+        none = MISSING if names_sequences(self._key or "") else ()
         self._none = {"", *none, *map(str.lower, columns.reading.missing)} if columns else set[str]()
         self._step = step or (columns.order if columns else "step")
         self.fields = [self._key, self._step]  # their names
