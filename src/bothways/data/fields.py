@@ -340,12 +340,7 @@ def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
-
-    Example:
-        >>> as_text(pl.Series([7.0, 0.5, float("nan"), None])).to_list()
-        ['7', '0.5', None, None]
-    """
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them."""
     text = column.cast(pl.String)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)

@@ -115,12 +115,7 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
 
 
 def as_values(words: Collection[str], dtype: pl.DataType) -> pl.Series:
-    """Words as values of a type, text or numbers: those of them that can be one.
-
-    Example:
-        >>> as_values(["-99", "99.9", "none"], pl.Int8()).to_list(), as_values(["99.9"], pl.String()).to_list()
-        ([-99], ['99.9'])
-    """
+    """Words as values of a type, text or numbers: those of them that can be one."""
     texts = pl.Series(list(words), dtype=pl.String)
     if dtype == pl.String:
         return texts
