@@ -902,6 +902,14 @@ def in_pieces(ids: Sequence[Any]) -> pl.DataFrame:
     )
 
 
+@pytest.mark.parametrize("name", ["match", "game", "song"])
+def test_matches_without_a_clock_are_sequences_where_each_is_one_run(name: str) -> None:
+    frame = in_pieces(range(12)).drop("t").rename({"machine": name})
+    assert choose_columns(Table("some.csv", frame)).sequence == name
+    kinds = frame.with_columns(pl.Series(name, GENERATOR.choice(["chess", "go"], len(frame))))
+    assert choose_columns(Table("some.csv", kinds)).categories == (name,)
+
+
 @pytest.mark.parametrize("ids", [["M1", "M2", "M3", "M4"], [1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0]])
 def test_an_id_that_is_empty_in_a_row_makes_no_one_sequence(ids: list[Any], tmp_path: Path) -> None:
     frame = in_pieces(ids).with_row_index("row")

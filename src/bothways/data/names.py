@@ -30,7 +30,9 @@ THINGS = frozenset(
 )
 """What a sequence belongs to: a column of this name tells sequences apart."""
 
-MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site equipo"))
+MAYBE_THINGS = frozenset(
+    words("flow unit ip run case block node batch sensor file video recording song match game group site equipo")
+)
 """The same, if the values show it as well."""
 
 CASE = "case_concept_name"
