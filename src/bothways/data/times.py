@@ -139,10 +139,6 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
     """Dates of `digits` digits, or of one less where a leading zero was lost, with signs between year, month and day.
 
     Behind those of 8 digits may stand two more, an hour. The text as it is if it is anything else.
-
-    Example:
-        >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
-        ['2024-01-31', '31-01-2024', '01-02-2024', '20240132']
     """
     for pattern, ways in DIGITS.get(digits, ()):
         whole = text.str.zfill(digits)
@@ -170,12 +166,7 @@ def compact(text: pl.Series) -> pl.Series:
 
 
 def elapsed(text: pl.Series) -> pl.Series:
-    """The seconds of days and hours, as pandas and Python write differences of times, or of hours and minutes.
-
-    Example:
-        >>> elapsed(pl.Series(["1 days 02:03:04.5", "26:00:01", "1:30"])).to_list()
-        [93784.5, 93601.0, 90.0]
-    """
+    """The seconds of days and hours, as pandas and Python write differences of times, or of hours and minutes."""
     days, hours, minutes, seconds = (part.cast(pl.Float64) for part in _parts(text, ELAPSED))
     return days.fill_null(0) * DAY + hours.fill_null(0) * 3600 + minutes * 60 + seconds
 
