@@ -101,7 +101,7 @@ def test_a_country_may_be_called_NA(tmp_path: Path) -> None:
     jobs.train(names[1], names[0], label="label", settings={"epochs": 1, "units": 2}, say=said.append)
     assert re.search("country +sequence +'year' rises within each of its 3 values", said[0])
     assert jobs.predict(*names, say=said.append).rows == 36
-    assert jobs.evaluate(*names[:2], part="all", say=said.append).sequences == 3
+    assert jobs.evaluate(names[0], names[1], part="all", say=said.append).sequences == 3
     jobs.stream(names[0], tmp_path / "some.jsonl", tmp_path / "out.jsonl")
     assert pl.read_ndjson(tmp_path / "out.jsonl")["country"].value_counts(sort=True)["count"].to_list() == [12, 12, 12]
 
