@@ -40,7 +40,8 @@ def wide_notice(table: Table, features: Sequence[str]) -> str:
         steps, what, step, polars, pandas = dates, "dates", "date", "", ""
     if not steps:
         return ""
-    keep = ["sequence_id", *(name for name in table.names if name not in (*steps, *table.joined))]
+    gone = {*steps, *table.joined}
+    keep = ["sequence_id", *(name for name in table.names if name not in gone)]
     return (
         f"The columns {steps[0]!r} to {steps[-1]!r} are {what}. If they are the steps of one sequence per row, write "
         "them one below the other, with a column that tells sequences apart (Polars: frame.with_row_index("

@@ -203,9 +203,8 @@ def _tie_notices(table: Table, columns: Columns, ties: int, newest_first: bool) 
     """A word about steps at one place, and how to tell them apart, unless the columns are those of a model."""
     if not ties:
         return []
-    kept = "are turned around, too" if newest_first else "keep their order"
-    rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
-    said = f"{table.source}: {rows}; such rows {kept}."
+    rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before; such rows"
+    said = f"{table.source}: {rows} {'are turned around, too' if newest_first else 'keep their order'}."
     if columns.encoding is not None:
         return [said]
     if (time := time_of_day(table, columns.order)) is not None:
