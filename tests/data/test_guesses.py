@@ -415,6 +415,24 @@ def test_temperatures_are_no_clocks(names: tuple[str, str]) -> None:
     assert (found.order, found.features, found.sequence) == (None, names, "machine")
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_times_of_day_do_not_sort_rows_of_several_days(mixed: bool) -> None:
+    at = [datetime.datetime(2024, 1, 1, 20) + datetime.timedelta(minutes=7 * row) for row in range(600)]
+    frame = pl.DataFrame({"Time": [each.time() for each in at], "x": np.sin(np.arange(600)), "label": [0, 1] * 300})
+    found = choose_columns(Table("some.csv", frame.sample(fraction=1, shuffle=True, seed=0) if mixed else frame))
+    assert ("order='Time' to sort" in why(found, "Time")[1]) == mixed
+
+
+def test_the_days_of_a_year_are_no_sequences_in_silence() -> None:
+    rows = np.arange(960)  # as towers that measure fluxes write it
+    frame = pl.DataFrame(
+        {"DOY": 300 + rows // 48, "HRMIN": rows % 48 // 2 * 100 + rows % 2 * 30, "label": rows // 30 % 2}
+    )
+    found = choose_columns(Table("some.csv", frame.with_columns(x=np.sin(rows))))
+    assert found.sequence is None
+    assert any(guess.name == "DOY" and "may tell sequences apart" in guess.why for guess in found.guesses)
+
+
 @pytest.mark.parametrize("name", ["hr", "Time", "hour_of_day", "slot"])
 def test_the_hours_of_a_day_are_no_sequences(name: str) -> None:
     hours, days = np.arange(600) % 24, np.arange(600) // 24
@@ -658,6 +676,7 @@ def test_what_was_left_out_is_named_where_nothing_is_left() -> None:
     [
         ("split", ["A", "B", "C"] * 400),
         ("fold", DEVICES % 5),
+        ("kfold", DEVICES % 5),
         ("split", DEVICES % 2),
         ("is_train", DEVICES % 3),
         ("is_valid", DEVICES > 3),
@@ -881,6 +900,14 @@ def in_pieces(ids: Sequence[Any]) -> pl.DataFrame:
     return pl.DataFrame(
         {"machine": pl.Series(named.tolist()), "t": rows % 20, "x": np.sin(rows), "label": rows // 7 % 2}
     )
+
+
+@pytest.mark.parametrize("name", ["match", "game", "song"])
+def test_matches_without_a_clock_are_sequences_where_each_is_one_run(name: str) -> None:
+    frame = in_pieces(range(12)).drop("t").rename({"machine": name})
+    assert choose_columns(Table("some.csv", frame)).sequence == name
+    kinds = frame.with_columns(pl.Series(name, GENERATOR.choice(["chess", "go"], len(frame))))
+    assert choose_columns(Table("some.csv", kinds)).categories == (name,)
 
 
 @pytest.mark.parametrize("ids", [["M1", "M2", "M3", "M4"], [1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0]])

@@ -42,6 +42,7 @@ def dates(*texts: str | None) -> list[Any]:
         (("Q3 2024", "q2 2023", None), ["2024-07-01", "2023-04-01", None]),
         (("2022-W05", "2020-W53", "2021W01"), ["2022-01-31", "2020-12-28", "2021-01-04"]),
         (("KW 5/2022", "KW52/2022"), ["2022-01-31", "2022-12-26"]),
+        (("2010M01", "2011-M12"), ["2010-01-01", "2011-12-01"]),
         (("2015-01", "2015/12", "?"), ["2015-01-01", "2015-12-01", None]),
         (("Jan 2015", "December 2016"), ["2015-01-01", "2016-12-01"]),
         (("Fall 2021", "Spring 2022"), ["2021-09-01", "2022-03-01"]),
@@ -504,3 +505,12 @@ def test_clocks_that_are_set_back_are_told(month: int, backwards: bool, told: bo
     assert any(said in notice for notice in one) == (month == 10)
     late = frame.with_columns(pl.Series("time", [*at[:100], at[70], *at[101:]] * 2))  # one row more that came late
     assert not any("go back" in notice for notice in read_and_split(Table("some.csv", late)).notices)
+
+
+def test_rows_that_come_a_little_late_set_no_clock_back() -> None:
+    start = datetime.datetime(2024, 3, 15)
+    late = [start + datetime.timedelta(seconds=row - 3 * (row % 5 == 0)) for row in range(400)]  # flows, as they end
+    frame = pl.DataFrame({"time": late, "x": GENERATOR.normal(size=400), "label": [0, 1] * 200})
+    notices = read_and_split(Table("some.csv", frame)).notices
+    assert any("not in the order of 'time'" in notice for notice in notices)
+    assert not any("go back" in notice for notice in notices)

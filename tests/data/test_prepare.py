@@ -296,7 +296,7 @@ def test_a_moment_in_two_columns_is_told_where_one_was_named(points: bool) -> No
     frame = pl.DataFrame({"Date": at.dt.date(), "Time": time, **values})
     split = read_and_split(Table("air.csv", frame), order="Date", drop=["Time"] if points else [])
     assert split.notices[0] == (
-        "air.csv: 230 rows stand at the same 'Date' as the row before, in the order of the table. 'Date' and 'Time' "
+        "air.csv: 230 rows stand at the same 'Date' as the row before; such rows keep their order. 'Date' and 'Time' "
         "are one moment in two columns; to sort by both: order='Date,Time'."
     )
     columns, _, notices = split.encoded()
@@ -369,6 +369,11 @@ def test_what_seems_to_have_been_columns() -> None:
     assert not any("seem to" in each for each in read_and_split(Table("some.csv", long), sequence="metric").notices)
     beside = long.with_columns(variable=pl.int_range(pl.len()) % 7 / 2)
     assert any(each.startswith(said) for each in read_and_split(Table("some.csv", beside), drop="variable").notices)
+    at = pl.from_epoch("ts", "ms")
+    moments = long.with_columns(date=at.dt.date(), time=at.dt.time()).drop("ts")  # which are put together, to sort
+    (notice,) = (each for each in read_and_split(Table("some.csv", moments)).notices if each.startswith(said))
+    line = notice.split("(Polars: ")[1].split("; pandas: ")[0]
+    assert eval(line, {"frame": moments}).columns[:3] == ["label", "date", "time"]
     own = long.with_columns(label=(pl.col("reading") > 0).cast(pl.Int64))  # devices, each with labels of its own
     stacked = long.sort("metric", maintain_order=True)
     for other in (own, stacked):

@@ -175,17 +175,17 @@ def test_tables_that_cannot_be_read(change: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "rows"),
+    ("at", "rows", "kept"),
     [
-        ([0, 1, 1, 1, 2], [0, 1, 2, 3, 4]),
-        ([1, 2, 1, 0, 1], [3, 0, 2, 4, 1]),
-        ([2, 1, 1, 1, 0], [4, 3, 2, 1, 0]),
+        ([0, 1, 1, 1, 2], [0, 1, 2, 3, 4], "keep their order"),
+        ([1, 2, 1, 0, 1], [3, 0, 2, 4, 1], "keep their order"),
+        ([2, 1, 1, 1, 0], [4, 3, 2, 1, 0], "are turned around, too"),
     ],
     ids=["sorted", "shuffled", "newest first"],
 )
 @pytest.mark.parametrize("sequence", [None, "flow"])
 def test_rows_at_one_place_keep_their_order_and_it_is_said(
-    at: list[int], rows: list[int], sequence: str | None
+    at: list[int], rows: list[int], kept: str, sequence: str | None
 ) -> None:
     frame = pl.DataFrame({"flow": ["b"] * 5, "at": at, "x": range(5), "label": [0, 1] * 2 + [0]})
     if sequence:
@@ -195,9 +195,7 @@ def test_rows_at_one_place_keep_their_order_and_it_is_said(
         Table("some.csv", frame), Columns("label", ("x",), sequence=sequence, order="at")
     )
     assert sequences.table_rows.tolist() == rows
-    said = (
-        f"some.csv: {4 if sequence else 2} rows stand at the same 'at' as the row before; such rows keep their order."
-    )
+    said = f"some.csv: {4 if sequence else 2} rows stand at the same 'at' as the row before; such rows {kept}."
     (notice,) = (notice for notice in notices if "at the same" in notice)
     assert notice == said if sequence else notice.startswith(f"{said} Does a column tell sequences apart? Name it")
 

@@ -70,6 +70,22 @@ def test_each_file_may_count_its_sequences_anew(tmp_path: Path, ending: str, clo
     assert chunks[-1].ids == read_sequences(split.table, columns)[0].ids
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_parts_may_count_anew_under_names_that_say_little(tmp_path: Path, ending: str) -> None:
+    """As where arrays are written with the place of each sequence."""
+    for number, part in enumerate(("dev", "test", "train")):
+        path = tmp_path / f"{part}{ending}"
+        frame = site(number, 20 + number).rename({"machine": "id"})
+        frame.write_csv(path) if ending == ".csv" else frame.write_parquet(path)
+    split = read_and_split(tmp_path)
+    assert (split.columns.sequence, split.columns.order, split.columns.features) == ("id", "t", ("x",))
+    assert {name: part.lengths.tolist() for name, part in split.parts.named.items()} == {
+        "train": [22] * 3,
+        "valid": [20] * 3,
+        "test": [21] * 3,
+    }
+
+
 @pytest.mark.parametrize("index", [False, True])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_log_that_goes_on_in_the_next_file_is_one(tmp_path: Path, index: bool, backwards: bool) -> None:

@@ -469,7 +469,8 @@ def test_bytes_are_no_json(tmp_path: Path) -> None:
 def test_labels_that_a_spreadsheet_runs_are_told(tmp_path: Path) -> None:
     assert "'=1+1' are written as they are" in LabeledWriter(tmp_path / "out.csv", ["calm", "=1+1"]).notices[0]
     assert LabeledWriter(tmp_path / "out.parquet", ["calm", "=1+1"]).notices == []
-    assert LabeledWriter(tmp_path / "out.csv", [0, -1]).notices == []
+    for classes in ([0, -1], ["-", "calm"]):
+        assert LabeledWriter(tmp_path / "out.csv", classes).notices == []
 
 
 @pytest.mark.parametrize("rows", [30, 70, 1000])

@@ -457,6 +457,12 @@ def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> N
     assert said[0].endswith(f"the last row counts the rows ({line.strip().rstrip(',')!r}) and is left out.")
 
 
+def test_tables_of_mysql(tmp_path: Path) -> None:
+    line, rows = "+------+-----+-------+\n", "".join(f"| {at:4} | {at / 8:3} | state |\n" for at in range(30))
+    table = read_table(csv(tmp_path, f"{line}| at   | x   | label |\n{line}{rows}{line}30 rows in set (0.00 sec)\n"))
+    assert (len(table), table.column(" x   ").to_list()) == (30, [at / 8 for at in range(30)])
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -90,6 +90,8 @@ def test_conll(tmp_path: Path) -> None:
     columns = choose_columns(table)
     assert (columns.label, columns.features, columns.sequence, columns.order) == ("4", ("word",), "sentence_id", None)
     assert {guess.role for guess in columns.guesses if guess.name in "23"} == {"left out"}
+    table = read_table(written(tmp_path, "some.iob2", "EU 0-2 B-ORG _\nwill 3-7 O _\n\nEU 0-2 B-ORG _\n"))
+    assert choose_columns(table).label == "3"  # the last column says nothing
 
 
 CONLLU = (

@@ -107,6 +107,7 @@ TEXT = (
     (["2-", "1"], 'here stands "2-"'),
     (["1.5m", "2.5m"], 'here stands "1.5m"'),
     (["10.0.0.1", "10.0.0.2"], 'here stands "10.0.0.1"'),
+    (["950", "1.200"], 'numbers in doubt: 1.2 ("bothways predict --decimal point") or 1200'),
     (["1,100", "2,200"], 'numbers in doubt: 1100 ("bothways predict --decimal point") or 1.1'),
     (["-", "-5 x", "3"], 'data row 2 (the first is 1): the column "x" must hold numbers; here stands "-5 x"'),
 )
@@ -182,7 +183,7 @@ def test_dates_of_other_languages(texts: tuple[str, str], opened: Any, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("days", [("2024-Q1", "2024-Q2"), ("Jan 2024", "Okt 2024"), ("KW 4/2024", "KW 5/2024")])
+@pytest.mark.parametrize("days", [("2024-Q1", "2024-Q2"), ("Jan 2024", "2024M10"), ("KW 4/2024", "KW 5/2024")])
 def test_periods_beside_times_of_day(days: tuple[str, str], opened: Any, tmp_path: Path) -> None:
     model = numbers_of("x", order="Date,Time", gaps="times")
     assert model.columns is not None
@@ -235,6 +236,12 @@ def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:
     mixed = "a,2024-01-31 18:05Z,1\na,2024-01-31 18:06,2\n"
     text = said(page, written(tmp_path / "t.csv", "flow,at,x\n" + mixed))
     assert f't.csv: the column "at" must hold numbers or times; these are written in several ways. {INSTEAD}' in text
+
+
+@pytest.mark.slow
+def test_a_country_may_be_called_NA(opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x", sequence="country"))
+    alike(page, written(tmp_path / "t.csv", "country,x\nDE,1\nNA,2\nNA,3\n"), tmp_path)
 
 
 def words_of(sequence: str, *values: str) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -87,6 +88,22 @@ def test_what_is_missing_names_no_sequence(key: str, tmp_path: Path) -> None:
         jobs.predict(*names)
     with pytest.raises(DataError, match=rf"Line 2 .* '{key.strip()}', which names no sequence"):
         jobs.stream(*names)
+
+
+@pytest.mark.slow
+def test_a_country_may_be_called_NA(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"country": ["DE", "NA", "US"] * 12, "x": np.arange(36) % 7, "label": [0, 1, 1, 0] * 9})
+    frame = frame.with_columns(year=pl.Series(np.arange(36) // 3 + 1990)).sort("country", "year")
+    frame.write_csv(tmp_path / "some.csv")
+    frame.write_ndjson(tmp_path / "some.jsonl")
+    names = [tmp_path / name for name in ("some.bothways", "some.csv", "out.csv")]
+    said: list[str] = []
+    jobs.train(names[1], names[0], label="label", settings={"epochs": 1, "units": 2}, say=said.append)
+    assert re.search("country +sequence +'year' rises within each of its 3 values", said[0])
+    assert jobs.predict(*names, say=said.append).rows == 36
+    assert jobs.evaluate(names[0], names[1], part="all", say=said.append).sequences == 3
+    jobs.stream(names[0], tmp_path / "some.jsonl", tmp_path / "out.jsonl")
+    assert pl.read_ndjson(tmp_path / "out.jsonl")["country"].value_counts(sort=True)["count"].to_list() == [12, 12, 12]
 
 
 def test_blanks_around_text_are_left_out_of_data_frames_too() -> None:

@@ -125,7 +125,8 @@ def guess_order(
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
         elif schema[name] == pl.Time:
-            sort = f"{option('order', name)} to sort the steps by it, " if needed and order is None else ""
+            mixed = 10 * count > len(table)  # else the rows of each day, or game, stand in order
+            sort = f"{option('order', name)} to sort the steps by it, " if needed and order is None and mixed else ""
             why = f"a time of day ({sort}{option('numeric', name)} if it is how long something took)"
         elif temporal:
             why = "a date or time"
@@ -156,7 +157,7 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
     if not ups and (temporal or clock == 2):
         return 2 if temporal else 4, downs
     if column.dtype == pl.Time or not ups:
-        return NO_ORDER, 0
+        return NO_ORDER, min(ups, downs)
     falls, low = np.flatnonzero((values[1:] < values[:-1]) & same), values.min()
     over = downs <= 0.1 * len(same) and np.median((values[falls + 1] - low) / (values[falls] - low)) < 0.1
     if one and over:

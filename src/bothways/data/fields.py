@@ -20,6 +20,7 @@ from bothways.data.numbers import (
     MANY_NUMBERS,
     SECONDS,
     SHOWING,
+    THOUSANDS,
     UNIT,
     all_fit,
     plain,
@@ -69,7 +70,7 @@ class FieldReader:
 
     Where several ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with
     AM and PM month-first, or begin with a year of two digits where dates so read rarely go back or have few years (see
-    `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
+    `times.likelier`); and numbers such as 12,345, or 1.200 beside 950, stay text and are in doubt.
 
     Text may be "fields" of any kind; "strings" stay text where all are whole numbers, or true and false, since other
     values of the file have types; "untyped" are fields of a file whose values could have types; "text" is text.
@@ -169,8 +170,8 @@ class FieldReader:
     def _fitting(self, name: str, fields: pl.Series) -> tuple[pl.Series, dict[str, pl.Series]]:
         """The text of a column, null where a value is missing, and the ways to read it."""
         text = self._without_words(fields)
-        if name in self.ids or names_sequences(name) > 1:
-            text = _without(text, MISSING)  # these name no sequence
+        if names_sequences(name) > 1 or (name in self.ids and names_sequences(name)):
+            text = _without(text, MISSING)  # these name no sequence; a country or a stock may be called NA
         strict = self.fields == "strings" and name not in (*self.numbers, *self.order)
         ways = _ways(text, self._kinds.get(name), strict, barred(name, name in self.numbers))
         if name in self.order and not ways:
@@ -193,7 +194,7 @@ class FieldReader:
         for kind in ways:
             if value == KINDS[kind].choice[1]:
                 return kind
-        if first == "numbers":
+        if first == "numbers" and not all(fields.str.contains(part).any() for part in THOUSANDS):
             return first
         if what == "dates":
             return self._order_of_dates(name, fields, ways)
@@ -339,12 +340,7 @@ def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
-
-    Example:
-        >>> as_text(pl.Series([7.0, 0.5, float("nan"), None])).to_list()
-        ['7', '0.5', None, None]
-    """
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them."""
     text = column.cast(pl.String)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)

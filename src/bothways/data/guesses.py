@@ -26,7 +26,7 @@ KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
 
-SPLITS = ("split", "part", "fold", "subset", "partition")  # last words in the names of split columns
+SPLITS = ("split", "part", "fold", "kfold", "subset", "partition")  # last words in the names of split columns
 
 YES_OR_NO = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y"), True),
@@ -84,11 +84,12 @@ def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
     """The label of words, if it shows.
 
     It is the one column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
-    last one of columns that have no name.
+    last one of columns that have no name, and values that differ if there are such.
     """
     tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
     tags = [name for name in tags if name.lower() in LABELS] or tags
-    last = [name for name in names if name.isdecimal()][-1:]
+    last = [name for name in names if name.isdecimal()]
+    last = [name for name in last if table.column(name).n_unique() > 1][-1:] or last[-1:]
     if tags:
         return Guess(table.only("label", tags), "label", "by its name")
     if "upos" in names and table.column("upos").count():

@@ -198,7 +198,7 @@ def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     sums = gone[:1] == filled[:1] and all(re.match(NUMBER, last[place].strip()) for place in {*filled} - {*gone})
     empty = sums or 2 * len(gone) >= len(filled)
     total = word.lower() in TOTALS and other.lower() not in TOTALS and empty
-    count = re.fullmatch(COUNT, word) and other and not at and gone == filled
+    count = re.fullmatch(COUNT, word) and not at and gone == filled
     if not gone or not (total or count):
         return frame
     is_what = "is a total" if total else "counts the rows"

@@ -36,7 +36,7 @@ PROBABILITY = "probability"
 
 OTHERS = "Write a .jsonl, .csv or .parquet file."
 
-FORMULAS = ("=", "+", "-", "@")  # text that begins so is a formula to a spreadsheet
+FORMULA = "[=+@-]."  # how text begins that is a formula to a spreadsheet; the normal of some logs, - alone, is none
 
 
 class LabeledWriter:
@@ -82,7 +82,7 @@ class LabeledWriter:
     @property
     def notices(self) -> list[str]:
         """What the user should know of the file."""
-        risky = [name for name in self._classes if isinstance(name, str) and name.startswith(FORMULAS)]
+        risky = [name for name in self._classes if isinstance(name, str) and re.match(FORMULA, name)]
         if self._typed or not risky:
             return []
         return [

@@ -40,7 +40,8 @@ def wide_notice(table: Table, features: Sequence[str]) -> str:
         steps, what, step, polars, pandas = dates, "dates", "date", "", ""
     if not steps:
         return ""
-    keep = ["sequence_id", *(name for name in table.names if name not in steps)]
+    gone = {*steps, *table.joined}
+    keep = ["sequence_id", *(name for name in table.names if name not in gone)]
     return (
         f"The columns {steps[0]!r} to {steps[-1]!r} are {what}. If they are the steps of one sequence per row, write "
         "them one below the other, with a column that tells sequences apart (Polars: frame.with_row_index("
@@ -85,7 +86,7 @@ def long_notice(table: Table, variable: str, value: str) -> str:
             f"{variable!r}).str.extract({NUMBER}).cast(pl.Float64)).drop({variable!r}); pandas: frame.assign(step="
             f"frame[{variable!r}].str.extract({NUMBER}, expand=False).astype(float)).drop(columns={variable!r}))"
         )
-    index = [name for name in table.names if name not in (variable, value)]
+    index = [name for name in table.names if name not in (variable, value, *table.joined)]
     return (
         f"{said}; a row must be a step. Make them columns again (Polars: frame.pivot({variable!r}, index={index}, "
         f"values={value!r}); pandas: frame.pivot(index={index}, columns={variable!r}, values={value!r}).reset_index())"

@@ -30,14 +30,16 @@ THINGS = frozenset(
 )
 """What a sequence belongs to: a column of this name tells sequences apart."""
 
-MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site equipo"))
+MAYBE_THINGS = frozenset(
+    words("flow unit ip run case block node batch sensor file video recording song match game group site equipo")
+)
 """The same, if the values show it as well."""
 
 CASE = "case_concept_name"
 """What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
 
 CALENDAR = words(
-    "hour hours hr minute minutes second day weekday week month quarter year period slot interval shift "
+    "hour hours hr minute minutes second day doy weekday week month quarter year period slot interval shift "
     "stunde woche monat jahr schicht heure semaine mois hora semana mes"
 )
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import polars as pl
 
-LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
+LONE = r"^[+-]?(?:0|[1-9]\d{0,2}(?:\.\d{3})*)$"  # a number whose points may stand between thousands
+THOUSANDS = r"^[+-]?\d+$", r"\.\d\d0$"  # where fields fit both, points may well stand between thousands
 CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY"
 CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may stand before all numbers of a column, or after all
 UNIT = f"{CURRENCY}|%"
@@ -114,12 +115,7 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
 
 
 def as_values(words: Collection[str], dtype: pl.DataType) -> pl.Series:
-    """Words as values of a type, text or numbers: those of them that can be one.
-
-    Example:
-        >>> as_values(["-99", "99.9", "none"], pl.Int8()).to_list(), as_values(["99.9"], pl.String()).to_list()
-        ([-99], ['99.9'])
-    """
+    """Words as values of a type, text or numbers: those of them that can be one."""
     texts = pl.Series(list(words), dtype=pl.String)
     if dtype == pl.String:
         return texts

@@ -169,7 +169,7 @@ def _guessed(
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
         clocks = [name for name in clocks if together is None or name not in together.split(",")]
         likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
-        take(guess_sequence(table, likely, clocks))
+        take(guess_sequence(_shown(table), likely, clocks))
     elif "sequence" in roles:
         take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
@@ -184,6 +184,14 @@ def _guessed(
                 name, Guess(name, "", f"called as a label is ({option('drop', name)} if it is one, too)")
             )
     return roles, guesses
+
+
+def _shown(table: Table) -> Table:
+    """The rows that show what tells sequences apart: those to train on, if files are parts, which may count anew."""
+    train = table.column(SPLIT) == "train" if table.readings.get(SPLIT) == MADE else pl.Series([False])
+    if not train.any():
+        return table
+    return replace(table, values=table.values.filter(pl.col(SPLIT) == "train"), start=int(train.arg_max() or 0))
 
 
 def _one_label_each(table: Table, label: str, sequence: str | None, order: str | None) -> bool:

@@ -71,7 +71,7 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
     if standing is not None:
         names = pl.Series(standing.ids)
         sequences = standing if names.is_sorted() else standing.take(names.arg_sort().to_numpy().astype(np.int64))
-        return sequences, _tie_notices(table, columns, keys.ties(sequences))
+        return sequences, _tie_notices(table, columns, keys.ties(sequences), newest_first=False)
     sequences = keys.sorted()
     ties = keys.ties(sequences)
     anew, where = names_by_file(table, columns.sequence, [str(columns.order)]) if ties else None, "files"
@@ -82,9 +82,9 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         sequences, ties = keys.sorted(), 0
         again = f"Names in {columns.sequence!r} come again in other {where}"
         notices = [f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences."]
-    if ties and keys.newest_first():
+    if newest_first := ties > 0 and keys.newest_first():
         sequences = keys.sorted(newest_first=True)
-    notices += _tie_notices(table, columns, ties)
+    notices += _tie_notices(table, columns, ties, newest_first)
     inner = sequences.positions[1:] > 0
     if columns.order is not None and (displaced := int((np.diff(sequences.table_rows) < 0)[inner].sum())):
         stand = f"{displaced:,} of {len(table):,} stand after a later one"
@@ -157,7 +157,8 @@ class _Keys(NamedTuple):
         last, then = places[:-1].filter(back), places[1:].filter(back)
         night = last.dt.hour().is_in([0, 1, 2]) & last.dt.month().is_in([3, 4, 10, 11])
         once = last.dt.date().n_unique() == last.dt.year().n_unique() and night.all()
-        return cast("datetime", last.min()) if once and (last - then < timedelta(hours=1)).all() else None
+        hour = (last - then).is_between(timedelta(minutes=30), timedelta(hours=1), closed="left")  # less is late
+        return cast("datetime", last.min()) if once and hour.all() else None
 
     def _begins(self, names: pl.Series | None) -> Bools:
         """Which rows have another name than the row before."""
@@ -198,15 +199,16 @@ def _named_by_part(table: Table, keys: _Keys, columns: Columns) -> pl.Series | N
     return frame.select(pl.format("{} ({})", "name", pl.col("part").cast(pl.String).fill_null(""))).to_series()
 
 
-def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
+def _tie_notices(table: Table, columns: Columns, ties: int, newest_first: bool) -> list[str]:
     """A word about steps at one place, and how to tell them apart, unless the columns are those of a model."""
     if not ties:
         return []
-    rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
+    rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before; such rows"
+    said = f"{table.source}: {rows} {'are turned around, too' if newest_first else 'keep their order'}."
     if columns.encoding is not None:
-        return [f"{table.source}: {rows}; such rows keep their order."]
+        return [said]
     if (time := time_of_day(table, columns.order)) is not None:
-        return [f"{table.source}: {rows}, in the order of the table. {two_columns(str(columns.order), time)}."]
+        return [f"{said} {two_columns(str(columns.order), time)}."]
     ask = ""
     if columns.sequence is None:
         ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
@@ -215,7 +217,7 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
         names = " and ".join(map(repr, others))
         whole = option("sequence", ",".join([columns.sequence, *others]))
         ask = f" {each.capitalize()} {names} tell sequences apart, too? Then name {both}: {whole}."
-    return [f"{table.source}: {rows}; such rows keep their order.{ask}"]
+    return [said + ask]
 
 
 def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]:

@@ -78,10 +78,10 @@ of the terms of a year (Fall 2023)."""
 _YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
 WEEK = rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$", rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$"
-MONTH = rf"^{_YEAR}[-/ ]{_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
+MONTH = rf"^{_YEAR}(?:[-/ ]|-?M){_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
 SHORT_MONTH = (rf"^(?<part>{NAME})[-/ '](?<year>\d{{2}})$",)
 SEASON = (rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$",)  # a year and the next one
-"""Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), Mar 2024, 2023/24."""
+"""Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), 2024M03, 2023/24."""
 
 
 def year_first(text: pl.Series) -> pl.Series:
@@ -139,10 +139,6 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
     """Dates of `digits` digits, or of one less where a leading zero was lost, with signs between year, month and day.
 
     Behind those of 8 digits may stand two more, an hour. The text as it is if it is anything else.
-
-    Example:
-        >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
-        ['2024-01-31', '31-01-2024', '01-02-2024', '20240132']
     """
     for pattern, ways in DIGITS.get(digits, ()):
         whole = text.str.zfill(digits)
@@ -170,12 +166,7 @@ def compact(text: pl.Series) -> pl.Series:
 
 
 def elapsed(text: pl.Series) -> pl.Series:
-    """The seconds of days and hours, as pandas and Python write differences of times, or of hours and minutes.
-
-    Example:
-        >>> elapsed(pl.Series(["1 days 02:03:04.5", "26:00:01", "1:30"])).to_list()
-        [93784.5, 93601.0, 90.0]
-    """
+    """The seconds of days and hours, as pandas and Python write differences of times, or of hours and minutes."""
     days, hours, minutes, seconds = (part.cast(pl.Float64) for part in _parts(text, ELAPSED))
     return days.fill_null(0) * DAY + hours.fill_null(0) * 3600 + minutes * 60 + seconds
 

@@ -12,7 +12,7 @@ from typing import Any
 from bothways.data.fields import MISSING
 from bothways.data.kinds import SingleTimes
 from bothways.data.moments import moment_text
-from bothways.data.names import joined_columns, side_by_side
+from bothways.data.names import joined_columns, names_sequences, side_by_side
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
@@ -32,8 +32,9 @@ class EventLines:
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
         columns = model.columns if model.columns is not None and model.columns.label else None
         self._table = columns is not None
-        self._none = {"", *MISSING, *map(str.lower, columns.reading.missing)} if columns else set[str]()
         self._key = key or (columns.sequence if columns else "key")
+        none = MISSING if names_sequences(self._key or "") else ()
+        self._none = {"", *none, *map(str.lower, columns.reading.missing)} if columns else set[str]()
         self._step = step or (columns.order if columns else "step")
         self.fields = [self._key, self._step]  # their names
         self._times = SingleTimes(columns.reading.dates if columns else None)

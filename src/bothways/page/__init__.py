@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bothways.data import Columns
 from bothways.data.columns import NAMED, TOLD
 from bothways.data.moments import template
-from bothways.data.names import digits_of_date, joined_columns, names_time_of_day, part_of_time
+from bothways.data.names import digits_of_date, joined_columns, names_sequences, names_time_of_day, part_of_time
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
 from bothways.export import graph_of
 from bothways.export.graph import Graph, type_name
@@ -157,6 +157,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         "classes": model.classes,
         "table": {
             "sequence": columns.sequence,
+            "names_things": bool(names_sequences(columns.sequence or "")),
             "joined": joined_columns(columns.sequence, known - {columns.sequence}) if NAMED in whys else [],
             "order": columns.order,
             "told": told,

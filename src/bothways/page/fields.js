@@ -3,7 +3,7 @@ const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>"
   "#value!", "#div/0!", "#ref!", "#num!", "#name?",
   ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
-const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$/
+const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?(?:0|[1-9]\d{0,2}(?:\.\d{3})*)$/, THOUSANDS = [/^[+-]?\d+$/, /\.\d\d0$/]
 const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/, LISTED = /^\(\d{1,3}\)$/, PHONE = /^\+\d{8,15}$/, LONG = /^\d{17,}$/
 const SIGNS = "$€£¥₹₽₩₺", CURRENCY = `(?:[A-Z]{0,2}[${SIGNS}]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY)\\b)`
 const UNIT = RegExp(CURRENCY + "|%"), AMOUNT = RegExp(`^([-+]?)\\s*(${CURRENCY})?\\s*(.*?)\\s*([${SIGNS}%])?$`)
@@ -125,7 +125,7 @@ const monday_of = (year, week) => week > 53 ? NaN : 1000 * Date.UTC(year, 0, 4) 
 const PERIODS = [
   [/^(?<year>(?:19|20)\d{2})[-/. ]?[Qq]0?(?<part>[1-4])$/, /^[Qq](?<part>[1-4])[-/. ]?(?<year>(?:19|20)\d{2})$/, (year, part) => first_of(year, 3 * part - 2)],
   [/^(?<year>(?:19|20)\d{2})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, /^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>(?:19|20)\d{2})$/, monday_of],
-  [/^(?<year>(?:19|20)\d{2})[-/ ](?<part>\d{1,2}|\p{L}{3,12}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,12}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
+  [/^(?<year>(?:19|20)\d{2})(?:[-/ ]|-?M)(?<part>\d{1,2}|\p{L}{3,12}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,12}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
   [/^(?<year>(?:19|20)\d{2})[-/](?<part>\d{2}|\d{4})$/, /^$/, (year, part) => part % 100 === (+year + 1) % 100 ? first_of(year, 1) : NaN],
 ].map(([before, after, day]) => text => {
   const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
@@ -223,7 +223,7 @@ function typed(columns, reading, numbers) {
     const [[first, ours], [second, theirs]] = Object.entries(each.ways), [option] = CHOICES[second]
     const chosen = shown[option].size === 1 ? [...shown[option]][0] : reading[option], at = differ(ours, theirs)
     const fitting = Object.keys(each.ways).find(way => CHOICES[way][1] === chosen)
-    if (fitting || first === "numbers") take(each, fitting ?? first)
+    if (fitting || (first === "numbers" && !THOUSANDS.every(part => each.fields.some(text => part.test(text))))) take(each, fitting ?? first)
     else if (option === "dates") take(each, ...order_of_dates(each.fields, each.ways))
     else if (at < 0) take(each, first)
     else take(each, "text", `numbers in doubt: ${ours[at]} (${asked(first)}) or ${theirs[at]} (${asked(second)})?`)

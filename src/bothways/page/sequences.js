@@ -18,7 +18,7 @@ async function read_sequences(file, model) {
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
   const read = typed(own.reduce((some, name) => { some[name] = columns[name]; return some }, Object.create(null)), reading, numeric)
   for (const name of [sequence, order]) if (name !== null) {
-    const values = read[name]?.values, empty = columns[name].findIndex((text, row) => text === null || name === sequence && is_missing(text) || values && Number.isNaN(values[row]))
+    const values = read[name]?.values, empty = columns[name].findIndex((text, row) => text === null || name === sequence && model.names_things && is_missing(text) || values && Number.isNaN(values[row]))
     if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty. ${INSTEAD}`)
   }
   for (const name of new Set(own)) if (name !== sequence) {

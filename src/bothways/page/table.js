@@ -168,7 +168,7 @@ function what_ends(last, before) {
   const gone = filled.filter(i => !field(last, i)).length
   const sums = !field(last, filled[0]) && filled.every(i => !field(last, i) || NUMBER.test(field(last, i)))
   if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && (sums || 2 * gone >= filled.length)) return "is a total"
-  return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at && field(before, 0) ? "counts the rows" : ""
+  return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at ? "counts the rows" : ""
 }
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
