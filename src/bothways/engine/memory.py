@@ -22,30 +22,11 @@ from bothways.errors import InputError
 from bothways.spec import cell_number, cell_spec
 
 Arrays = Sequence[Array]
+Reading = tuple[Any, Dropout]
+"""A `Direction` that names its cell, and its dropout, which gets no gradient; in tensors of the backend."""
+
 Results = tuple[Any, list[list[Any]]]
 """The outputs, or None, and the states by direction."""
-
-
-class DirectionTensors(NamedTuple):
-    """One reading of a batch, in tensors of the backend.
-
-    Attributes:
-        cell: a cell of `bothways.spec`.
-        kernel: `(features, gates * units)`.
-        recurrent_kernel: `(units, gates * units)`.
-        bias: shaped as the cell's spec says, or None for no bias.
-        initial_states: `(batch, units)` each, or None for zeros.
-        reverse: read from the last step to the first.
-        dropout: its factors, constants without a gradient.
-    """
-
-    cell: str
-    kernel: Any
-    recurrent_kernel: Any
-    bias: Any | None
-    initial_states: Sequence[Any] | None
-    reverse: bool
-    dropout: Dropout = Dropout()
 
 
 class Options(NamedTuple):
@@ -127,22 +108,22 @@ class Plan(NamedTuple):
 
 
 def plan_of(
-    x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options, zeros: Callable[[Any], Any]
+    x: Any, mask: Any, directions: Sequence[Reading], options: Options, zeros: Callable[[Any], Any]
 ) -> tuple[Plan, list[Any], list[Any]]:
     """The plan of a call, its constants and its arrays; `zeros(shape)` makes biases and states that are not given."""
     arrays: list[Any] = []
-    for direction in directions:
+    for direction, _ in directions:
         spec, units = cell_spec(direction.cell), direction.recurrent_kernel.shape[0]
-        bias, states = direction.bias, direction.initial_states
+        bias, states = direction.bias, direction.initial_state
         if bias is None:
             bias = zeros(spec.weight_shapes(x.shape[2], units)["bias"])
         if states is None:
             states = [zeros((x.shape[0], units))] * len(spec.states)
         arrays += [direction.kernel, direction.recurrent_kernel, bias, *states]
-    factors = [direction.dropout for direction in directions]
+    factors = [dropout for _, dropout in directions]
     plan = Plan(
-        tuple(direction.cell for direction in directions),
-        tuple(bool(direction.reverse) for direction in directions),
+        tuple(direction.cell for direction, _ in directions),
+        tuple(bool(direction.reverse) for direction, _ in directions),
         tuple((_gates_of(x_factors), _gates_of(h_factors)) for x_factors, h_factors in factors),
         mask is not None,
         bool(options.zero_output_for_mask),

@@ -14,7 +14,7 @@ import torch
 from torch.autograd import forward_ad
 
 from bothways.engine import _native, memory
-from bothways.engine.memory import Plan, Results
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 
 Tensors = Sequence[Any]
@@ -23,8 +23,8 @@ is_exporting = getattr(torch.compiler, "is_exporting", bool)
 """Whether `torch.export` traces; from torch 2.7 on."""
 
 
-def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
-    """The outputs of a call of `bothways.engine.memory` and the states of each direction; differentiable once.
+def run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors) -> Tensors:
+    """The results of a call of `bothways.engine.memory`; differentiable once.
 
     All tensors are on the CPU, constants aside of float32, or of float64 for the oracle.
     """
@@ -32,7 +32,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
     if torch.compiler.is_compiling():
         results = _forward_operator(x, constants, arrays, _written(plan), with_residuals)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
-        return plan.split([result.view_as(result) for result in results])
+        return [result.view_as(result) for result in results]
     if are_transformed() or (is_in_forward_mode() and any(map(_has_tangent, (x, *arrays)))):
         raise InputError(
             "torch.func (grad, vmap, jvp) and forward mode cannot look into the engine. Take torch.autograd.grad, or "
@@ -40,8 +40,8 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
         )
     if with_residuals:
         x = x.clone() if x.is_inference() else x  # what was made in inference mode cannot be kept for gradients
-        return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
-    return plan.split(_forward(plan, x, constants, arrays, with_residuals=False))
+        return list(_Recurrence.apply(plan, x, constants, *arrays))
+    return _forward(plan, x, constants, arrays, with_residuals=False)
 
 
 def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
-from bothways.engine.memory import DirectionTensors, Options, Plan, Results
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 from bothways.layers import seams
 
@@ -32,13 +32,8 @@ def why_not() -> str | None:
     return None
 
 
-def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
-    """As `bothways.layers.ops.recurrence`; differentiable once."""
-
-    def zeros(shape: Sequence[int | None]) -> Any:
-        return tf.zeros([tf.shape(x)[0] if axis is None else axis for axis in shape], x.dtype)
-
-    plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
+def recurrence(plan: Plan, x: Any, constants: Tensors, arrays: Tensors) -> Tensors:
+    """The results of a plan; differentiable once."""
     arrays = [tf.convert_to_tensor(array) for array in arrays]  # reads the variables
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
     with_residuals = could_possibly_record()
@@ -54,7 +49,8 @@ def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], option
 
         return results[:count], gradient
 
-    return plan.split(function(x, *arrays))
+    results: Tensors = function(x, *arrays)
+    return results
 
 
 def _once(gradients: list[Any], of: list[Any]) -> list[Any]:
