@@ -163,27 +163,26 @@ def backward(
     constants: Arrays,
     arrays: Arrays,
     residuals: Arrays,
-    d_results: Sequence[Array | None],
+    d_results: Arrays,
     d_x: Array | None,
     d_arrays: Arrays,
 ) -> None:
     """Fill `d_arrays` and, if it is given, `d_x`; this uses up the residuals.
 
-    `d_results` are for outputs, if they were wanted, and states; None for zeros, but for all states of a direction or
-    for none.
+    `d_results` are for outputs, if they were wanted, and states.
     """
     d_outputs, d_states = plan.split(d_results)
     if x.dtype == np.float64:
         tape = _oracle(plan, x, constants, arrays, record=True).tape
         d_outputs = np.zeros_like(tape.both) if d_outputs is None else d_outputs
         with np.errstate(all="ignore"):
-            found = reference.backprop(tape, d_outputs, [None if each[0] is None else each for each in d_states])
+            found = reference.backprop(tape, d_outputs, d_states)
         _fill(d_arrays, itertools.chain(*((*each[:3], *each.initial_state) for each in found.directions)))
         if d_x is not None:
             d_x[:] = found.x
         return
     gradients = [
-        (residual, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
+        (residual, d_state, *group[:3], list(group[3:]))
         for residual, d_state, group in zip(residuals, d_states, plan.groups(d_arrays), strict=True)
     ]
     mask, directions = _arguments(plan, constants, arrays)

@@ -59,7 +59,7 @@ def _backward(
     d_arrays = [torch.empty(array.shape, dtype=x.dtype, device="cpu") for array in arrays]
     read = _view(x), _views(constants), _views(arrays)
     used_up, written = [each.numpy() for each in residuals], [d.numpy() for d in d_arrays]
-    memory.backward(plan, *read, used_up, _views(d_results), _view(d_x), written)
+    memory.backward(plan, *read, used_up, _views(d_results), None if d_x is None else d_x.numpy(), written)
     return d_x, d_arrays
 
 
@@ -93,28 +93,27 @@ def _has_tangent(tensor: torch.Tensor) -> bool:
     return forward_ad.unpack_dual(tensor).tangent is not None
 
 
-def _is_batch_of_gradients(tensor: torch.Tensor | None) -> bool:
-    return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
+def _is_batch_of_gradients(tensor: torch.Tensor) -> bool:
+    return bool(torch._C._functorch.is_legacy_batchedtensor(tensor))
 
 
 for _looks in (is_watched, is_in_forward_mode, lambda: _is_batch_of_gradients(torch.empty(0))):
     _looks()  # where torch, which does not document it, has something else, that is an error here and not in a call
 
 
-def _view(tensor: torch.Tensor | None) -> Any:
+def _view(tensor: torch.Tensor) -> Any:
     """The memory of a tensor, or of a copy where it is not dense."""
-    return None if tensor is None else tensor.detach().contiguous().numpy()
+    return tensor.detach().contiguous().numpy()
 
 
-def _views(tensors: Sequence[torch.Tensor | None]) -> list[Any]:
-    return [_view(tensor) for tensor in tensors]
+def _views(tensors: Tensors) -> list[Any]:
+    return list(map(_view, tensors))
 
 
 class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, plan: Plan, x: Any, constants: list[Any], *arrays: Any) -> tuple[torch.Tensor, ...]:
         results = _forward(plan, x, constants, arrays, with_residuals=True)
-        ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, *constants, *arrays)
         ctx.plan, ctx.constants, ctx.residuals = plan, len(constants), results[-len(plan.cells) :]
         return tuple(results[: -len(plan.cells)])
@@ -134,8 +133,7 @@ class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
         )
         ctx.residuals = None
         with torch.no_grad():
-            whole = _whole(ctx.plan, d_results, arrays)
-            d_x, d_arrays = _backward(ctx.plan, x, constants, arrays, residuals, whole, ctx.needs_input_grad[1])
+            d_x, d_arrays = _backward(ctx.plan, x, constants, arrays, residuals, d_results, ctx.needs_input_grad[1])
         if torch.is_grad_enabled():  # the gradients may be differentiated
             d_x, *d_arrays = _Once.apply([d_x, *d_arrays], x, *arrays, *d_results)
         return None, d_x, None, *d_arrays
@@ -154,17 +152,6 @@ class _Once(torch.autograd.Function):  # type: ignore[misc]
             "The engine has first derivatives on torch. For second ones let stock Keras or torch run the model: leave "
             "`accelerate` out, or `undo()` it."
         )
-
-
-def _whole(plan: Plan, d_results: Tensors, arrays: Tensors) -> list[Any]:
-    """`d_results` with zeros for a missing state of a direction that has another one."""
-    d_outputs, d_states = plan.split(d_results)
-    whole = [d_outputs] if plan.return_sequences else []
-    for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays), strict=True):
-        if any(d is not None for d in d_state):
-            d_state = [torch.zeros_like(s) if d is None else d for d, s in zip(d_state, states, strict=True)]
-        whole += d_state
-    return whole
 
 
 # Operators take no tuples: a plan travels as text.
