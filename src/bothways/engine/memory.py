@@ -77,19 +77,23 @@ class Plan(NamedTuple):
         factors = [tuple(next(rest) if there else None for there in pair) for pair in self.dropouts]
         return mask, [pair if any(there) else None for pair, there in zip(factors, self.dropouts, strict=True)]
 
+    def units(self, arrays: Iterable[Any]) -> list[int]:
+        """The width of the state of each direction; arrays may have more axes before theirs."""
+        return [recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in self.groups(arrays)]
+
     def forward_shapes(
-        self, x: Sequence[Any], units: Sequence[int], residuals: Sequence[Any] = ()
+        self, x: Sequence[Any], arrays: Iterable[Any], residuals: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """The shapes of the results of `forward`, for `x` of this shape and residuals of these sizes.
 
         Axes may be of any kind that can be added.
         """
-        batch, time, _ = x
+        (batch, time, _), units = x, self.units(arrays)
         outputs = [(batch, time, sum(units))] if self.return_sequences else []
         states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in cell_spec(cell).states]
         return [*outputs, *states, *((floats,) for floats in residuals)]
 
-    def residual_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
+    def residual_floats(self, x: Sequence[int], arrays: Iterable[Any]) -> list[int]:
         """For each direction how many floats the backward pass of the engine needs of the forward pass."""
         batch, time, features = x
         if self.precision == "int8":
@@ -97,7 +101,7 @@ class Plan(NamedTuple):
         precision = PRECISIONS[self.precision]
         return [
             _native.residual_floats(cell_number(cell), batch, time, features, width, precision, *dropouts)
-            for cell, width, dropouts in zip(self.cells, units, self.dropouts, strict=True)
+            for cell, width, dropouts in zip(self.cells, self.units(arrays), self.dropouts, strict=True)
         ]
 
     def split(self, results: Sequence[Any]) -> Results:
@@ -135,11 +139,6 @@ def plan_of(
 
 def _gates_of(factors: Any | None) -> int:
     return 0 if factors is None else int(factors.shape[0])
-
-
-def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
-    """The width of the state of each direction; arrays may have more axes before theirs."""
-    return [recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in plan.groups(arrays)]
 
 
 def forward(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, results: Arrays) -> None:

@@ -45,9 +45,9 @@ def run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors) -> Tensors:
 
 
 def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[torch.Tensor]:
-    units = memory.units_of(plan, arrays)
-    sizes = plan.residual_floats(x.shape, units) if with_residuals else ()
-    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in plan.forward_shapes(x.shape, units, sizes)]
+    sizes = plan.residual_floats(x.shape, arrays) if with_residuals else ()
+    shapes = plan.forward_shapes(x.shape, arrays, sizes)
+    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in shapes]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
@@ -178,13 +178,12 @@ def _forward_operator(
 @_forward_operator.register_fake  # type: ignore[untyped-decorator]
 def _(x: Any, constants: Any, arrays: Any, text: str, with_residuals: bool) -> list[torch.Tensor]:
     plan = _read(text)
-    units = memory.units_of(plan, arrays)
     sizes: list[Any] = []
-    if with_residuals and all(isinstance(axis, int) for axis in (*x.shape, *units)):
-        sizes += plan.residual_floats(x.shape, units)
+    if with_residuals and all(isinstance(axis, int) for axis in (*x.shape, *plan.units(arrays))):
+        sizes += plan.residual_floats(x.shape, arrays)
     elif with_residuals:  # a symbolic batch or time: as little is known of the residuals
         sizes += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
-    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, sizes)]
+    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, arrays, sizes)]
 
 
 @torch.library.custom_op("bothways::recurrence_backward", mutates_args=())  # type: ignore[untyped-decorator]

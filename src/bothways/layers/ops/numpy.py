@@ -21,7 +21,6 @@ def recurrence(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[An
     x = np.ascontiguousarray(x)
     arrays = [np.ascontiguousarray(array, x.dtype) for array in arrays]
     constants = [np.ascontiguousarray(each) for each in constants]
-    shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
-    results = [np.empty(shape, x.dtype) for shape in shapes]
+    results = [np.empty(shape, x.dtype) for shape in plan.forward_shapes(x.shape, arrays)]
     memory.forward(plan, x, constants, arrays, results)
     return results

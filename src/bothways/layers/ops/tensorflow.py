@@ -76,7 +76,7 @@ def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_re
         return _run(plan, x, constants, arrays, with_residuals=with_residuals)
 
     sizes = [None] * len(plan.cells) if with_residuals else []
-    shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays), sizes)
+    shapes = plan.forward_shapes(x.shape, arrays, sizes)
     return _call(function, [x, *arrays, *constants], shapes)
 
 
@@ -99,9 +99,8 @@ def _backward(
 
 def _run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[Any]:
     """The results, the residuals with a number at the end that says whether they have been used."""
-    units = memory.units_of(plan, arrays)
-    sizes = plan.residual_floats(x.shape, units) if with_residuals else ()
-    results = [aligned(shape, x.dtype) for shape in plan.forward_shapes(x.shape, units)]
+    sizes = plan.residual_floats(x.shape, arrays) if with_residuals else ()
+    results = [aligned(shape, x.dtype) for shape in plan.forward_shapes(x.shape, arrays)]
     residuals = [aligned((floats + 1,), x.dtype) for floats in sizes]
     for each in residuals:
         each[-1] = _UNUSED

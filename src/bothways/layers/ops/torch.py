@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from keras import ops as K
 
-from bothways.engine import memory, torch_tensors
+from bothways.engine import torch_tensors
 from bothways.engine.memory import Plan
 from bothways.errors import InputError
 
@@ -32,7 +32,7 @@ def _device() -> str:  # which tests replace
 def recurrence(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]) -> Sequence[Any]:
     """The results of a plan; differentiable once."""
     if x.is_meta:
-        return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, memory.units_of(plan, arrays))]
+        return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, arrays)]
     if any(tensor.device.type != "cpu" for tensor in (x, *constants, *arrays)):
         raise _misplaced(plan, x, constants, arrays)
     return torch_tensors.run(plan, x, constants, arrays)
