@@ -138,7 +138,6 @@ class Neighbors(Classifier):
 
     @property
     def reach(self) -> int:
-        """How many steps before and after a label it looks at."""
         return self.places.reach
 
     @cached_property

@@ -134,7 +134,6 @@ class Trees(Classifier):
 
     @property
     def reach(self) -> int:
-        """How many steps before and after a label they look at."""
         return reach_of(self.widths)
 
     def _sums(self, inputs: Array) -> Array:

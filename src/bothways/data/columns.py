@@ -92,6 +92,12 @@ class Columns:
         return {role: name for role in roles if (name := getattr(self, role)) is not None}
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numeric features."""
+        categories = set(self.categories)
+        return tuple(name for name in self.features if name not in categories)
+
+    @property
     def fitted(self) -> Encoding:
         """The encoding; where there is none, plain numbers of which none may be missing."""
         if self.encoding is not None:
@@ -145,7 +151,7 @@ class Columns:
         if self.units is None:
             return []
         said = []
-        for name in (each for each in self.features if each not in self.categories):
+        for name in self.numbers:
             own, other = self.units.get(name, ""), units.get(name, "")
             if own != other and not {own, other} <= {*SECONDS}:  # those are all read in seconds
                 here, had = f"the unit {other!r}" if other else "no unit", repr(own) if own else "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
 from pathlib import Path
@@ -117,21 +117,19 @@ def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[st
         form = _sniffed(text)
         say_title(path, form.title, "line", say)
         file, gone = _without_remarks(path, text, form, Path(folder, "table"), say)
-        how: dict[str, Any] = {"separator": form.separator, "quote_char": '"' if form.quoted else None}
-        how |= {"skip_lines": form.above, "infer_schema": False, "glob": False}
         with _explained(path, file, form, gone):
-            more, names, header = _dialect(path, file, how, say)
-            yield file, how | more, names, header
+            how, names, header = _dialect(path, file, form, say)
+            yield file, how, names, header
 
 
-def _dialect(
-    path: Path, file: Path, how: Mapping[str, Any], say: Say
-) -> tuple[dict[str, Any], list[str], list[str | None]]:
-    """How else Polars reads the fields, the names of the columns, and the header as it stands, a field for each.
+def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, Any], list[str], list[str | None]]:
+    """How Polars reads the fields, the names of the columns, and the header as it stands, a field for each.
 
     `NOTHING` is the name behind the last separator of rows.
     """
-    separator, quoted, above = how["separator"], how["quote_char"] is not None, how["skip_lines"]
+    separator, quoted, above, _ = form
+    how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": above}
+    how |= {"infer_schema": False, "glob": False}
     first = pl.read_csv(file, has_header=False, n_rows=1, truncate_ragged_lines=True, **how)
     names = [name or "" for name in first.row(0)] if first.height else []
     lines = 1 + sum(name.count("\n") for name in names)
@@ -149,8 +147,8 @@ def _dialect(
     bare, names = [*before, *names, *after], [*before, *told_apart(path, names, say), *after]
     units = units_below(path, bare, below, say)
     if before or after:
-        return {"has_header": False, "skip_lines": above + lines + units}, names, header
-    return {"skip_rows_after_header": units}, names, header
+        return how | {"has_header": False, "skip_lines": above + lines + units}, names, header
+    return how | {"skip_rows_after_header": units}, names, header
 
 
 class _Form(NamedTuple):

@@ -60,8 +60,7 @@ def long_columns(table: Table, columns: Columns) -> tuple[str, str] | None:
     if isinstance(schema.get(VARIABLE), TEXT) and schema.get(VALUE, pl.Null()).is_numeric():
         once = table.columns([name for name in schema if name != VALUE]).n_unique() == len(table)
         return (VARIABLE, VALUE) if once and table.column(VARIABLE).drop_nulls().n_unique() > 1 else None
-    numbers = [name for name in columns.features if name not in columns.categories]
-    if len(numbers) != 1 or columns.order is None or columns.per == "sequence":
+    if len(columns.numbers) != 1 or columns.order is None or columns.per == "sequence":
         return None
     for name in filter(None, [columns.sequence, *columns.categories]):
         keys = [each for each in (columns.order, columns.sequence) if each not in (None, name)]
@@ -70,7 +69,7 @@ def long_columns(table: Table, columns: Columns) -> tuple[str, str] | None:
         if not once or kinds < 2 or one_run_each(table.column(name)):
             continue
         if table.columns([*keys, columns.label]).n_unique() == times:
-            return name, numbers[0]
+            return name, columns.numbers[0]
     return None
 
 

@@ -163,8 +163,7 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
             f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
             "one."
         )
-    numbers = [name for name in columns.features if name not in columns.categories]
-    nines = {name: found for name in numbers if (found := outlying_nines(table.column(name)))}
+    nines = {name: found for name in columns.numbers if (found := outlying_nines(table.column(name)))}
     if nines:
         where = "; ".join(f"{', '.join(found)} in {name!r}" for name, found in [*nines.items()][:5])
         where += "; ..." * (len(nines) > 5)

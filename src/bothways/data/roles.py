@@ -104,9 +104,7 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     """Check that a table has a model's columns, in any order and of the same kinds; with `label`, its label, too."""
     table.require(*columns.needed, *[columns.label] * label)
     encoding = columns.encoding
-    categories = set(columns.categories)
-    numbers = [name for name in columns.features if name not in categories]
-    kinds = {name: _kind(table, name, missing=encoding is not None) for name in numbers}
+    kinds = {name: _kind(table, name, missing=encoding is not None) for name in columns.numbers}
     _check_numbers(table, kinds, droppable=False)
     for name in columns.categories:
         kind = _kind(table, name, missing=True)

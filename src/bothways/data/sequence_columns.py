@@ -321,7 +321,7 @@ def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
     is in several states, that is the nearer row.
     """
     names = [name for name in columns.features[:FIRST] if not {*words(name)} & {*CALENDAR, *CLOCKS}]
-    numbers = [name for name in columns.features if name not in columns.categories][:MOST_COUNTERS]
+    numbers = columns.numbers[:MOST_COUNTERS]
     rows = np.arange(len(table)) if columns.order is None else table.column(columns.order).arg_sort().to_numpy()
     rows = rows[:HEAD]
     for name in names:

@@ -22,30 +22,11 @@ from bothways.errors import InputError
 from bothways.spec import cell_number, cell_spec
 
 Arrays = Sequence[Array]
+Reading = tuple[Any, Dropout]
+"""A `Direction` that names its cell, and its dropout, which gets no gradient; in tensors of the backend."""
+
 Results = tuple[Any, list[list[Any]]]
 """The outputs, or None, and the states by direction."""
-
-
-class DirectionTensors(NamedTuple):
-    """One reading of a batch, in tensors of the backend.
-
-    Attributes:
-        cell: a cell of `bothways.spec`.
-        kernel: `(features, gates * units)`.
-        recurrent_kernel: `(units, gates * units)`.
-        bias: shaped as the cell's spec says, or None for no bias.
-        initial_states: `(batch, units)` each, or None for zeros.
-        reverse: read from the last step to the first.
-        dropout: its factors, constants without a gradient.
-    """
-
-    cell: str
-    kernel: Any
-    recurrent_kernel: Any
-    bias: Any | None
-    initial_states: Sequence[Any] | None
-    reverse: bool
-    dropout: Dropout = Dropout()
 
 
 class Options(NamedTuple):
@@ -96,19 +77,23 @@ class Plan(NamedTuple):
         factors = [tuple(next(rest) if there else None for there in pair) for pair in self.dropouts]
         return mask, [pair if any(there) else None for pair, there in zip(factors, self.dropouts, strict=True)]
 
+    def units(self, arrays: Iterable[Any]) -> list[int]:
+        """The width of the state of each direction; arrays may have more axes before theirs."""
+        return [recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in self.groups(arrays)]
+
     def forward_shapes(
-        self, x: Sequence[Any], units: Sequence[int], residuals: Sequence[Any] = ()
+        self, x: Sequence[Any], arrays: Iterable[Any], residuals: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """The shapes of the results of `forward`, for `x` of this shape and residuals of these sizes.
 
         Axes may be of any kind that can be added.
         """
-        batch, time, _ = x
+        (batch, time, _), units = x, self.units(arrays)
         outputs = [(batch, time, sum(units))] if self.return_sequences else []
         states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in cell_spec(cell).states]
         return [*outputs, *states, *((floats,) for floats in residuals)]
 
-    def residual_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
+    def residual_floats(self, x: Sequence[int], arrays: Iterable[Any]) -> list[int]:
         """For each direction how many floats the backward pass of the engine needs of the forward pass."""
         batch, time, features = x
         if self.precision == "int8":
@@ -116,7 +101,7 @@ class Plan(NamedTuple):
         precision = PRECISIONS[self.precision]
         return [
             _native.residual_floats(cell_number(cell), batch, time, features, width, precision, *dropouts)
-            for cell, width, dropouts in zip(self.cells, units, self.dropouts, strict=True)
+            for cell, width, dropouts in zip(self.cells, self.units(arrays), self.dropouts, strict=True)
         ]
 
     def split(self, results: Sequence[Any]) -> Results:
@@ -127,22 +112,22 @@ class Plan(NamedTuple):
 
 
 def plan_of(
-    x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options, zeros: Callable[[Any], Any]
+    x: Any, mask: Any, directions: Sequence[Reading], options: Options, zeros: Callable[[Any], Any]
 ) -> tuple[Plan, list[Any], list[Any]]:
     """The plan of a call, its constants and its arrays; `zeros(shape)` makes biases and states that are not given."""
     arrays: list[Any] = []
-    for direction in directions:
+    for direction, _ in directions:
         spec, units = cell_spec(direction.cell), direction.recurrent_kernel.shape[0]
-        bias, states = direction.bias, direction.initial_states
+        bias, states = direction.bias, direction.initial_state
         if bias is None:
             bias = zeros(spec.weight_shapes(x.shape[2], units)["bias"])
         if states is None:
             states = [zeros((x.shape[0], units))] * len(spec.states)
         arrays += [direction.kernel, direction.recurrent_kernel, bias, *states]
-    factors = [direction.dropout for direction in directions]
+    factors = [dropout for _, dropout in directions]
     plan = Plan(
-        tuple(direction.cell for direction in directions),
-        tuple(bool(direction.reverse) for direction in directions),
+        tuple(direction.cell for direction, _ in directions),
+        tuple(bool(direction.reverse) for direction, _ in directions),
         tuple((_gates_of(x_factors), _gates_of(h_factors)) for x_factors, h_factors in factors),
         mask is not None,
         bool(options.zero_output_for_mask),
@@ -154,11 +139,6 @@ def plan_of(
 
 def _gates_of(factors: Any | None) -> int:
     return 0 if factors is None else int(factors.shape[0])
-
-
-def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
-    """The width of the state of each direction; arrays may have more axes before theirs."""
-    return [recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in plan.groups(arrays)]
 
 
 def forward(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, results: Arrays) -> None:
@@ -182,27 +162,26 @@ def backward(
     constants: Arrays,
     arrays: Arrays,
     residuals: Arrays,
-    d_results: Sequence[Array | None],
+    d_results: Arrays,
     d_x: Array | None,
     d_arrays: Arrays,
 ) -> None:
     """Fill `d_arrays` and, if it is given, `d_x`; this uses up the residuals.
 
-    `d_results` are for outputs, if they were wanted, and states; None for zeros, but for all states of a direction or
-    for none.
+    `d_results` are for outputs, if they were wanted, and states.
     """
     d_outputs, d_states = plan.split(d_results)
     if x.dtype == np.float64:
         tape = _oracle(plan, x, constants, arrays, record=True).tape
         d_outputs = np.zeros_like(tape.both) if d_outputs is None else d_outputs
         with np.errstate(all="ignore"):
-            found = reference.backprop(tape, d_outputs, [None if each[0] is None else each for each in d_states])
+            found = reference.backprop(tape, d_outputs, d_states)
         _fill(d_arrays, itertools.chain(*((*each[:3], *each.initial_state) for each in found.directions)))
         if d_x is not None:
             d_x[:] = found.x
         return
     gradients = [
-        (residual, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
+        (residual, d_state, *group[:3], list(group[3:]))
         for residual, d_state, group in zip(residuals, d_states, plan.groups(d_arrays), strict=True)
     ]
     mask, directions = _arguments(plan, constants, arrays)

@@ -14,7 +14,7 @@ import torch
 from torch.autograd import forward_ad
 
 from bothways.engine import _native, memory
-from bothways.engine.memory import Plan, Results
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 
 Tensors = Sequence[Any]
@@ -23,8 +23,8 @@ is_exporting = getattr(torch.compiler, "is_exporting", bool)
 """Whether `torch.export` traces; from torch 2.7 on."""
 
 
-def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
-    """The outputs of a call of `bothways.engine.memory` and the states of each direction; differentiable once.
+def run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors) -> Tensors:
+    """The results of a call of `bothways.engine.memory`; differentiable once.
 
     All tensors are on the CPU, constants aside of float32, or of float64 for the oracle.
     """
@@ -32,7 +32,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
     if torch.compiler.is_compiling():
         results = _forward_operator(x, constants, arrays, _written(plan), with_residuals)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
-        return plan.split([result.view_as(result) for result in results])
+        return [result.view_as(result) for result in results]
     if are_transformed() or (is_in_forward_mode() and any(map(_has_tangent, (x, *arrays)))):
         raise InputError(
             "torch.func (grad, vmap, jvp) and forward mode cannot look into the engine. Take torch.autograd.grad, or "
@@ -40,14 +40,14 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
         )
     if with_residuals:
         x = x.clone() if x.is_inference() else x  # what was made in inference mode cannot be kept for gradients
-        return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
-    return plan.split(_forward(plan, x, constants, arrays, with_residuals=False))
+        return list(_Recurrence.apply(plan, x, constants, *arrays))
+    return _forward(plan, x, constants, arrays, with_residuals=False)
 
 
 def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[torch.Tensor]:
-    units = memory.units_of(plan, arrays)
-    sizes = plan.residual_floats(x.shape, units) if with_residuals else ()
-    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in plan.forward_shapes(x.shape, units, sizes)]
+    sizes = plan.residual_floats(x.shape, arrays) if with_residuals else ()
+    shapes = plan.forward_shapes(x.shape, arrays, sizes)
+    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in shapes]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
@@ -59,7 +59,7 @@ def _backward(
     d_arrays = [torch.empty(array.shape, dtype=x.dtype, device="cpu") for array in arrays]
     read = _view(x), _views(constants), _views(arrays)
     used_up, written = [each.numpy() for each in residuals], [d.numpy() for d in d_arrays]
-    memory.backward(plan, *read, used_up, _views(d_results), _view(d_x), written)
+    memory.backward(plan, *read, used_up, _views(d_results), None if d_x is None else d_x.numpy(), written)
     return d_x, d_arrays
 
 
@@ -93,28 +93,27 @@ def _has_tangent(tensor: torch.Tensor) -> bool:
     return forward_ad.unpack_dual(tensor).tangent is not None
 
 
-def _is_batch_of_gradients(tensor: torch.Tensor | None) -> bool:
-    return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
+def _is_batch_of_gradients(tensor: torch.Tensor) -> bool:
+    return bool(torch._C._functorch.is_legacy_batchedtensor(tensor))
 
 
 for _looks in (is_watched, is_in_forward_mode, lambda: _is_batch_of_gradients(torch.empty(0))):
     _looks()  # where torch, which does not document it, has something else, that is an error here and not in a call
 
 
-def _view(tensor: torch.Tensor | None) -> Any:
+def _view(tensor: torch.Tensor) -> Any:
     """The memory of a tensor, or of a copy where it is not dense."""
-    return None if tensor is None else tensor.detach().contiguous().numpy()
+    return tensor.detach().contiguous().numpy()
 
 
-def _views(tensors: Sequence[torch.Tensor | None]) -> list[Any]:
-    return [_view(tensor) for tensor in tensors]
+def _views(tensors: Tensors) -> list[Any]:
+    return list(map(_view, tensors))
 
 
 class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, plan: Plan, x: Any, constants: list[Any], *arrays: Any) -> tuple[torch.Tensor, ...]:
         results = _forward(plan, x, constants, arrays, with_residuals=True)
-        ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, *constants, *arrays)
         ctx.plan, ctx.constants, ctx.residuals = plan, len(constants), results[-len(plan.cells) :]
         return tuple(results[: -len(plan.cells)])
@@ -134,8 +133,7 @@ class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
         )
         ctx.residuals = None
         with torch.no_grad():
-            whole = _whole(ctx.plan, d_results, arrays)
-            d_x, d_arrays = _backward(ctx.plan, x, constants, arrays, residuals, whole, ctx.needs_input_grad[1])
+            d_x, d_arrays = _backward(ctx.plan, x, constants, arrays, residuals, d_results, ctx.needs_input_grad[1])
         if torch.is_grad_enabled():  # the gradients may be differentiated
             d_x, *d_arrays = _Once.apply([d_x, *d_arrays], x, *arrays, *d_results)
         return None, d_x, None, *d_arrays
@@ -154,17 +152,6 @@ class _Once(torch.autograd.Function):  # type: ignore[misc]
             "The engine has first derivatives on torch. For second ones let stock Keras or torch run the model: leave "
             "`accelerate` out, or `undo()` it."
         )
-
-
-def _whole(plan: Plan, d_results: Tensors, arrays: Tensors) -> list[Any]:
-    """`d_results` with zeros for a missing state of a direction that has another one."""
-    d_outputs, d_states = plan.split(d_results)
-    whole = [d_outputs] if plan.return_sequences else []
-    for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays), strict=True):
-        if any(d is not None for d in d_state):
-            d_state = [torch.zeros_like(s) if d is None else d for d, s in zip(d_state, states, strict=True)]
-        whole += d_state
-    return whole
 
 
 # Operators take no tuples: a plan travels as text.
@@ -191,13 +178,12 @@ def _forward_operator(
 @_forward_operator.register_fake  # type: ignore[untyped-decorator]
 def _(x: Any, constants: Any, arrays: Any, text: str, with_residuals: bool) -> list[torch.Tensor]:
     plan = _read(text)
-    units = memory.units_of(plan, arrays)
     sizes: list[Any] = []
-    if with_residuals and all(isinstance(axis, int) for axis in (*x.shape, *units)):
-        sizes += plan.residual_floats(x.shape, units)
+    if with_residuals and all(isinstance(axis, int) for axis in (*x.shape, *plan.units(arrays))):
+        sizes += plan.residual_floats(x.shape, arrays)
     elif with_residuals:  # a symbolic batch or time: as little is known of the residuals
         sizes += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
-    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, sizes)]
+    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, arrays, sizes)]
 
 
 @torch.library.custom_op("bothways::recurrence_backward", mutates_args=())  # type: ignore[untyped-decorator]

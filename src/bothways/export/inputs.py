@@ -82,11 +82,11 @@ def joined_codes(data: Inputs, sizes: tuple[int, ...]) -> Value:
 
 def inputs(graph: Graph, model: Model) -> Inputs:
     """Declare the inputs of a model and turn them into features."""
-    columns = model.columns
-    if columns is None or not columns.label:
-        width = model.network.features if columns is None else len(columns.features)
-        array = graph.input(FEATURES, np.float32, (*BATCH_TIME, width), "As the model was fitted on.")
-        encoded = _split(graph, model, array) if columns is None else _of_arrays(graph, columns.fitted, array)
+    columns = model.table
+    if columns is None:
+        array = graph.input(FEATURES, np.float32, (*BATCH_TIME, model.width), "As the model was fitted on.")
+        known = model.columns
+        encoded = _split(graph, model, array) if known is None else _of_arrays(graph, known.fitted, array)
         return _inputs(graph, np.dtype(np.float32), *encoded, *_steps(graph, array))
     encoding = columns.fitted
     if encoding.vectors is not None:

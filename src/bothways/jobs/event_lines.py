@@ -30,7 +30,7 @@ class EventLines:
     """Events out of lines of JSON, and labels as such lines; `key` and `step` are as for `bothways.jobs.stream`."""
 
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
-        columns = model.columns if model.columns is not None and model.columns.label else None
+        columns = model.table
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")
         none = MISSING if names_sequences(self._key or "") else ()

@@ -50,6 +50,6 @@ def load_with_columns(path: str | Path) -> tuple[Model, Columns]:
 
 def table_columns(model: Model, name: str | Path) -> Columns:
     """The columns of a model that was trained on a table; messages call it `name`."""
-    if model.columns is None or not model.columns.label:
+    if model.table is None:
         raise InputError(f"{name}: this model was trained on arrays, so it does not know the columns of a table.")
-    return model.columns
+    return model.table

@@ -385,7 +385,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         if model.columns is None:
             raise InputError(f"{path}: this model does not say how its inputs become numbers. Train it again.")
         roles = {name: column for name, column in model.columns.roles.items() if name in ("sequence", "order")}
-        read = model.columns.features if model.columns.label else ()
+        read = model.table.features if model.table else ()
         said = model.network.to_json() | roles | {"features": read, "categorical": model.columns.categories}
         said |= {"random_state": model.facts.get("settings", {}).get("seed")}
         said |= {"vectors": model.columns.vectors.source} if model.columns.vectors else {}

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops as K
 
-from bothways.engine import Dropout
-from bothways.engine.memory import DirectionTensors, Options
+from bothways.engine import Direction, Dropout
+from bothways.engine.memory import Options, Reading
 from bothways.errors import InputError
 from bothways.layers import ops, seams
 from bothways.layers.eligibility import NATIVE, ORACLE, begins_with_zeros, cell_kind, cell_of, cells_of, is_stack
@@ -200,7 +200,7 @@ def cast(value: Any, dtype: str) -> Any:
     return value if keras.backend.standardize_dtype(value.dtype) == dtype else K.cast(value, dtype)
 
 
-def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout) -> DirectionTensors:
+def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout) -> Reading:
     """One reading by a cell, for `recurrence`."""
     dtype = _dtype_of(cell.compute_dtype)
 
@@ -210,15 +210,9 @@ def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout
     with seams.AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype of the layer
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
         bias = None if cell.bias is None else floats(cell.bias)
-    return DirectionTensors(
-        cell_of(cell),
-        kernel,
-        recurrent_kernel,
-        bias,
-        None if initial_states is None else [floats(state) for state in initial_states],
-        reverse,
-        Dropout(*(None if each is None else floats(each) for each in dropout)),
-    )
+    states = None if initial_states is None else tuple(map(floats, initial_states))
+    factors = Dropout(*(None if each is None else floats(each) for each in dropout))
+    return Direction(kernel, recurrent_kernel, bias, reverse, states, cell_of(cell)), factors
 
 
 def _dtype_of(compute_dtype: str) -> str:

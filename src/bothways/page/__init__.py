@@ -102,11 +102,11 @@ def card(model: Model, name: str) -> dict[str, Any]:
         positive, threshold = threshold_of(model, "0.5") or (1, 0.5)
         kept = model.facts.get("threshold")
         threshold = kept["value"] if kept else model.threshold if positive else 1 - model.threshold
-    if (columns := model.columns) is not None and columns.label:
+    if (columns := model.table) is not None:
         roles = {
             "sequence": columns.sequence,
             "order": columns.order,
-            "numbers": [name for name in columns.features if name not in columns.categories],
+            "numbers": list(columns.numbers),
             "categories": list(columns.categories),
             "words": columns.words,
         }

@@ -59,6 +59,11 @@ class Classifier(Baseline):
         """
         raise NotImplementedError
 
+    @property
+    def reach(self) -> int:
+        """How many steps before and after a label of a step it looks at."""
+        return 0
+
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
         return np.asarray(self.logits(sequences).argmax(axis=1), np.int64)

@@ -95,8 +95,7 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
             f"columns {', '.join(map(repr, needed))}."
         )
     else:
-        fields = [each for each in columns.features if each not in columns.categories]
-        features, order, learned = columns.features, columns.order, columns.reading
+        features, fields, order, learned = columns.features, columns.numbers, columns.order, columns.reading
         with calling("the labeler"):
             table = frame_table(name, X, columns.sequence, order=order, needed=features, fields=fields, learned=learned)
             if not len(table):

@@ -104,6 +104,16 @@ class Model:
         return replace(scheme, name=name) if scheme and name else None
 
     @property
+    def table(self) -> Columns | None:
+        """The columns of the table that it was trained on; None for arrays."""
+        return self.columns if self.columns is not None and self.columns.label else None
+
+    @property
+    def width(self) -> int:
+        """How many features it is given, which `columns` turn into those of the network."""
+        return self.network.features if self.columns is None else len(self.columns.features)
+
+    @property
     def counts(self) -> list[int]:
         """How many labels of each class training saw, in the order of the classes."""
         return [self.class_counts.get(label, 0) for label in self.classes]
@@ -148,7 +158,7 @@ class Model:
     @property
     def summary(self) -> dict[str, str]:
         """What it labels, from what, how, and what it was trained on; in words, by name."""
-        network, columns, facts = self.network, self.columns, self.facts
+        network, columns, table, facts = self.network, self.columns, self.table, self.facts
         reads = "both ways" if network.direction == "both" else network.direction
         late = f", labels {counted(network.lookahead, 'step')} late" if network.lookahead else ""
         merged = f", merged by {network.merge_mode}" if network.direction == "both" else ""
@@ -157,7 +167,6 @@ class Model:
         simple = [each.baseline.name for each in self.members if isinstance(each, BaselineMember)]
         others += [name.replace("_", " ") for name in simple]
         size = sum(array.size for member in self.members for array in member.arrays().values())
-        table = columns if columns and columns.label else None
         detected = "all tags but O" if self.scheme else self.classes[-1]
         sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})

@@ -87,8 +87,8 @@ class Served:
     @cached_property
     def columns(self) -> dict[str, str]:
         """The data types of the columns of its table, by name; none where it was trained on arrays."""
-        columns = self.model.columns
-        if columns is None or not columns.label:
+        columns = self.model.table
+        if columns is None:
             return {}
         types = {name: "BYTES" if name in columns.categories else "FP64" for name in columns.features}
         return types | ({str(columns.order): "FP64"} if columns.fitted.order else {})
@@ -102,7 +102,7 @@ class Served:
             "name": self.name,
             "versions": [self.version],
             "platform": "bothways",
-            "inputs": inputs or [{"name": SEQUENCES, "datatype": "FP32", "shape": [-1, -1, self._width]}],
+            "inputs": inputs or [{"name": SEQUENCES, "datatype": "FP32", "shape": [-1, -1, self.model.width]}],
             "outputs": [
                 {"name": LABELS, "datatype": self._kind, "shape": lead},
                 {"name": PROBABILITIES, "datatype": "FP32", "shape": [*lead, len(self.model.classes)]},
@@ -164,7 +164,7 @@ class Served:
         if columns is None:
             sequences, _ = model.read(SEQUENCES, [steps])
         else:
-            sequences, _ = read_arrays(SEQUENCES, [steps], len(columns.features))
+            sequences, _ = read_arrays(SEQUENCES, [steps], model.width)
             sequences = encoded_arrays(SEQUENCES, sequences, columns)
         return replace(sequences, lengths=lengths)
 
@@ -205,12 +205,6 @@ class Served:
         return {LABELS: (self._kind, self._labels[codes]), PROBABILITIES: ("FP32", p)}
 
     @cached_property
-    def _width(self) -> int:
-        """How many features it takes."""
-        columns = self.model.columns
-        return self.model.network.features if columns is None else len(columns.features)
-
-    @cached_property
     def _labels(self) -> Array:
         return np.array(self.model.classes, object if self._kind == "BYTES" else None)
 
@@ -223,12 +217,12 @@ class Served:
         if len(inputs) > 1:
             others = inputs.keys() - {SEQUENCES}
             raise InputError(f"There is no input {min(others)!r} beside {SEQUENCES!r}, {LENGTHS!r} and {MASK!r}.")
-        if self.columns and ("BYTES" in self.columns.values() or len(self.columns) > self._width):
+        if self.columns and ("BYTES" in self.columns.values() or len(self.columns) > self.model.width):
             raise InputError(f"This model needs an input for each column: {', '.join(self.columns)}.")
-        if matrix.ndim not in (2, 3) or matrix.shape[-1] != self._width or matrix.dtype.kind not in "fiu":
+        if matrix.ndim not in (2, 3) or matrix.shape[-1] != self.model.width or matrix.dtype.kind not in "fiu":
             raise InputError(
                 f"{SEQUENCES!r} is {NAMES[matrix.dtype]} of shape {list(matrix.shape)}; it must be numbers, "
-                f"[sequences, time, {self._width}] or [steps, {self._width}]."
+                f"[sequences, time, {self.model.width}] or [steps, {self.model.width}]."
             )
 
     def _check_columns(self, inputs: Mapping[str, Array]) -> None:

@@ -96,12 +96,11 @@ class Watched:
 
     def __init__(self, watching: Watching, served: Served, number: int) -> None:
         self._watching, self._served, self._number = watching, served, number
-        model, columns = served.model, served.model.columns
+        model, columns = served.model, served.model.table
         self._codes = {label: code for code, label in enumerate(model.classes)}
         self._names: list[str] | None = None
-        if columns is not None and columns.label:
-            numbers = [name for name in columns.features if name not in columns.categories]
-            self._names = [*numbers, *columns.categories][:MOST_INPUTS]
+        if columns is not None:
+            self._names = [*columns.numbers, *columns.categories][:MOST_INPUTS]
 
     def show(self, events: Iterable[Event], labels: Sequence[Labeled]) -> None:
         """Show events that have been taken, and labels that have become ready; of too many the first ones."""

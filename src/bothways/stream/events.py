@@ -18,7 +18,7 @@ from bothways.runtime.inputs import encoded_arrays, is_frame
 from bothways.sequences import Array, Numbers, Sequences, unmasked
 
 if TYPE_CHECKING:
-    from bothways.data import Tally
+    from bothways.data import Columns, Tally
 
 Step = int | float | datetime
 
@@ -43,9 +43,8 @@ class EventReader:
     """Reads the steps and values of events for a model."""
 
     def __init__(self, model: Model) -> None:
-        self._network, self._columns = model.network, model.columns
-        self._table = model.columns is not None and bool(model.columns.label)
-        self.dtype = model.columns.fitted.dtype if model.columns is not None and self._table else np.dtype(np.float64)
+        self._model = model
+        self.dtype = np.dtype(np.float64) if model.table is None else model.table.fitted.dtype
         self.kind = ""  # that of the steps which were taken, as `step_kind` says
         self.tally: Tally | None = None  # what of the values was filled or not known
         self.of_order = slice(0, 0)  # the places of the values that `complete` makes of steps; they are 0 before
@@ -59,10 +58,9 @@ class EventReader:
 
     def values(self, values: Any) -> Array:
         """The values of events as `(events, network.features)`."""
-        if self._table:
-            return self._of_rows(values)
-        columns = self._columns
-        needed = self._network.features if columns is None else len(columns.features)
+        if self._model.table is not None:
+            return self._of_rows(values, self._model.table)
+        columns, needed = self._model.columns, self._model.width
         try:
             array = unmasked(values) if len(values) else np.empty((0, needed))
         except ValueError:
@@ -72,20 +70,19 @@ class EventReader:
             raise InputError(f"The values of an event must be a list of {needed} numbers; these are {found}.")
         sequences = checked_sequences("values", [array], needed, missing=columns is not None)
         if columns is None:
-            check_codes("values", sequences, self._network)
+            check_codes("values", sequences, self._model.network)
             return sequences.values
         return encoded_arrays("values", sequences, columns, self.tally).values
 
-    def _of_rows(self, rows: Any) -> Array:
+    def _of_rows(self, rows: Any, columns: Columns) -> Array:
         from bothways.data.frames import frame_table, rows_table
 
         if is_frame(rows):
             rows = frame_table("events", rows, None).frame().to_dicts()
-        assert self._columns is not None
         assert self.tally is not None
-        encoding = replace(self._columns.fitted, gaps="", clock=())
+        encoding = replace(columns.fitted, gaps="", clock=())
         together = Sequences(np.empty((len(rows), 0), np.float32), np.array([len(rows)]), rows=np.arange(len(rows)))
-        table = rows_table("events", rows, encoding, self._columns.reading)
+        table = rows_table("events", rows, encoding, columns.reading)
         read = encoding.encode(table, None, together, self.tally)
         made = self.of_order.stop - self.of_order.start
         return np.insert(read, [self.of_order.start] * made, 0, axis=1) if made else read

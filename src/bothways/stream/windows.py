@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.baselines import Neighbors, Trees
 from bothways.means import with_squares
 from bothways.network import CHANGES, Network
 from bothways.runtime.members import BaselineMember, Member, checked_probabilities
@@ -39,8 +38,8 @@ def reach(network: Network) -> int:
 
 def reach_of(model: Model) -> int:
     """How many steps before those to label a model reads again; some simple models look at steps of their own."""
-    simple = [each.baseline for each in model.members if isinstance(each, BaselineMember)]
-    return max([*map(reach, model.networks), *(each.reach for each in simple if isinstance(each, Neighbors | Trees))])
+    simple = (each.baseline.reach for each in model.members if isinstance(each, BaselineMember))
+    return max([*map(reach, model.networks), *simple])
 
 
 def ahead(network: Network) -> int:

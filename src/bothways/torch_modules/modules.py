@@ -12,8 +12,8 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from bothways.acceleration import NATIVE, Acceleration, LayerReport
-from bothways.engine import memory, torch_tensors
-from bothways.engine.memory import DirectionTensors, Options
+from bothways.engine import Direction, Dropout, memory, torch_tensors
+from bothways.engine.memory import Options
 from bothways.errors import InputError
 from bothways.spec import CELLS
 
@@ -193,10 +193,10 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
     """The outputs for x `(batch, time, features)`, and each state, of all layers."""
     x = x.contiguous()  # once, for both passes
     cell, both, finals = _CELLS[module.mode][0], 1 + module.bidirectional, []
-    directions = [
-        DirectionTensors(cell, *weights, [state[i] for state in states] or None, module.bidirectional and i % 2 == 1)
-        for i, weights in enumerate(_weights(module))
-    ]
+    directions = []
+    for i, weights in enumerate(_weights(module)):
+        own = tuple(state[i] for state in states) or None
+        directions.append((Direction(*weights, module.bidirectional and i % 2 == 1, own, cell), Dropout()))
     for first in range(0, len(directions), both):
         if first and module.dropout and module.training:
             x = _dropped(x, module.dropout, padding)
@@ -207,7 +207,7 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
             Options(zero_output_for_mask=False, return_sequences=True, precision="float32"),
             _zeros,
         )
-        x, found = torch_tensors.run(plan, x, constants, arrays)
+        x, found = plan.split(torch_tensors.run(plan, x, constants, arrays))
         finals += found
     return x, [torch.stack(each) for each in zip(*finals, strict=True)]
 

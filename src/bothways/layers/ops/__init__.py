@@ -1,6 +1,7 @@
 """The engine as an operation of the Keras backend in use.
 
-One file per backend, each with the two functions below.
+One file per backend, each with `why_not` below and `recurrence(plan, x, constants, arrays)`, the results of a plan; see
+`bothways.engine.memory`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops as K
 
-from bothways.engine.memory import DirectionTensors, Options, Results
+from bothways.engine.memory import Options, Reading, Results, plan_of
 from bothways.errors import InputError
 
 BACKENDS = ("jax", "torch", "tensorflow", "numpy")
@@ -42,13 +44,17 @@ def has_float64() -> bool:
     return _NAME != "jax" or bool(_BACKEND and _BACKEND.has_float64())
 
 
-def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
+def recurrence(x: Any, mask: Any, directions: Sequence[Reading], options: Options) -> Results:
     """A recurrent layer in one direction or both, differentiable.
 
     All floats that come and go are float32, and the engine runs; or all are float64, and the oracle runs in its place.
     """
-    result: Results = _BACKEND.recurrence(x, mask, directions, options)
-    return result
+
+    def zeros(shape: Sequence[int | None]) -> Any:
+        return K.zeros([K.shape(x)[0] if axis is None else axis for axis in shape], x.dtype)
+
+    plan, constants, arrays = plan_of(x, mask, directions, options, zeros)
+    return plan.split(_BACKEND.recurrence(plan, x, constants, arrays))
 
 
 def custom_calls() -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from bothways.engine import memory
-from bothways.engine.memory import DirectionTensors, Options, Results
+from bothways.engine.memory import Plan
 
 
 def why_not() -> str | None:
@@ -17,14 +16,11 @@ def why_not() -> str | None:
     return None
 
 
-def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
-    """As `bothways.layers.ops.recurrence`, without derivatives."""
+def recurrence(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]) -> Sequence[Any]:
+    """The results of a plan, without derivatives."""
     x = np.ascontiguousarray(x)
-    zeros = functools.partial(np.zeros, dtype=x.dtype)
-    plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
     arrays = [np.ascontiguousarray(array, x.dtype) for array in arrays]
     constants = [np.ascontiguousarray(each) for each in constants]
-    shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
-    results = [np.empty(shape, x.dtype) for shape in shapes]
+    results = [np.empty(shape, x.dtype) for shape in plan.forward_shapes(x.shape, arrays)]
     memory.forward(plan, x, constants, arrays, results)
-    return plan.split(results)
+    return results

@@ -14,7 +14,7 @@ from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
-from bothways.engine.memory import DirectionTensors, Options, Plan, Results
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 from bothways.layers import seams
 
@@ -32,13 +32,8 @@ def why_not() -> str | None:
     return None
 
 
-def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
-    """As `bothways.layers.ops.recurrence`; differentiable once."""
-
-    def zeros(shape: Sequence[int | None]) -> Any:
-        return tf.zeros([tf.shape(x)[0] if axis is None else axis for axis in shape], x.dtype)
-
-    plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
+def recurrence(plan: Plan, x: Any, constants: Tensors, arrays: Tensors) -> Tensors:
+    """The results of a plan; differentiable once."""
     arrays = [tf.convert_to_tensor(array) for array in arrays]  # reads the variables
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
     with_residuals = could_possibly_record()
@@ -54,7 +49,8 @@ def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], option
 
         return results[:count], gradient
 
-    return plan.split(function(x, *arrays))
+    results: Tensors = function(x, *arrays)
+    return results
 
 
 def _once(gradients: list[Any], of: list[Any]) -> list[Any]:
@@ -80,7 +76,7 @@ def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_re
         return _run(plan, x, constants, arrays, with_residuals=with_residuals)
 
     sizes = [None] * len(plan.cells) if with_residuals else []
-    shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays), sizes)
+    shapes = plan.forward_shapes(x.shape, arrays, sizes)
     return _call(function, [x, *arrays, *constants], shapes)
 
 
@@ -103,9 +99,8 @@ def _backward(
 
 def _run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, with_residuals: bool) -> list[Any]:
     """The results, the residuals with a number at the end that says whether they have been used."""
-    units = memory.units_of(plan, arrays)
-    sizes = plan.residual_floats(x.shape, units) if with_residuals else ()
-    results = [aligned(shape, x.dtype) for shape in plan.forward_shapes(x.shape, units)]
+    sizes = plan.residual_floats(x.shape, arrays) if with_residuals else ()
+    results = [aligned(shape, x.dtype) for shape in plan.forward_shapes(x.shape, arrays)]
     residuals = [aligned((floats + 1,), x.dtype) for floats in sizes]
     for each in residuals:
         each[-1] = _UNUSED

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from keras import ops as K
 
-from bothways.engine import memory, torch_tensors
-from bothways.engine.memory import DirectionTensors, Options, Plan, Results
+from bothways.engine import torch_tensors
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 
 
@@ -29,12 +29,10 @@ def _device() -> str:  # which tests replace
     return str(K.convert_to_tensor(0.0).device.type)
 
 
-def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
-    """As `bothways.layers.ops.recurrence`; differentiable once."""
-    plan, constants, arrays = memory.plan_of(x, mask, directions, options, x.new_zeros)
+def recurrence(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]) -> Sequence[Any]:
+    """The results of a plan; differentiable once."""
     if x.is_meta:
-        shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
-        return plan.split([x.new_empty(shape) for shape in shapes])
+        return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, arrays)]
     if any(tensor.device.type != "cpu" for tensor in (x, *constants, *arrays)):
         raise _misplaced(plan, x, constants, arrays)
     return torch_tensors.run(plan, x, constants, arrays)

@@ -6,18 +6,15 @@ engine computes values and first derivatives in reverse, the reference all other
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from bothways.engine import memory
-from bothways.engine.memory import DirectionTensors, Options, Results
+from bothways.engine.memory import Plan
 from bothways.layers import seams
 from bothways.layers.ops.jax import derivatives, reference
-from bothways.layers.ops.jax.custom_call import CUSTOM_CALLS, why_not
+from bothways.layers.ops.jax.custom_call import CUSTOM_CALLS, Arrays, why_not
 
 __all__ = ["CUSTOM_CALLS", "has_float64", "recurrence", "why_not"]
 
@@ -27,15 +24,14 @@ def has_float64() -> bool:
     return bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
 
 
-def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
-    """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode.
+def recurrence(plan: Plan, x: Any, constants: Arrays, arrays: Arrays) -> Arrays:
+    """The results of a plan; differentiable any number of times, in either mode.
 
     Derivatives that the engine does not have, second ones and those forward, are those with factors in float32.
     """
     x = jnp.asarray(x)
     if isinstance(x, jax.core.Tracer):
         seams.refuse_export()
-    plan, constants, arrays = memory.plan_of(x, mask, directions, options, functools.partial(jnp.zeros, dtype=x.dtype))
     constants, arrays = (list(map(jnp.asarray, each)) for each in (constants, arrays))
     run = reference.recurrence if x.dtype == jnp.float64 else derivatives.recurrence
-    return plan.split(run(plan, x, jax.lax.stop_gradient(constants), arrays))
+    return run(plan, x, jax.lax.stop_gradient(constants), arrays)

@@ -17,7 +17,7 @@ import numpy as np
 
 from bothways.engine import _native
 from bothways.engine.arguments import PRECISIONS
-from bothways.engine.memory import Plan, units_of
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 from bothways.spec import cell_number
 
@@ -45,15 +45,14 @@ def forward(
     plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, with_residuals: bool
 ) -> tuple[Arrays, Arrays]:
     """The results of a plan, and `with_residuals` for each direction those that `backward` needs."""
-    units = units_of(plan, arrays)
     mask, factors = plan.constants(constants)
-    outputs, states = plan.split(plan.forward_shapes(x.shape, units))
+    outputs, states = plan.split(plan.forward_shapes(x.shape, arrays))
     if with_residuals and not all(isinstance(axis, int) for axis in x.shape):
         raise InputError(
             f"Gradients of the engine need known sizes, and sequences has shape {x.shape}. Export with the sizes of a "
             "batch, or call undo() of what accelerate returned first."
         )
-    sizes = plan.residual_floats(x.shape, units) if with_residuals else []
+    sizes = plan.residual_floats(x.shape, arrays) if with_residuals else []
     digests = [] if with_residuals else _digests(plan, x.shape, list(plan.groups(arrays)))
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
@@ -62,7 +61,9 @@ def forward(
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
         shapes += [_shaped((sizes[i],), jnp.uint32)] if with_residuals else []
-    rest = _call(_FORWARD, shapes, operands, plan, units, with_residuals=with_residuals, with_digests=bool(digests))
+    rest = _call(
+        _FORWARD, shapes, operands, plan, plan.units(arrays), with_residuals=with_residuals, with_digests=bool(digests)
+    )
     results = [next(rest)] if plan.return_sequences else []
     residuals = []
     for of_direction in states:
@@ -93,7 +94,7 @@ def backward(
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the residuals of the forward pass
         operands += [residual, *d_state]
         shapes += [_shaped(residual.shape, jnp.uint32), *(_shaped(array.shape) for array in group)]
-    rest = _call(_BACKWARD, shapes, operands, plan, units_of(plan, arrays), aliases=aliases, wants_d_x=wants_d_x)
+    rest = _call(_BACKWARD, shapes, operands, plan, plan.units(arrays), aliases=aliases, wants_d_x=wants_d_x)
     d_x = next(rest) if wants_d_x else None
     d_arrays: list[jax.Array] = []
     for group in groups:

@@ -21,7 +21,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad, batching, mlir
 from jax.interpreters.ad import Zero, instantiate_zeros
 
-from bothways.engine.memory import Plan, units_of
+from bothways.engine.memory import Plan
 from bothways.errors import InputError
 from bothways.layers.ops.jax import custom_call, reference
 from bothways.layers.ops.jax.custom_call import Arrays
@@ -156,7 +156,7 @@ mlir.register_lowering(_tangent_p, mlir.lower_fun(_forward_mode, multiple_result
 def _(*arguments: Any, layout: _Layout) -> list[Any]:
     x, _, arrays, _, _ = layout.split(arguments)
     axes, plan = layout.mapped, layout.plan
-    shapes = plan.forward_shapes(x.shape[axes:], units_of(plan, arrays))
+    shapes = plan.forward_shapes(x.shape[axes:], arrays)
     return [ShapedArray((*x.shape[:axes], *shape), x.dtype) for shape in shapes]
 
 
