@@ -6,7 +6,8 @@ async function read_sequences(file, model) {
   const keys = [...(joined.length ? joined : [sequence]), ...model.told.map(part => part.name)]
   const needed = [...new Set([...keys, ...model.features].filter(name => name !== null))]
   const table = await read_table(file, needed, sequence), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
-  for (const name of joined.length ? joined : [sequence]) if (columns[name]?.some(id => typeof id === "number" && id >= 2 ** 53)) {
+  const texts = new Set(model.texts.map(each => each.name)), numeric = new Set(model.numbers.map(each => each.name))
+  for (const name of needed) if (!numeric.has(name) && columns[name].some(id => typeof id === "number" && Math.abs(id) >= 2 ** 53)) {
     throw Error(`${file.name}: numbers in ${JSON.stringify(name)} have too many digits. ${INSTEAD}`)
   }
   const stood = Object.assign(Object.create(null), columns), absent = new Set([...reading.missing, ...reading.missing.map(plain)])
@@ -14,7 +15,10 @@ async function read_sequences(file, model) {
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
   const moments = model.told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : days_of(spelled(columns[name], digits)))
   if (moments.length) columns[order] = moments[0].map((_, row) => moment_text(moments.map(fields => fields[row]), model))
-  const texts = new Set(model.texts.map(each => each.name)), numeric = new Set(model.numbers.map(each => each.name))
+  if (order !== null && model.wanted !== "times" && columns[order].every(text => /^\d{17,19}$/.test(text))) {  /* of which numbers would lose some */
+    const first = BigInt(columns[order][0])
+    columns[order] = columns[order].map(text => String(BigInt(text) - first))
+  }
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
   const read = typed(own.reduce((some, name) => { some[name] = columns[name]; return some }, Object.create(null)), reading, numeric)
   for (const name of [sequence, order]) if (name !== null) {
