@@ -15,7 +15,7 @@ async function read_sequences(file, model) {
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
   const moments = model.told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : days_of(spelled(columns[name], digits)))
   if (moments.length) columns[order] = moments[0].map((_, row) => moment_text(moments.map(fields => fields[row]), model))
-  if (order !== null && model.wanted !== "times" && columns[order].every(text => /^\d{17,19}$/.test(text))) {  /* of which numbers would lose some */
+  if (order !== null && model.wanted !== "times" && columns[order].every(text => /^\d{16,19}$/.test(text))) {  /* of which numbers would lose some */
     const first = BigInt(columns[order][0])
     columns[order] = columns[order].map(text => String(BigInt(text) - first))
   }
