@@ -58,9 +58,7 @@ class Category:
 
     @cached_property
     def codes(self) -> dict[str | None, int]:
-        """The code of each value; 1 and "1.0" have one code, and true and "True" in a column of nothing else, unless
-        both are values.
-        """
+        """The code of each value; 1 and "1.0" have one unless both are values; so have true and "True" alone."""
         codes = {value: code for code, value in enumerate(self.values, 1)}
         for value, code in [] if self.view else list(codes.items()):
             if whole := re.fullmatch(r"(-?\d+)(\.0)?", value or ""):
