@@ -64,7 +64,8 @@ class Category:
             if whole := re.fullmatch(r"(-?\d+)(\.0)?", value or ""):
                 codes.setdefault(whole[1] if whole[2] else f"{value}.0", code)
         if {*codes} <= {None, *itertools.chain(*TRUTH)}:
-            codes = {each: codes[value] for same in TRUTH for value in same if value in codes for each in same} | codes
+            written = [(each, codes[value]) for same in TRUTH for value in same if value in codes for each in same]
+            codes = dict([*written, *codes.items()])
         return codes
 
 
