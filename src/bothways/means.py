@@ -90,4 +90,4 @@ def deviations_of(means: Any, squares: Any, larger: Callable[[Any, Any], Any], r
     """The deviations of numbers with these means, and these means of their squares, once for arrays and for graphs."""
     size = larger(means, means * np.float64(-1))
     found = root(larger(squares - means * means, np.float64(0)))
-    return larger(found, size * np.float64(LEAST) + np.float64(TINY))
+    return larger(found, larger(size * np.float64(LEAST), np.float64(TINY)))  # ONNX Runtime leaves out + TINY

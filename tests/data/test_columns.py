@@ -261,10 +261,14 @@ def test_words_are_the_category_with_most_values_that_have_letters() -> None:
         (("1", "0.5", "-3"), ["1.0", "-3.0", "1.00"], [1, 3, 0]),
         (("1.0", "1"), ["1", "1.0"], [2, 1]),
         (("v1", "2.0.0"), ["v1.0", "v1", "2.0"], [0, 1, 0]),
+        (("True", "False"), [True, False, None], [1, 2, 0]),
+        (("false", None), ["FALSE", "False", "false", "true"], [1, 1, 1, 0]),
+        (("True", "true"), ["true", "True"], [2, 1]),
+        (("True", "so"), ["true", "True"], [0, 1]),
     ],
 )
-def test_whole_numbers_have_one_code_with_and_without_a_point(known: Any, values: list[Any], codes: list[int]) -> None:
-    """Models hold "1.0" whose column of floats was not whole, and files of floats say so."""
+def test_values_have_one_code_however_they_are_written(known: Any, values: list[Any], codes: list[int]) -> None:
+    """Models hold "1.0" whose column of floats was not whole, and files of floats say so; pandas writes "True"."""
     steps = Sequences(np.empty((len(values), 0)), np.array([len(values)]))
     encoding = Encoding((), (Category("kind", known),))
     found = encoding.encode(Table("some.csv", pl.DataFrame({"kind": values})), None, steps, Tally())

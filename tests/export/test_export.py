@@ -89,12 +89,13 @@ def check(model: Model, path: Path, inputs: dict[str, Array], sequences: Sequenc
 
 
 def check_random(model: Model, path: Path, opset: int | None = None) -> None:
-    """The same over sequences of random lengths, 0 among them; what comes after their ends is NaN."""
+    """The same over sequences of random lengths, 0 among them, two of zeros; what comes after their ends is NaN."""
     random, network = np.random.default_rng(1), model.network
     lengths = np.array([12, 0, 1, 5, 11, *random.integers(0, 13, 4)])
     values = random.normal(size=(len(lengths), 12, network.features)).astype(np.float32)
     for place, codes in enumerate(network.categories, network.numeric):
         values[:, :, place] = random.integers(0, codes, values.shape[:2])
+    values[2:4, :, : network.numeric] = 0  # they have no deviation
     known = np.arange(12) < lengths[:, None]
     sequences = Sequences(values[known], lengths, per=network.per)
     values[~known] = np.nan

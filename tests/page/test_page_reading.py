@@ -322,6 +322,14 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_places_of_many_digits(opened: Any, tmp_path: Path) -> None:
+    """Nanoseconds since 1970, closer to one another than floats of such a size."""
+    rows = [f"{'ab'[at % 2]},{1_700_000_000_000_000_000 + 37 * at},{at % 5 - 2}.5" for at in [*range(9, 18), *range(9)]]
+    table = written(tmp_path / "t.csv", "\n".join(["flow,at,x", *rows, ""]))
+    alike(opened(numbers_of("x", order="at", gaps="numbers")), table, tmp_path)
+
+
+@pytest.mark.slow
 def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
     """A number is the same id as its text; there are none of so many digits that two would be one."""
     page = opened(numbers_of("x"))
@@ -333,6 +341,8 @@ def test_ids_in_json_lines(opened: Any, tmp_path: Path) -> None:
     written(table, '{"flow": "a NaN", "x": NaN}\n{"flow": "a NaN", "x": 1}\n')  # as Python writes what is missing
     alike(page, table, tmp_path, lambda path: pl.read_ndjson(path.read_text().replace(" NaN", " null").encode()))
     refused(page, written(table, '{"flow": "a", "x": 1}\n\n[2]\n'), "t.jsonl, line 3: this is no JSON object", tmp_path)
+    written(table, f'{{"flow": "a", "word": {-(1 << 53) - 1}}}\n')
+    assert f'numbers in "word" have too many digits. {INSTEAD}' in said(opened(words_of("flow", "a")), table)
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from bothways.sequences import Array, Numbers, Sequences, in_order
 
 SHOWN = 3  # at most this many unknown values are named
 INCOMPLETE = "The description of columns in the model file is incomplete. Train the model again."
+TRUTH = ("true", "True", "TRUE"), ("false", "False", "FALSE")  # as JSON, Python and R write it
 KEPT = 1000  # at most this many unknown values of a column are counted one by one; a stream may bring new ones forever
 
 
@@ -57,11 +58,14 @@ class Category:
 
     @cached_property
     def codes(self) -> dict[str | None, int]:
-        """The code of each value; a whole number has the same with and without ".0", unless both are values."""
+        """The code of each value; 1 and "1.0" have one unless both are values; so have true and "True" alone."""
         codes = {value: code for code, value in enumerate(self.values, 1)}
         for value, code in [] if self.view else list(codes.items()):
             if whole := re.fullmatch(r"(-?\d+)(\.0)?", value or ""):
                 codes.setdefault(whole[1] if whole[2] else f"{value}.0", code)
+        if {*codes} <= {None, *itertools.chain(*TRUTH)}:
+            written = [(each, codes[value]) for same in TRUTH for value in same if value in codes for each in same]
+            codes = dict([*written, *codes.items()])
         return codes
 
 

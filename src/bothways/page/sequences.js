@@ -6,7 +6,8 @@ async function read_sequences(file, model) {
   const keys = [...(joined.length ? joined : [sequence]), ...model.told.map(part => part.name)]
   const needed = [...new Set([...keys, ...model.features].filter(name => name !== null))]
   const table = await read_table(file, needed, sequence), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
-  for (const name of joined.length ? joined : [sequence]) if (columns[name]?.some(id => typeof id === "number" && id >= 2 ** 53)) {
+  const texts = new Set(model.texts.map(each => each.name)), numeric = new Set(model.numbers.map(each => each.name))
+  for (const name of needed) if (!numeric.has(name) && columns[name].some(id => typeof id === "number" && Math.abs(id) >= 2 ** 53)) {
     throw Error(`${file.name}: numbers in ${JSON.stringify(name)} have too many digits. ${INSTEAD}`)
   }
   const stood = Object.assign(Object.create(null), columns), absent = new Set([...reading.missing, ...reading.missing.map(plain)])
@@ -14,7 +15,8 @@ async function read_sequences(file, model) {
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
   const moments = model.told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : days_of(spelled(columns[name], digits)))
   if (moments.length) columns[order] = moments[0].map((_, row) => moment_text(moments.map(fields => fields[row]), model))
-  const texts = new Set(model.texts.map(each => each.name)), numeric = new Set(model.numbers.map(each => each.name))
+  /* Counted from the first: floats would lose digits. */
+  if (order !== null && model.wanted !== "times" && columns[order].every(text => /^\d{16,19}$/.test(text))) columns[order] = columns[order].map((text, _, [first]) => String(BigInt(text) - BigInt(first)))
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
   const read = typed(own.reduce((some, name) => { some[name] = columns[name]; return some }, Object.create(null)), reading, numeric)
   for (const name of [sequence, order]) if (name !== null) {
@@ -94,15 +96,11 @@ function group(file, size, ids, by, order, notices) {
   let offsets = offsets_of(), stands = !ids || new Set(offsets.slice(0, -1).map(i => ids[i])).size === offsets.length - 1
   for (let i = 1; by && stands && i < size; i++) stands = !same(i, i - 1) || by[i] >= by[i - 1]
   if (!stands) {
-    const sort = ties => rows.sort((a, b) => (ids ? compare(ids[a], ids[b]) : 0) || (by ? compare(by[a], by[b]) : 0) || ties * (a - b))
-    let falls = !!by
-    if (by) {
-      rows.sort((a, b) => (ids ? compare(ids[a], ids[b]) : 0) || a - b)
-      for (let i = 1; falls && i < size; i++) falls = !same(rows[i], rows[i - 1]) || by[rows[i]] <= by[rows[i - 1]]
-    }
-    sort(falls ? -1 : 1)
+    let falls = !!by, displaced = 0
+    rows.sort((a, b) => (ids ? compare(ids[a], ids[b]) : 0) || a - b)
+    for (let i = 1; falls && i < size; i++) falls = !same(rows[i], rows[i - 1]) || by[rows[i]] <= by[rows[i - 1]]
+    rows.sort((a, b) => (ids ? compare(ids[a], ids[b]) : 0) || (by ? compare(by[a], by[b]) : 0) || (falls ? b - a : a - b))
     offsets = offsets_of()
-    let displaced = 0
     for (let i = 1; i < size; i++) displaced += same(rows[i], rows[i - 1]) && rows[i] < rows[i - 1]
     if (by && displaced) notices.push(`${file.name}: the rows are not in the order of ${JSON.stringify(order)} (${displaced.toLocaleString("en")} of ${size.toLocaleString("en")} stand after a later one); they are sorted.`)
   }
