@@ -225,6 +225,8 @@ def _expanded(path: Path) -> list[Path]:
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
         return tables or inside
     if path.exists():
+        if not path.is_file():  # to open it may wait for ever
+            raise DataError(f"{path}: this is no file, but a pipe or a device. Save the table in a file.")
         return [path]
     if any(character in str(path) for character in WILDCARDS):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207  (Path.glob takes no absolute pattern)
