@@ -250,6 +250,8 @@ def test_files_of_two_formats_are_no_table(tmp_path: Path) -> None:
         read_table(tmp_path)
     with pytest.raises(DataError, match="No file is given"):
         read_table([])
+    with pytest.raises(DataError, match="No file is given"):
+        read_table("")  # of a variable that is not set; it would be the working folder
 
 
 @pytest.mark.parametrize("name", ["a.psv", "a.dat", "a.tab"])

@@ -136,7 +136,7 @@ class Files(NamedTuple):
 def find_files(source: Source) -> Files:
     """The files that `source` names, all of one format: sorted by name in a folder or for a pattern, else as given."""
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    if not given:
+    if not given or "" in given:  # which would be the working folder
         raise DataError("No file is given to read a table from.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     if Path("-") in paths:
