@@ -319,6 +319,21 @@ def test_the_package_is_the_command() -> None:
     assert "nowhere.bothways" in done.stderr
 
 
+@pytest.mark.slow
+def test_worker_processes_take_no_module_from_the_working_folder(folder: Path, tmp_path: Path) -> None:
+    for part in ("bin", "tables"):
+        (tmp_path / part).mkdir()
+    for name in ("a.csv", "b.csv"):
+        flows().write_csv(tmp_path / "tables" / name)
+    (tmp_path / "random.py").write_text("raise RuntimeError('This is another one.')")
+    script = tmp_path / "bin" / "bothways"
+    script.write_text("from bothways.__main__ import main\nmain()\n")
+    command = [sys.executable, str(script), "predict", str(folder / "flows.bothways"), "tables", "-o", "labeled"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "labeled").iterdir()) == ["a.csv", "b.csv"]
+
+
 def test_the_version(run: Run) -> None:
     assert run("--version") == (0, f"bothways {bothways.__version__}\n", "")
 

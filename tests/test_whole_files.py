@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -38,10 +39,12 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         ("some", "must end in"),
         ("nowhere/some.csv", "there is no folder"),
         ("folder.csv", "this is a folder"),
+        ("pipe.csv", "this is a pipe or a device"),
     ],
 )
 def test_outputs_that_cannot_be(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(InputError, match=said):
         check_output(tmp_path / name, (".csv", ".jsonl"))
 

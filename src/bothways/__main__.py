@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -18,6 +19,7 @@ def main() -> None:
     """Run the command line; signals are watched before anything else is imported."""
     interrupts.watch()
     gc.set_threshold(*GARBAGE)
+    os.environ["PYTHONSAFEPATH"] = "1"  # a random.py in the working folder is none of the modules of worker processes
     try:
         from bothways.cli import main as run
 

@@ -25,6 +25,8 @@ def check_output(path: str | os.PathLike[str], endings: Sequence[str]) -> Path:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; give the file to write.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: this is a pipe or a device, which a file would replace; give the file to write.")
     if not path.name.lower().endswith(tuple(endings)):
         *some, last = endings
         said = f"{', '.join(some)} or {last}" if some else last

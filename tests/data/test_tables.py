@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import os
 import sys
+import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
@@ -248,6 +250,8 @@ def test_files_of_two_formats_are_no_table(tmp_path: Path) -> None:
         read_table(tmp_path)
     with pytest.raises(DataError, match="No file is given"):
         read_table([])
+    with pytest.raises(DataError, match="No file is given"):
+        read_table("")  # of a variable that is not set; it would be the working folder
 
 
 @pytest.mark.parametrize("name", ["a.psv", "a.dat", "a.tab"])
@@ -592,6 +596,25 @@ def test_compressed_files_that_are_cut_short(tmp_path: Path) -> None:
     for content in (whole[:-20], b"a,b\n1,2\n", b""):
         with pytest.raises(DataError, match=r"no gzip file|is empty"):
             read_table(csv(tmp_path, content, "some.csv.gz"))
+
+
+@pytest.mark.parametrize("name", ["some.csv", "some.csv.gz", "some.log", "some.jsonl.gz"])
+def test_no_temporary_file_of_a_table_has_a_name_that_a_kill_would_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (folder := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    content = '{"a": "ü"}\n' if ".jsonl" in name else "#fields\ta\tb\nü\t1\n" if ".log" in name else "a,b\nü,1\n"
+    path = csv(tmp_path, gzip.compress(content.encode("cp1252")) if ".gz" in name else content.encode("cp1252"), name)
+    with opening.utf8(path, lambda said: None) as text:
+        assert "ü" in text.read_text(encoding="utf-8")
+        assert list(folder.iterdir()) == []
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "some.csv")
+    with pytest.raises(DataError, match=r"some\.csv: this is no file, but a pipe or a device"):
+        read_table(tmp_path / "some.csv")
 
 
 def test_a_list_of_json_objects(tmp_path: Path) -> None:

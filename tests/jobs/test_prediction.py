@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,15 @@ def test_each_file_of_a_folder_on_its_own(folder: Path) -> None:
     assert [each["rows"] for each in done.to_json()["files"]] == [8, 12]
     assert (folder / "new" / "two.csv").read_text() == labeled(folder).write_csv()
     assert pl.read_csv(folder / "new" / "one.csv").height == 8
+
+
+def test_a_process_that_is_killed_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(tasks: object) -> None:
+        raise BrokenProcessPool("A worker process was unexpectedly terminated.")
+
+    monkeypatch.setattr("joblib.Parallel", lambda **how: killed)
+    with pytest.raises(DataError, match="out: a process that labels files was killed, as where memory is short"):
+        jobs.predict(folder / "some.bothways", folder / "tables", folder / "out")
 
 
 def test_a_folder_as_one_table(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bothways.errors import InputError
 from bothways.layers import backend
 
 NONE = "Keras needs a backend, and none is installed. Install one: pip install jax"
@@ -39,6 +40,14 @@ def test_a_missing_backend_is_one_line(chosen: str, missing: tuple[str, ...], sa
     )
     if chosen:
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_a_backend_that_keras_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("keras", "tensorflow"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "pytorch")
+    with pytest.raises(InputError, match="KERAS_BACKEND is 'pytorch'; Keras runs on jax, torch, tensorflow, numpy"):
+        backend.choose_backend()
 
 
 def test_a_user_without_a_home_has_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

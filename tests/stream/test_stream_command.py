@@ -475,6 +475,12 @@ def test_standard_input_that_is_closed_is_told(folder: Path) -> None:
     assert (done.returncode, done.stderr[:33]) == (2, b"Error: Standard input is closed; ")
 
 
+def test_standard_output_that_is_closed_is_told(folder: Path) -> None:
+    command = f"{sys.executable} -m bothways stream {folder / 'some.bothways'} </dev/null >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr[:34]) == (2, b"Error: Standard output is closed; ")
+
+
 def test_keys_are_joined_as_columns_of_tables_are(tmp_path: Path) -> None:
     form = EventLines(table_model(""), key="site,machine", step="at")
     keys = set()

@@ -187,6 +187,12 @@ def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     assert model.optimizer.iterations.numpy() == 1
 
 
+def test_a_backend_that_cannot_train_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keras.backend.backend", lambda: "numpy")
+    with pytest.raises(InputError, match="Keras runs on numpy, which cannot train"):
+        train(some_network(), some_examples([3]), Settings())
+
+
 def test_training_learns() -> None:
     examples = some_examples([5, 9] * 60, classes=3)
     trained = train(some_network(classes=3, units=8), examples, Settings(epochs=40, batch_size=8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from io import TextIOWrapper
 
 from bothways import interrupts
 from bothways.cli import compare, display, engine, live, tables
@@ -25,6 +26,8 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C."""
     interrupts.kept = ""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # of letters that the encoding of a terminal has not
     try:
         with calling("the command line"):
             app(arguments, prog_name="bothways")
@@ -35,6 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     except BothwaysError as error:
         display.show_error(str(error))
         sys.exit(2)
+    except MemoryError as error:
+        display.show_error(f"There is not enough memory. {error}".strip())
+        sys.exit(1)
     except OSError as error:
         display.show_error(str(error))
         sys.exit(1)

@@ -126,7 +126,7 @@ def run_progress() -> Iterator[Callable[[Progress], None]]:
     study is.
     """
     console = display.stderr()
-    if not console.is_terminal:
+    if not console.is_interactive:
         with display.bar() as (_, log):
             yield lambda progress: log(len(progress.done), progress.total, _how_far(progress), "")
         return
@@ -145,12 +145,12 @@ def show_comparison(comparison: Comparison) -> None:
         f"{comparison.task.name}, tested on {comparison.task.tested_on}: median {comparison.metric.title} over "
         f"{counted(len(comparison.seeds), 'seed')}, 95 % intervals over seeds and sequences."
     )
-    console.print(_table(view.settings_table(comparison)))
-    console.print(_table(view.costs_table(comparison)))
+    display.print_table(console, _table(view.settings_table(comparison)))
+    display.print_table(console, _table(view.costs_table(comparison)))
     for name, value in view.marks(comparison).items():
         console.print(f"{name}: {value:.4g}")
     if (shares := view.shares_table(comparison)).rows:
-        console.print(_table(shares))
+        display.print_table(console, _table(shares))
     for sentence in (*comparison.verdict(), f"p: {comparison.test}."):
         console.print(sentence, soft_wrap=not console.is_terminal)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
+from rich.measure import measure_renderables
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.segment import Segment
 from rich.table import Column, Table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport
 
+FOLDED = 12  # to this width names are folded where numbers beside them leave no more
 LOG_EVERY = 10.0  # seconds between two lines about progress in a log
 
 UNPRINTABLE = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0xD800, 0xE000)], "?")
@@ -84,7 +86,7 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
             last, logged = time.monotonic(), name
             say(f"{name}: {more}" if more else name)
 
-    if not console.is_terminal:
+    if not console.is_interactive:
         yield say, log
         return
     columns = (
@@ -128,7 +130,7 @@ def waiting(doing: str, logged: bool = False) -> Iterator[tuple[Say, Say]]:
     what to call with the next thing that is done.
     """
     console = stderr()
-    if not console.is_terminal:
+    if not console.is_interactive:
         yield say, say if logged else lambda doing: None
         return
     with console.status(doing) as status:
@@ -145,6 +147,17 @@ def table(first: str, *others: str) -> Table:
     numbers = [Column(name, justify="right", no_wrap=" " not in name) for name in others]
     # Little between columns: long names in the first one need the width of a terminal.
     return Table(Column(first, overflow="fold"), *numbers, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def print_table(console: Console, grid: Table) -> None:
+    """Print a table, rather wider than the console than with numbers cut off."""
+    wide, width = console.options.update(max_width=1000), console.width
+    for column in grid.columns:
+        needed = measure_renderables(console, wide, [column.header, *column.cells])
+        column.min_width = needed.maximum if column.no_wrap else min(needed.minimum, FOLDED)
+    console.width = max(width, sum(2 + (column.min_width or 0) for column in grid.columns))
+    console.print(grid, crop=False)
+    console.width = width
 
 
 def _epoch_words(report: EpochReport) -> str:

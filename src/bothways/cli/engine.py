@@ -13,7 +13,7 @@ from typer import Option as Flag
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
 from bothways.cli.app import Given, Json, print_json, print_result, takes
-from bothways.cli.display import say, stdout, table
+from bothways.cli.display import print_table, say, stdout, table
 from bothways.errors import InputError, counted
 from bothways.files import check_output
 from bothways.network import Network
@@ -133,7 +133,7 @@ def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
         mark = Text("right", "green") if expected == predicted else Text("wrong", "bold red")
         shown = Text(str(predicted), mark.style)
         grid.add_row(str(step), f"{number:.2f}", f"{total:.2f}", str(expected), shown, mark)
-    console.print(grid)
+    print_table(console, grid)
     first, longer = demo.first, demo.longer
     console.print(
         f"Right on {first.accuracy:.1%} of the steps of 1,000 unseen sequences, after {first.updates:,} updates.\n"
@@ -191,9 +191,7 @@ def show_benchmark(benchmark: Benchmark, path: Path | None) -> None:
                 _ratio(m),
                 *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
             )
-        whole = console.measure(grid, options=console.options.update(max_width=200)).maximum
-        console.width = max(console.width, whole)  # rather too wide than numbers cut off
-        console.print(grid)
+        print_table(console, grid)
     if any(m.errors for m in benchmark.measurements):
         console.print("error: largest difference of an output from float32. Ours in float32 has no ratio to int8.")
     if any(m.disturbed for m in benchmark.measurements):

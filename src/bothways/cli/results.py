@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from bothways.cli.display import stdout, table
+from bothways.cli.display import print_table, stdout, table
 from bothways.errors import counted
 from bothways.settings import title
 
@@ -58,7 +58,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     grid.add_row("this model", *own, f"{getattr(evaluation, key):.3f}", _between(intervals.get(key)))
     for name, baseline in evaluation.baselines.items():
         grid.add_row(baseline_words(name, per), f"{baseline.accuracy:.3f}", "", f"{getattr(baseline, key):.3f}", "")
-    console.print(grid)
+    print_table(console, grid)
     if intervals:
         console.print(
             f"In brackets: {evaluation.confidence:.0%} intervals, from {evaluation.resamples:,} samples of "
@@ -83,7 +83,7 @@ def _show_classes(evaluation: Evaluation) -> None:
         if label in shown:
             shares = _shares(of, intervals, f"f1:{label}")
             grid.add_row(str(label), *shares, f"{of.false_alarm_rate:.3f}", f"{of.support:,}")
-    stdout().print(grid)
+    print_table(stdout(), grid)
     if len(shown) < len(classes):
         stdout().print(f"These are the {len(shown)} most frequent of {len(classes)} classes; --json has them all.")
 
@@ -97,7 +97,7 @@ def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
     for name, (of, key) in {**rows, "all": (entities, "entity_f1")}.items():
         style = "bold" if name == "all" else ""
         grid.add_row(name, *_shares(of, intervals, key), f"{of.support:,}", style=style)
-    stdout().print(grid)
+    print_table(stdout(), grid)
     if intervals:
         precision, recall = (_between(intervals.get(f"entity_{name}")) for name in ("precision", "recall"))
         stdout().print(f"All: precision {precision}, recall {recall}; {entities.predicted:,} entities are predicted.")
@@ -122,7 +122,7 @@ def _show_words(evaluation: Evaluation) -> None:
         if of.entities is not None:
             cells += [f"{of.entities.f1:.3f}", _between(intervals.get(f"entity_f1 of {name} words"))]
         grid.add_row(name, *cells)
-    stdout().print(grid)
+    print_table(stdout(), grid)
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
@@ -139,7 +139,7 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
     per_hour, false = alarms.alarms_per_hour, alarms.false_alarms_per_hour
     if per_hour is not None and false is not None:
         grid.add_row("alarms per hour", f"{per_hour:.3g}", f"{false:.3g} of them false")
-    console.print(grid)
+    print_table(console, grid)
 
 
 def _show_importance(importance: Importance) -> None:
@@ -154,7 +154,7 @@ def _show_importance(importance: Importance) -> None:
         for without, (value, low, high) in falls:
             grid.add_row(without, f"{value:z.3f}", "" if low is None else f"[{low:z.3f}, {high:z.3f}]")
         if falls:
-            stdout().print(grid)
+            print_table(stdout(), grid)
     if (more := len(columns) - MOST_COLUMNS) > 0:
         stdout().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")
     stdout().print(importance_words(importance))
@@ -164,7 +164,7 @@ def _show_late(evaluation: Evaluation) -> None:
     grid = table("later steps\nthat labels wait for", title(evaluation.decisive), "", "microseconds\nper step")
     for each in evaluation.late:
         grid.add_row(each.delay, f"{each.score.value:.3f}", _between(each.score), f"{each.microseconds:.1f}")
-    stdout().print(grid)
+    print_table(stdout(), grid)
 
 
 def _between(interval: Interval | None, form: str = ".3f") -> str:
@@ -180,7 +180,7 @@ def show_prediction(prediction: Prediction) -> None:
     grid = table("label", "rows", "share")
     for label, count in prediction.predicted.items():
         grid.add_row(str(label), f"{count:,}", f"{count / prediction.rows:.1%}")
-    console.print(grid)
+    print_table(console, grid)
 
 
 def show_model(model: Model) -> None:
@@ -199,7 +199,7 @@ def show_model(model: Model) -> None:
     grid = table("class", f"training {model.network.per}s")
     for label in model.classes:
         grid.add_row(str(label), f"{model.class_counts.get(label, 0):,}")
-    console.print(grid)
+    print_table(console, grid)
 
 
 def show_inspection(found: Inspection) -> None:
@@ -243,7 +243,7 @@ def show_quantization(done: Quantization) -> None:
     console = stdout()
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
     console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}; {done.changed:.2%} of the labels change.")
-    console.print(grid)
+    print_table(console, grid)
     if done.path is not None:
         console.print(f"Model: {done.path}", soft_wrap=True)
     console.print(done.verdict)
@@ -255,5 +255,5 @@ def show_exported(exported: Exported) -> None:
     for kind in ("inputs", "outputs"):
         for name, shape in getattr(exported, kind).items():
             grid.add_row(kind.removesuffix("s"), Text(name), shape)
-    stdout().print(grid)
+    print_table(stdout(), grid)
     stdout().print(f"Graph: {exported.path}, opset {exported.opset}", soft_wrap=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NamedTuple
 
 import polars as pl
@@ -29,7 +28,7 @@ from bothways.data.headers import (
     unnamed,
     without_total,
 )
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, utf8
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, temporary_file, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
@@ -71,8 +70,7 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool, include_bom: bool = 
 
 def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:
     """How `write` makes a table like that of a file: separator, decimal sign, and the mark that spreadsheets go by."""
-    with TemporaryDirectory(prefix="bothways-") as folder:
-        first = Path(folder, "first")
+    with temporary_file() as first:
         first.write_text("\n".join([*head(path), ""]), encoding="utf-8")
         separator = _sniffed(first).separator
     return {"separator": separator, "include_bom": has_mark(path), "decimal_comma": decimal_comma and separator != ","}
@@ -113,10 +111,10 @@ def _opened(
 @contextmanager
 def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str], list[str | None]]]:
     """The file as UTF-8 without remarks, how Polars reads its fields, the names of the columns, and the header."""
-    with utf8(path, say) as text, TemporaryDirectory(prefix="bothways-") as folder:
+    with utf8(path, say) as text, temporary_file() as table:
         form = _sniffed(text)
         say_title(path, form.title, "line", say)
-        file, gone = _without_remarks(path, text, form, Path(folder, "table"), say)
+        file, gone = _without_remarks(path, text, form, table, say)
         with _explained(path, file, form, gone):
             how, names, header = _dialect(path, file, form, say)
             yield file, how, names, header

@@ -31,10 +31,10 @@ Say = Callable[[str], None]
 @contextmanager
 def utf8(path: Path, say: Say) -> Iterator[Path]:
     """A file of text as UTF-8 that is not compressed and no log of Zeek: the file itself, or a temporary one."""
-    with tempfile.TemporaryDirectory(prefix="bothways-") as folder:
-        plain, text = path, Path(folder, "text")
+    with temporary_file() as unpacked, temporary_file() as text:
+        plain = path
         if path.suffix.lower() == ".gz":
-            plain = Path(folder, "plain")
+            plain = unpacked
             with decompressed(path) as compressed, plain.open("wb") as file:
                 shutil.copyfileobj(compressed, file, BYTES)
         encoding, newline = _encoding(path, plain)
@@ -55,6 +55,13 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
             cure = "If letters look wrong, save it as UTF-8."
             say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European). {cure}")
         yield text
+
+
+@contextmanager
+def temporary_file() -> Iterator[Path]:
+    """A temporary file that ends with this process, whatever ends that: a path of this process and no other."""
+    with tempfile.TemporaryFile() as file:
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 @contextmanager

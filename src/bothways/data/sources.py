@@ -136,7 +136,7 @@ class Files(NamedTuple):
 def find_files(source: Source) -> Files:
     """The files that `source` names, all of one format: sorted by name in a folder or for a pattern, else as given."""
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    if not given:
+    if not given or "" in given:  # which would be the working folder
         raise DataError("No file is given to read a table from.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     if Path("-") in paths:
@@ -225,6 +225,8 @@ def _expanded(path: Path) -> list[Path]:
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
         return tables or inside
     if path.exists():
+        if not path.is_file():  # to open it may wait for ever
+            raise DataError(f"{path}: this is no file, but a pipe or a device. Save the table in a file.")
         return [path]
     if any(character in str(path) for character in WILDCARDS):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207  (Path.glob takes no absolute pattern)

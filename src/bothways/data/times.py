@@ -210,8 +210,8 @@ def weeks(text: pl.Series) -> pl.Series:
     """The Mondays of weeks; the fourth of January is in the first one."""
     parts = _parts(text, *WEEK)
     part, fourth = parts["part"].cast(pl.Int64), (parts["year"] + "-01-04").str.to_date("%Y-%m-%d", strict=False)
-    days = 7 * (part - 1) - fourth.dt.weekday() + 1
-    return (fourth + (days * 86_400_000).cast(pl.Duration("ms"))).set(part > 53, None)
+    days = 7 * (part.set(part > 53, None) - 1) - fourth.dt.weekday() + 1
+    return fourth + (days * 86_400_000).cast(pl.Duration("ms"))
 
 
 def months(text: pl.Series) -> pl.Series:

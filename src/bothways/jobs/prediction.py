@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,15 +190,22 @@ def _predict_each(
         raise InputError(f"{output}: this folder cannot be made ({error.strerror}).") from None
     done, failed = list[Prediction](), list[str]()
     parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
-    for result, said in parallel(delayed(_predict_one)(model, path, target, how) for path, target in targets.items()):
-        for message in said:
-            say(message)
-        if isinstance(result, str):
-            failed.append(result)
-            continue
-        done.append(result)
-        if on_rows is not None:
-            on_rows(sum(each.rows for each in done))
+    tasks = (delayed(_predict_one)(model, path, target, how) for path, target in targets.items())
+    try:
+        for result, said in parallel(tasks):
+            for message in said:
+                say(message)
+            if isinstance(result, str):
+                failed.append(result)
+                continue
+            done.append(result)
+            if on_rows is not None:
+                on_rows(sum(each.rows for each in done))
+    except BrokenProcessPool:
+        raise DataError(
+            f"{output}: a process that labels files was killed, as where memory is short. What is there is whole; "
+            "label the other files again, fewer of them at once."
+        ) from None
     if failed:
         more = f" And {len(failed) - 3} more." if len(failed) > 3 else ""
         raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:3])}{more}")

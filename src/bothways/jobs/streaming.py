@@ -94,6 +94,8 @@ def stream(
                 "checkpoint to start anew."
             )
         if str(output) == STANDARD:
+            if sys.stdout is None:
+                raise DataError("Standard output is closed; give the labels a file with --output.")
             target = sys.stdout.buffer
         else:
             target = stack.enter_context(_opened(output, "wb" if saved is None else "r+b"))

@@ -9,9 +9,10 @@ import sys
 import warnings
 from pathlib import Path
 
-from bothways.errors import MissingDependencyError, on_command_line
+from bothways.errors import InputError, MissingDependencyError, on_command_line
 
 PREFERRED = ("jax", "torch", "tensorflow")
+KNOWN = (*PREFERRED, "numpy", "openvino")
 
 WRITTEN_BY_KERAS = {
     "floatx": "float32",
@@ -44,7 +45,9 @@ def choose_backend() -> None:
                 "Set KERAS_BACKEND to choose yourself.",
                 stacklevel=3,
             )
-    elif backend in PREFERRED and not _installed(backend):
+    elif backend not in KNOWN:
+        raise InputError(f"KERAS_BACKEND is {backend!r}; Keras runs on {', '.join(KNOWN)}.")
+    elif not _installed(backend):
         raise MissingDependencyError(
             f"Keras is to run on {backend}, which is not installed. Install it (pip install {backend}), or choose "
             f"another backend: {', '.join(filter(_installed, PREFERRED)) or 'none is installed'}."

@@ -20,6 +20,7 @@ from bothways import baselines
 from bothways.data.leaks import sample_of
 from bothways.errors import InputError, option
 from bothways.interrupts import Stop, deferred
+from bothways.layers.backend import PREFERRED
 from bothways.metrics import monitored, title
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
@@ -129,6 +130,8 @@ def train(
     """
     if resume and checkpoint is None:
         raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
+    if (backend := keras.backend.backend()) not in PREFERRED:
+        raise InputError(f"Keras runs on {backend}, which cannot train. Set KERAS_BACKEND to jax, torch or tensorflow.")
     say = say or partial(warnings.warn, stacklevel=2)
     check_sequences("sequences", sequences, network)
     prepared = prepare(network, sequences, settings, say, room)
