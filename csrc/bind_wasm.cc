@@ -97,34 +97,35 @@ bool forward(int32_t cell, int32_t batch, int32_t time, int32_t features, int32_
   return false;
 }
 
-// `(rows, trees)` the nodes that rows of `inputs` numbers come to, as trees in bothways.export are described: each node asks
-// one input, and passes to the left what is no more than its value, what is missing where it says so, and if it has a
-// set of places, those. Some rows go down a tree together, so that none waits for its memory alone; at a leaf, rows stay.
+// `(rows, trees)` the values of the leaves that rows of `inputs` numbers come to, in trees as bothways.export describes
+// them: each node asks one input, and passes to its first child what is no more than its value, or what is missing if its set
+// is -2; from 0 on, the set says which of so many `places` go there, the last one being what is missing. Some rows go down a
+// tree together, so that none waits for its memory alone; at a leaf, which is its own child, rows stay.
 EXPORT(leaves)
 void leaves(int32_t rows, int32_t inputs, int32_t trees, int32_t places, const double* x, const int32_t* roots,
-            const int32_t* asks, const int32_t* left, const int32_t* right, const double* values, const uint8_t* missing,
-            const int32_t* sets, const uint8_t* kinds, int32_t* found) {
+            const int32_t* asks, const int32_t* children, const double* values, const int32_t* sets, const uint8_t* kinds,
+            double* found) {
   constexpr int kRows = 16;
-  for (int32_t from = 0; from < rows; from += kRows) {
-    const int count = rows - from < kRows ? rows - from : kRows;
+  for (; rows > 0; rows -= kRows, x += kRows * inputs, found += kRows * trees) {
+    const int count = rows < kRows ? rows : kRows;
     for (int32_t tree = 0; tree < trees; ++tree) {
-      int32_t node[kRows], moved = 1;
-      for (int row = 0; row < count; ++row) node[row] = roots[tree];
+      int32_t nodes[kRows], moved = 1;
+      for (int row = 0; row < count; ++row) nodes[row] = roots[tree];
       while (moved) {
         moved = 0;
         for (int row = 0; row < count; ++row) {
-          const int32_t at = node[row];
-          const double asked = x[(from + row) * inputs + asks[at]];
-          bool goes = (asked <= values[at]) | ((asked != asked) & missing[at]);
-          if (sets[at] >= 0) {
-            const int32_t last = places - 1, place = asked >= last || asked != asked ? last : asked > 0 ? int32_t(asked) : 0;
-            goes = kinds[places * sets[at] + place];
+          const int32_t at = nodes[row], set = sets[at];
+          const double asked = x[row * inputs + asks[at]];
+          bool first = (asked <= values[at]) | ((asked != asked) & (set == -2));
+          if (set >= 0) {
+            const int32_t last = places - 1, place = asked < last ? (asked > 0 ? int32_t(asked) : 0) : last;
+            first = kinds[places * set + place];
           }
-          node[row] = goes ? left[at] : right[at];
-          moved |= node[row] ^ at;
+          nodes[row] = children[2 * at + !first];
+          moved |= nodes[row] ^ at;
         }
       }
-      for (int row = 0; row < count; ++row) found[(from + row) * trees + tree] = node[row];
+      for (int row = 0; row < count; ++row) found[row * trees + tree] = values[nodes[row]];
     }
   }
 }

@@ -15,22 +15,24 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
     """`(..., trees)` the values of the leaves that inputs `(..., inputs)`, of `rank` axes, come to."""
     leaf, own = model.inputs < 0, np.arange(len(model.inputs))
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
-    left, right = (np.where(leaf, own, side) for side in model.children.T)
-    missing, sets, kinds = None, None, np.zeros((0, 0), bool)
+    children = np.where(leaf[:, None], own[:, None], model.children)
+    missing, sets, kinds = np.zeros(len(own), bool), np.full(len(own), -1), np.zeros((0, 0), bool)
     if isinstance(model, Trees):
         # Of each node whether a missing number goes left, and the number of its set of places of a category, -1 for
         # none; and `(sets, places)` which places go left, the last one of what is missing.
         missing, sets = model.missing, model.sets.astype(np.int64)
         kinds = np.unpackbits(model.left, axis=1).astype(bool)
-    if graph.walks:
-        return graph("Leaves", inputs, model.roots, asks, left, right, model.values, missing, sets, kinds)
+    if graph.walks:  # a set of -2: none, and what is missing goes left
+        sets = np.where(missing & (sets < 0), -2, sets)
+        return graph("Leaves", inputs, model.roots, asks, children, model.values, sets, kinds)
+    left, right = children.T
     flat = kinds.ravel()
     shape = graph("Concat", graph("Shape", inputs, end=rank - 1), [len(model.roots)], axis=0)
     nodes = graph("Expand", model.roots, shape)
     for _ in range(depth(model.inputs, model.children)):  # what is at a leaf stays there
         asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=rank - 1)
         goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
-        if missing is not None:
+        if isinstance(model, Trees):
             nothing = graph("IsNaN", asked)
             goes = graph("Or", goes, graph("And", nothing, graph("Gather", missing, nodes)))
         if len(flat):

@@ -80,16 +80,16 @@ OPERATORS.Conv = ([x, kernel, bias], {pads: [before, after], strides: [stride]})
 
 /* Where each row ends in each tree; see export/trees.py. */
 const ROWS_AT_ONCE = 1024
-OPERATORS.Leaves = ([v, roots, asks, left, right, values, missing, sets, kinds]) => {
-  const {d, s} = dense(v), inputs = s.at(-1), trees = roots.d.length, nodes = asks.d.length
+OPERATORS.Leaves = ([v, roots, ...nodes]) => {
+  const {d, s} = dense(v), inputs = s.at(-1), trees = roots.d.length, [, , values, , kinds] = nodes, out = new values.d.constructor(d.length / inputs * trees)
   return lent(() => {
-    const model = [roots.d, asks.d, left.d, right.d, Float64Array.from(values.d), missing?.d ?? new Uint8Array(nodes), sets?.d ?? new Int32Array(nodes).fill(-1), kinds.d].map(into)
-    const x = room_for(2 * ROWS_AT_ONCE * inputs), found = room_for(ROWS_AT_ONCE * trees), out = new values.d.constructor(d.length / inputs * trees)
-    for (let from = 0, at = 0; from < d.length; from += ROWS_AT_ONCE * inputs) {
+    const model = [roots, ...nodes].map(each => into(each === values ? Float64Array.from(values.d) : each.d))
+    const x = room_for(2 * ROWS_AT_ONCE * inputs), found = room_for(2 * ROWS_AT_ONCE * trees)
+    for (let from = 0, to = 0; from < d.length; from += ROWS_AT_ONCE * inputs, to += ROWS_AT_ONCE * trees) {
       const some = d.subarray(from, from + ROWS_AT_ONCE * inputs), rows = some.length / inputs
       new Float64Array(wasm.memory.buffer, x, some.length).set(some)
       wasm.leaves(rows, inputs, trees, kinds.s[1], x, ...model, found)
-      for (const node of new Int32Array(wasm.memory.buffer, found, rows * trees)) out[at++] = values.d[node]
+      out.set(new Float64Array(wasm.memory.buffer, found, rows * trees), to)
     }
     return value(out, [...s.slice(0, -1), trees])
   })
