@@ -609,6 +609,10 @@ def test_no_temporary_file_of_a_table_has_a_name_that_a_kill_would_leave(
     with opening.utf8(path, lambda said: None) as text:
         assert "ü" in text.read_text(encoding="utf-8")
         assert list(folder.iterdir()) == []
+    monkeypatch.setattr(opening, "OPEN_FILES", tmp_path / "as on macOS")
+    with opening.utf8(path, lambda said: None) as text:
+        assert "ü" in text.read_text(encoding="utf-8")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_pipe_is_no_table(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
+OPEN_FILES = Path("/proc/self/fd")
+
 Say = Callable[[str], None]
 
 
@@ -59,9 +61,13 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
 
 @contextmanager
 def temporary_file() -> Iterator[Path]:
-    """A temporary file that ends with this process, whatever ends that: a path of this process and no other."""
-    with tempfile.TemporaryFile() as file:
-        yield Path(f"/proc/self/fd/{file.fileno()}")
+    """The path of a temporary file. Where the system shows open files it has no name, and ends with this process."""
+    if OPEN_FILES.is_dir():
+        with tempfile.TemporaryFile() as file:
+            yield OPEN_FILES / str(file.fileno())
+    else:
+        with tempfile.NamedTemporaryFile(prefix="bothways-") as file:
+            yield Path(file.name)
 
 
 @contextmanager
