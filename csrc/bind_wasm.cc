@@ -98,13 +98,13 @@ bool forward(int32_t cell, int32_t batch, int32_t time, int32_t features, int32_
 }
 
 // `(rows, trees)` the values of the leaves that rows of `inputs` numbers come to, in trees as bothways.export describes
-// them: each node asks one input, and passes to its first child what is no more than its value, or what is missing if its set
-// is -2; from 0 on, the set says which of so many `places` go there, the last one being what is missing. Some rows go down a
-// tree together, so that none waits for its memory alone; at a leaf, which is its own child, rows stay.
+// them: each node asks one input, and passes to its first child what is no more than its value, or what is missing if
+// its set is -2; from 0 on, the set says which of so many `places` go there, the last one being what is missing. Some
+// rows go down a tree together, so that none waits for its memory alone; at a leaf, which is its own child, rows stay.
 EXPORT(leaves)
 void leaves(int32_t rows, int32_t inputs, int32_t trees, int32_t places, const double* x, const int32_t* roots,
-            const int32_t* asks, const int32_t* children, const double* values, const int32_t* sets, const uint8_t* kinds,
-            double* found) {
+            const int32_t* asks, const int32_t* children, const double* values, const int32_t* sets,
+            const uint8_t* kinds, double* found) {
   constexpr int kRows = 16;
   for (; rows > 0; rows -= kRows, x += kRows * inputs, found += kRows * trees) {
     const int count = rows < kRows ? rows : kRows;
