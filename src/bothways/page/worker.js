@@ -1,6 +1,6 @@
 /* Labels tables: messages {id, what, ...} in, {id, result} or {id, error} or {progress} out, as thread.js has them. One thread
    reads tables and lets others run the graph; all are this script. */
-const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 13, MOST_THREADS = 8
+const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 14, MOST_THREADS = 8
 let model, threads, last = null
 const progress = text => postMessage({progress: text})
 
@@ -92,7 +92,7 @@ const WORK = {
     return model.card.name
   },
   open: ({engine, described, weights}) => open_graph(engine, described, weights),
-  warm_up() { for (const end = performance.now() + 500; performance.now() < end;) WORK.run({inputs: some_inputs(8, 64)}) },
+  warm_up() { for (const end = performance.now() + 300; performance.now() < end;) WORK.run({inputs: some_inputs(8, 64)}) },
   run({inputs}) {
     const known = Object.create(model.constants)
     for (const name in inputs) known[name] = value(...inputs[name])
