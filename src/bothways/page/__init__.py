@@ -32,7 +32,7 @@ __all__ = ["card", "server_page", "write_page"]
 
 ENGINE = "engine.wasm"
 
-SCRIPTS = ("graph.js", "recurrent.js", "table.js", "fields.js", "sequences.js", "thread.js", "worker.js")
+SCRIPTS = ("graph.js", "kernels.js", "table.js", "fields.js", "sequences.js", "thread.js", "worker.js")
 """What runs in the threads that label tables."""
 
 OPSET = 20  # the version of the operators that graph.js knows

@@ -233,11 +233,12 @@ function typed(columns, reading, numbers) {
 /* What to say of a column of which this is `read`; `stood` has its fields with the words for missing values. "" if nothing. */
 function told({way, values, unit, note, fields}, stood) {
   const gone = values ? stood.filter((text, row) => text !== null && Number.isNaN(values[row])) : [], some = []
+  const written = pattern => way !== "numbers" && fields.some(text => pattern.test(text))
   for (let rest = gone; rest.length && some.length < 3; rest = rest.filter(word => word !== some.at(-1))) some.push(mode(rest))
   const texts = [SAID[way], gone.length && `${gone.length.toLocaleString("en")} ${gone.length === 1 ? "field is" : "fields are"} missing (${some.map(word => `'${word}'`).join(", ")})`,
     unit && `unit '${unit}'${SECONDS.has(unit) ? ", read in seconds" : " left out"}`, note,
-    NUMERIC.includes(way) && (way !== "numbers" && fields.some(text => BEHIND_FRACTION.test(text)) ? "amounts with a minus after them are negative"
-      : way !== "numbers" && fields.some(text => IN_PARENTHESES.test(text)) ? "amounts in parentheses are negative"
+    NUMERIC.includes(way) && (written(BEHIND_FRACTION) ? "amounts with a minus after them are negative"
+      : written(IN_PARENTHESES) ? "amounts in parentheses are negative"
       : fields.some(text => /^0\d/.test(text)) && !fields.some(text => /[.,:eE]/.test(text)) && "zeros in front are left out")]
   return texts.filter(text => text).join("; ")
 }

@@ -74,7 +74,7 @@ function inputs_of(data, batch, time) {
     return [name, arranged(column, type === "text" ? Array(batch.length * time).fill("") : new TYPES[type](batch.length * time))]
   }))
 }
-/* Sequences of no table: what runs often, browsers compile, and so they have done it before a table comes. */
+/* Made-up sequences to warm up on: what runs often, browsers compile, and so they have done it before a table comes. */
 function some_inputs(sequences, time) {
   const rows = Int32Array.from({length: sequences * time}, (_, i) => i), nothing = Array(rows.length).fill("")
   const columns = Object.fromEntries(model.table.texts.map(({name}) => [name, nothing]))

@@ -78,7 +78,7 @@ OPERATORS.Conv = ([x, kernel, bias], {pads: [before, after], strides: [stride]})
   })
 }
 
-/* Where each row ends in each tree; see export/trees.py. */
+/* The values of the leaves that each row comes to; see export/trees.py. */
 const ROWS_AT_ONCE = 1024
 OPERATORS.Leaves = ([v, roots, ...nodes]) => {
   const {d, s} = dense(v), inputs = s.at(-1), trees = roots.d.length, [, , values, , kinds] = nodes, out = new values.d.constructor(d.length / inputs * trees)
