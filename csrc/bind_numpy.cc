@@ -81,12 +81,14 @@ void run_backward(const Call& call, nb::handle d_outputs, nb::handle d_x, const 
 class Weights {
  public:
   // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None) and reverse; what follows is left alone.
-  Weights(nb::handle directions, bool zero_output_for_mask, int precision)
+  // `bins` is None, or the centers and the slopes of `Bins`, (2, bins, numbers).
+  Weights(nb::handle directions, bool zero_output_for_mask, int precision, nb::handle bins = nb::none())
       : zero_output_for_mask_(zero_output_for_mask), precision_(precision_of(precision)) {
     const Items each(directions);
     if (each.size() < 1 || each.size() > kMaxDirections)
       throw std::invalid_argument("one or two directions are needed");
     for (int64_t i = 0; i < each.size(); ++i) add(Items(each[i]));
+    if (!bins.is_none()) set_bins(bins);
   }
 
   // Takes the weights as they are now, laid out for forward passes: changes of the arrays count no more.
@@ -105,8 +107,9 @@ class Weights {
 
   Call call(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout = nb::none()) const {
     const Array array = array_of(x, "f", kRead, "x");
-    if (array.axes != 3 || array.shape[2] != features_) {
-      throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(features_));
+    const int64_t columns = x_columns(input(0, 0));
+    if (array.axes != 3 || array.shape[2] != columns) {
+      throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(columns));
     }
     const int64_t batch = array.shape[0], time = array.shape[1];
     for (int i = 0; i < count_; ++i) {
@@ -124,6 +127,7 @@ class Weights {
       if (!packed) call.directions[i].packed = nullptr;
     }
     if (!dropout.is_none()) {
+      must_have_no_bins();
       const Items each(dropout, count_, "dropout");
       for (int i = 0; i < count_; ++i) set_dropout(call.directions[i], call.input, each[i]);
     }
@@ -215,6 +219,21 @@ class Weights {
     for (int i = 1; i <= 3; ++i) held_.push_back(nb::borrow(of[i]));
   }
 
+  void set_bins(nb::handle bins) {
+    const Array array = array_of(bins, "f", kRead, "bins");
+    if (array.axes != 3 || array.shape[0] != 2) throw std::invalid_argument("bins need 3 axes, the first of 2");
+    const int64_t count = array.shape[1], numbers = array.shape[2];
+    if (count < 1 || numbers < 1 || features_ / (count + 1) < numbers || precision_ != Precision::kFloat32)
+      throw std::invalid_argument("such weights have no such bins");
+    const float* centers = static_cast<const float*>(array.data);
+    bins_ = {numbers, count, centers, centers + count * numbers};
+    held_.push_back(nb::borrow(bins));
+  }
+
+  void must_have_no_bins() const {
+    if (bins_.numbers) throw std::invalid_argument("where numbers enter by bins there are no gradients and no dropout");
+  }
+
   static nb::object empty_outputs(const Call& call) {
     return empty(call.input.batch, call.input.time, total_units(call.directions, call.count));
   }
@@ -225,7 +244,7 @@ class Weights {
   }
 
   Input input(int64_t batch, int64_t time) const {
-    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_};
+    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_, bins_};
   }
 
   // Rounded up: the residuals of every direction start at a cache line.
@@ -236,7 +255,8 @@ class Weights {
 
   // Gives every direction its part of the residuals.
   template <class Results>
-  static void set_residuals(Results* results, const Call& call, nb::handle residuals) {
+  void set_residuals(Results* results, const Call& call, nb::handle residuals) const {
+    must_have_no_bins();
     const Array array = array_of(residuals, "f", kWrite, "residuals");
     float* next = static_cast<float*>(array.data);
     for (int i = 0; i < call.count; ++i) {
@@ -256,6 +276,7 @@ class Weights {
   std::unique_ptr<float, Free> packed_[kMaxDirections];
   int count_ = 0;
   int64_t features_ = 0;
+  Bins bins_ = {};
   Direction directions_[kMaxDirections] = {};
   std::vector<nb::object> held_;
 };
@@ -312,8 +333,8 @@ NB_MODULE(_native, m) {
   numpy_empty = nb::object(numpy.attr("empty")).release();
   numpy_float32 = nb::object(numpy.attr("dtype")("float32")).release();
   nb::class_<Weights>(m, "Weights")
-      .def(nb::init<nb::handle, bool, int>(), nb::arg("directions"), nb::arg("zero_output_for_mask"),
-           nb::arg("precision"))
+      .def(nb::init<nb::handle, bool, int, nb::handle>(), nb::arg("directions"), nb::arg("zero_output_for_mask"),
+           nb::arg("precision"), nb::arg("bins").none() = nb::none())
       .def("freeze", &Weights::freeze)
       .def("residual_floats", nb::overload_cast<int64_t, int64_t, bool>(&Weights::residual_floats, nb::const_),
            nb::arg("batch"), nb::arg("time"), nb::arg("dropout"))

@@ -72,7 +72,7 @@ bool forward(int32_t cell, int32_t batch, int32_t time, int32_t features, int32_
              const uint8_t* mask, const float* kernel, const float* recurrent_kernel, const float* bias, float* outputs,
              int32_t stride, float* final_h) {
   using namespace bothways;
-  const Input input = {batch, time, features, x, mask, true, Precision::kFloat32};
+  const Input input = {batch, time, features, x, mask, true, Precision::kFloat32, {}};
   Direction direction = {};
   direction.cell = static_cast<CellKind>(cell);
   direction.units = units;

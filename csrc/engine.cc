@@ -89,10 +89,10 @@ struct Cut {
   int64_t parts() const { return std::max(blocks, team); }
 };
 
-// The work of a direction, in multiplications.
+// The work of a direction, in multiplications. Numbers that enter through bins have two rows of the kernel each.
 int64_t work_of(const Input& input, const Direction& direction, const Schedule& whole) {
   const Sizes sizes = sizes_of(input, direction);
-  return whole.total * (sizes.kernel + sizes.recurrent_kernel);
+  return whole.total * ((x_columns(input) + input.bins.numbers) * sizes.columns + sizes.recurrent_kernel);
 }
 
 // Blocks where there are rows enough for all threads; else, of many units, a team.

@@ -39,14 +39,24 @@ struct Functions {
 enum class Precision { kFloat32, kBfloat16, kInt8 };
 inline bool known_precision(int64_t number) { return number >= 0 && number <= 2; }
 
+// Where numbers enter by how far they are through bins, one after the other: the first columns of x, of which the
+// kernel has a row for each edge of a bin. Between two edges a number adds what lies between their rows (forward.inc).
+struct Bins {
+  int64_t numbers, count;         // `count` bins of each number, so one edge more
+  const float *centers, *slopes;  // (count, numbers) each; a slope is 2 by the width
+};
+
 // What is read.
 struct Input {
-  int64_t batch, time, features;
-  const float* x;             // (batch, time, features)
-  const uint8_t* mask;        // (batch, time), nonzero where a step counts; null: every step does
-  bool zero_output_for_mask;  // what a masked step puts out: zero, or the state that it carries
+  int64_t batch, time, features;  // as many as the kernel has rows
+  const float* x;                 // (batch, time, x_columns)
+  const uint8_t* mask;            // (batch, time), nonzero where a step counts; null: every step does
+  bool zero_output_for_mask;      // what a masked step puts out: zero, or the state that it carries
   Precision precision;
+  Bins bins;  // float32 alone, for forward passes without residuals and dropout
 };
+
+inline int64_t x_columns(const Input& input) { return input.features - input.bins.numbers * input.bins.count; }
 
 // Some floats in memory.
 struct Floats {
@@ -110,7 +120,7 @@ inline int64_t total_units(const Direction* directions, int count) {
   return units;
 }
 
-inline int64_t x_size(const Input& input) { return input.batch * input.time * input.features; }
+inline int64_t x_size(const Input& input) { return input.batch * input.time * x_columns(input); }
 inline int64_t outputs_size(const Call& call) {
   return call.input.batch * call.input.time * total_units(call.directions, call.count);
 }

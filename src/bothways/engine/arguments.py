@@ -184,6 +184,8 @@ def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any =
     x = _array("x", x, setup.dtype, ndim=3, meaning="(batch, time, features)")
     if x.shape[2] != setup.features:
         shape = setup.directions[0].kernel.shape
+        if setup.features != shape[0]:
+            raise InputError(f"x has shape {x.shape}; with its bins this layer reads {setup.features} inputs a step.")
         raise InputError(
             f"x has shape {x.shape}, and directions[0].kernel has shape {shape}; it must be {(x.shape[2], shape[1])}."
         )

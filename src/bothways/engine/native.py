@@ -27,6 +27,7 @@ from bothways.engine.arguments import (
     check_gradients,
     check_setup,
 )
+from bothways.engine.bins import Bins, through_bins
 from bothways.errors import InputError
 from bothways.spec import cell_number
 
@@ -70,6 +71,8 @@ class Layer:
             states and all arrays are float32. A row with a number that is not finite gives NaN in int8.
         frozen: take the weights as they are now, in the engine's own layout, which saves short runs much of their time.
             Later changes of them do not count, and runs cannot be recorded. It saves most with int8.
+        bins: the first inputs are numbers that enter through `Bins`: x has a column for each number, where the kernels
+            have a row for each of its bins. Of frozen layers in float32, without dropout.
 
     Raises:
         InputError: an argument has the wrong shape or dtype; the message names it.
@@ -93,16 +96,23 @@ class Layer:
         zero_output_for_mask: bool = False,
         precision: str = "float32",
         frozen: bool = False,
+        bins: Bins | None = None,
     ) -> None:
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
-        self._setup = setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, _FLOAT32)
+        setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, _FLOAT32)
+        self._precision, self._frozen, self._bins = precision, check_flag("frozen", frozen), bins
+        if bins is not None:
+            if not self._frozen or precision != "float32":
+                raise InputError("Numbers enter through bins in float32, in layers made with frozen=True.")
+            setup = through_bins(setup, bins)
+        self._setup = setup
         weights = [
             (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
             for spec, d in zip(setup.specs, setup.directions, strict=True)
         ]
-        self._weights = _native.Weights(weights, setup.zero_output_for_mask, PRECISIONS[precision])
-        self._precision, self._frozen = precision, check_flag("frozen", frozen)
+        packed = None if bins is None else bins.packed
+        self._weights = _native.Weights(weights, setup.zero_output_for_mask, PRECISIONS[precision], packed)
         if frozen:
             self._weights.freeze()
         self._own_states = tuple(d.initial_state for d in setup.directions)
@@ -156,6 +166,8 @@ class Layer:
             >>> bool((rest.outputs == layer(np.ones((1, 5, 1)))[:, 3:]).all())
             True
         """
+        if self._bins is not None and dropout is not None:
+            raise InputError("Where numbers enter through bins there is no dropout. Make a layer without bins.")
         call = check_call(self._setup, x, mask, initial_states, dropout)
         record = check_flag("record", record)
         if self._precision == "int8" and (record or dropout is not None):

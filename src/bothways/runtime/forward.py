@@ -80,8 +80,9 @@ def logits_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: i
         for result, stack in zip(results, stacks, strict=True):
             result[:] = stack.weights["head/bias"]  # of those without steps, which are in no group
     for group in groups:
-        shared = len(stacks) > 1 and group.x.shape[1] <= STEPS_A_PIECE
-        numbers = stacks[0].numbers(group.x) if shared else None
+        alike = [stack for stack in stacks if stack.encodes]
+        shared = len(alike) > 1 and group.x.shape[1] <= STEPS_A_PIECE
+        numbers = alike[0].numbers(group.x) if shared else None
         for result, stack in zip(results, stacks, strict=True):
             z = stack(group.x, group.counts, numbers)
             if per_step:

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from bothways.arrays import product
-from bothways.engine import Direction, Layer
+from bothways.engine import Bins, Direction, Layer
 from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
 from bothways.runtime.crf import marginals, messages
@@ -29,7 +29,12 @@ class Stack:
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         self.network, self.weights, self._precision = network, weights, precision
-        self._layers = [_Recurrent(recurrent, weights, precision) for recurrent in network.recurrent]
+        self._bins = _bins(network, weights, precision)
+        self.encodes = network.encoding == "piecewise" and self._bins is None  # numbers, before the layers
+        self._layers = [
+            _Recurrent(recurrent, weights, precision, None if i else self._bins)
+            for i, recurrent in enumerate(network.recurrent)
+        ]
 
     def __reduce__(self) -> tuple[type[Stack], tuple[Network, Weights, str]]:
         return Stack, (self.network, self.weights, self._precision)
@@ -38,10 +43,10 @@ class Stack:
         """The logits of padded sequences; of a CRF the logarithms of probabilities, which are logits as well.
 
         `x` is `(sequences, time, inputs)`, numbers standardised. `counts` is `(sequences, time)`, True where a step
-        counts; such steps come first, at least one per sequence. `numbers` is what the method gives of x, where it is
-        known. The logits are `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of
-        sequences. A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network
-        of several layers that of the outputs of two of them.
+        counts; such steps come first, at least one per sequence. `numbers` is what `numbers` gives of x, of a network
+        of the same `entrance` that `encodes` them, where it is known. The logits are `(sequences, time - lookahead,
+        outputs)`, or `(sequences, outputs)` for labels of sequences. A long sequence, which goes alone, is read piece
+        by piece, and so takes little memory; in a network of several layers that of the outputs of two of them.
         """
         z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._logits(x, counts, numbers)
         if self.network.lookahead:
@@ -131,19 +136,17 @@ class Stack:
         return self._convolved(convolution, rows, (max(0, -start), max(0, stop - x.shape[1])))
 
     def numbers(self, x: Floats) -> Floats | None:
-        """The numbers of steps, encoded: the same for all networks of one `entrance`. None if there are none."""
+        """The numbers of steps as layers take them, encoded if it `encodes` them. None if there are none."""
         network, weights = self.network, self.weights
         if not network.channels:
             return None
         numbers = x[..., : network.channels]
-        if network.encoding == "standard":
-            return numbers
-        return piecewise(numbers, weights["input/centers"], weights["input/slopes"])
+        return piecewise(numbers, weights["input/centers"], weights["input/slopes"]) if self.encodes else numbers
 
     def _rows(self, x: Floats, numbers: Floats | None = None) -> Floats:
         """The steps with their numbers encoded, and a vector for each category."""
         network, weights = self.network, self.weights
-        numbers = self.numbers(x) if numbers is None else numbers
+        numbers = numbers if self.encodes and numbers is not None else self.numbers(x)
         parts = [] if numbers is None else [numbers]
         if network.categories:
             codes = x[..., network.channels :].astype(np.intp) + network.first_codes
@@ -171,6 +174,14 @@ class Stack:
         return product(rows, self.weights["head/kernel"]) + self.weights["head/bias"]
 
 
+def _bins(network: Network, weights: Weights, precision: str) -> Bins | None:
+    """Those through which numbers enter the lowest recurrent layer, where it can read them so."""
+    if network.encoding == "standard" or not network.channels or network.convolution or precision != "float32":
+        return None
+    bins = Bins(weights["input/centers"], weights["input/slopes"])
+    return bins if bins.in_order else None
+
+
 def _part(rows: Floats, first: int, last: int) -> Floats:
     return rows[:, first:last]
 
@@ -188,8 +199,8 @@ def _pooled(pool: str, rows: Floats, mask: Bools | None) -> Floats:
 class _Recurrent:
     """One recurrent layer."""
 
-    def __init__(self, recurrent: Recurrent, weights: Weights, precision: str) -> None:
-        self._recurrent, self._precision = recurrent, precision
+    def __init__(self, recurrent: Recurrent, weights: Weights, precision: str, bins: Bins | None) -> None:
+        self._recurrent, self._precision, self._bins = recurrent, precision, bins
         self._directions = [
             Direction(
                 kernel=weights[f"{recurrent.name}/{direction}/kernel"],
@@ -208,7 +219,9 @@ class _Recurrent:
 
     def _frozen(self, directions: Sequence[Direction]) -> Layer:
         cell, merge_mode = self._recurrent.cell, self._recurrent.merge_mode
-        return Layer(directions, cell=cell, merge_mode=merge_mode, precision=self._precision, frozen=True)
+        return Layer(
+            directions, cell=cell, merge_mode=merge_mode, precision=self._precision, frozen=True, bins=self._bins
+        )
 
     def __call__(self, rows: Floats, mask: Bools | None) -> Floats:
         """Its outputs at every step."""
