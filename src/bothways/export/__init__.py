@@ -129,7 +129,7 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET, page: bool = False) -> Gra
 
     For a `page`, the output `label` is the place of the label among the classes, and trees are nodes of their own.
     """
-    graph = Graph(opset, walks=page)
+    graph = Graph(opset, page=page)
     data = inputs(graph, model)
     total = sum(member.share for member in model.members)
     of_members = []

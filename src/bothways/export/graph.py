@@ -59,12 +59,12 @@ class Value:
 class Graph:
     """Nodes, in the order of the work, and constants by their names; calling it adds a node.
 
-    A graph that is the body of a node of another one, `outer`, has its constants there. What runs one that `walks` has
-    an operator for trees, `Leaves`, which ONNX has not.
+    A graph that is the body of a node of another one, `outer`, has its constants there. A `page` has what ONNX has not:
+    an operator for trees, `Leaves`, and recurrent layers which numbers enter through bins, that are their last input.
     """
 
-    def __init__(self, opset: int, outer: Graph | None = None, walks: bool = False) -> None:
-        self.opset, self.walks = opset, walks
+    def __init__(self, opset: int, outer: Graph | None = None, page: bool = False) -> None:
+        self.opset, self.page = opset, page
         self._root: Graph = outer._root if outer else self
         self.nodes: list[Node] = []
         self.inputs: list[Port] = []

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bothways.engine import Bins
 from bothways.export import cells
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs, at_least_one, means_of, moments_of, moved
@@ -13,7 +14,7 @@ from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
 from bothways.runtime.crf import NEVER
-from bothways.runtime.stack import Weights
+from bothways.runtime.stack import Weights, bins_of
 from bothways.sequences import Floats
 from bothways.spec import cell_spec
 from bothways.tags import Scheme
@@ -26,7 +27,8 @@ TINY = float(np.finfo(np.float32).tiny)
 
 def probabilities(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Value:
     """`(batch, time, classes)`, or `(batch, classes)` where a sequence has one label."""
-    rows, lengths = _rows(graph, network, weights, data), data.lengths
+    bins = bins_of(network, weights) if graph.page else None
+    rows, lengths = _rows(graph, network, weights, data, encodes=bins is None), data.lengths
     if network.lookahead:
         lengths = lengths + np.int64(network.lookahead)
     if (convolution := network.convolution) is not None:
@@ -36,7 +38,8 @@ def probabilities(graph: Graph, network: Network, weights: Weights, data: Inputs
     rows = graph("Transpose", rows, perm=[1, 0, 2])  # time before batch, the only order that ONNX Runtime has
     ends = rows
     for recurrent in network.recurrent:
-        rows, ends = _recurrent(graph, recurrent, weights, rows, lengths)
+        rows, ends = _recurrent(graph, recurrent, weights, rows, lengths, bins)
+        bins = None  # numbers enter the lowest layer
     if network.per == "sequence":
         if network.pools:
             ends = graph("Concat", *(POOLS[pool](graph, rows, lengths) for pool in network.pools), axis=1)
@@ -55,7 +58,7 @@ def tempered(graph: Graph, p: Value, temperature: float) -> Value:
     return p if temperature == 1 else _shares(graph, graph("Pow", graph("Max", p, 1e-30), 1 / temperature))
 
 
-def _rows(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Value:
+def _rows(graph: Graph, network: Network, weights: Weights, data: Inputs, encodes: bool) -> Value:
     """What the convolution or the lowest recurrent layer reads: `(batch, time + lookahead, width)`."""
     parts, late = [], [0, 0, 0, 0, network.lookahead, 0]
     if data.numbers is not None:
@@ -63,7 +66,7 @@ def _rows(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Val
         z = (z - np.float64(weights["input/mean"])) / np.float64(weights["input/scale"])
         z = graph.cast(graph("Clip", z, np.float64(-LARGEST), np.float64(LARGEST)), np.float32)
         z = graph("Pad", graph.where(data.inside, z, 0.0), late)
-        if network.encoding == "piecewise":
+        if encodes and network.encoding == "piecewise":
             bins = (graph.unsqueeze(z, 3) - weights["input/centers"]) * weights["input/slopes"]
             z = graph("Reshape", graph("Clip", bins, -1.0, 1.0), [0, 0, weights["input/centers"].size])
         parts.append(z)
@@ -105,26 +108,35 @@ def _convolved(graph: Graph, convolution: Convolution, weights: Weights, rows: V
 
 
 def _recurrent(
-    graph: Graph, recurrent: Recurrent, weights: Weights, rows: Value, lengths: Value
+    graph: Graph, recurrent: Recurrent, weights: Weights, rows: Value, lengths: Value, bins: Bins | None
 ) -> tuple[Value, Value]:
     """Its outputs `(time, batch, width)` and final states `(batch, width)`, merged."""
     names = ("kernel", "recurrent_kernel", "bias")
     directions = [{name: weights[f"{recurrent.name}/{way}/{name}"] for name in names} for way in recurrent.directions]
     way = "bidirectional" if len(directions) == 2 else WAYS[recurrent.directions[0]]
-    outputs, ends = layer(graph, recurrent.cell, way, directions, rows, lengths)
+    outputs, ends = layer(graph, recurrent.cell, way, directions, rows, lengths, bins)
     if len(directions) == 1:
         return outputs, ends
     return merged(graph, recurrent.merge_mode, outputs), merged(graph, recurrent.merge_mode, ends)
 
 
 def layer(
-    graph: Graph, cell: str, way: str, directions: list[dict[str, Any]], rows: Value, lengths: Value | None
+    graph: Graph,
+    cell: str,
+    way: str,
+    directions: list[dict[str, Any]],
+    rows: Value,
+    lengths: Value | None,
+    bins: Bins | None = None,
 ) -> tuple[Value, Value]:
     """The outputs `(time, batch, directions * units)` of a recurrent node and its final states, side by side."""
+    if bins is not None:
+        directions = [{**each, "kernel": bins.edges(each["kernel"])} for each in directions]
     W, R, B = cells.weights(cell, directions)
     lengths = None if lengths is None else graph.cast(lengths, np.int32)
     attributes = {"direction": way, "hidden_size": R.shape[2], **cells.attributes(cell, len(directions))}
-    outputs, ends = graph.several(2, cells.OPERATORS[cell_spec(cell).kind].name, rows, W, R, B, lengths, **attributes)
+    operands = [rows, W, R, B, lengths] if bins is None else [rows, W, R, B, lengths, bins.packed]
+    outputs, ends = graph.several(2, cells.OPERATORS[cell_spec(cell).kind].name, *operands, **attributes)
     outputs, ends = graph("Transpose", outputs, perm=[0, 2, 1, 3]), graph("Transpose", ends, perm=[1, 0, 2])
     width = len(directions) * R.shape[2]
     return graph("Reshape", outputs, [0, 0, width]), graph("Reshape", ends, [0, width])

@@ -22,7 +22,7 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
         # none; and `(sets, places)` which places go left, the last one of what is missing.
         missing, sets = model.missing, model.sets.astype(np.int64)
         kinds = np.unpackbits(model.left, axis=1).astype(bool)
-    if graph.walks:  # a set of -2: none, and what is missing goes left
+    if graph.page:  # a set of -2: none, and what is missing goes left
         sets = np.where(missing & (sets < 0), -2, sets)
         return graph("Leaves", inputs, model.roots, asks, children, model.values, sets, kinds)
     left, right = children.T

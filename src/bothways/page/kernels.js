@@ -36,19 +36,20 @@ function turned(matrix, direction, gates, units, columns) {
   })
   return out
 }
-function recurrent(operator, [x, W, R, B, lengths], how) {
-  const gates = GATES[operator], units = how.hidden_size, directions = W.s[0], width = directions * units
-  const rows = dense(OPERATORS.Transpose([x], {perm: [1, 0, 2]})), [batch, time, features] = rows.s, cell = CELLS[operator](how)
+function recurrent(operator, [x, W, R, B, lengths, bins], how) {
+  const gates = GATES[operator], units = how.hidden_size, [directions, , features] = W.s, width = directions * units
+  const rows = dense(OPERATORS.Transpose([x], {perm: [1, 0, 2]})), [batch, time] = rows.s, cell = CELLS[operator](how)
   const mask = new Uint8Array(batch * time)
   for (let b = 0; b < batch; b++) mask.fill(1, b * time, b * time + (lengths ? lengths.d[b] : time))
   return lent(() => {
     const at = into(rows.d), masked = into(mask), outputs = room_for(batch * time * width), ends = room_for(directions * batch * units)
+    const through = bins ? [bins.s[2], bins.s[1], into(bins.d)] : []
     for (let d = 0; d < directions; d++) {
       const both = turned(B, d, [...gates, ...gates.map(gate => gate + gates.length)], units, 1), half = both.length / 2
       const bias = cell === GRU ? both : both.subarray(0, half).map((b, i) => b + both[half + i])
       const reverse = how.direction === "reverse" || d === 1
-      lent(() => forward(cell, ...rows.s, units, reverse, at, masked, into(turned(W, d, gates, units, features)),
-        into(turned(R, d, gates, units, units)), into(bias), outputs + d * units * 4, width, ends + d * batch * units * 4))
+      lent(() => forward(cell, batch, time, features, units, reverse, at, masked, into(turned(W, d, gates, units, features)),
+        into(turned(R, d, gates, units, units)), into(bias), outputs + d * units * 4, width, ends + d * batch * units * 4, ...through))
     }
     const y = new Float32Array(wasm.memory.buffer, outputs, batch * time * width).slice()
     const last = new Float32Array(wasm.memory.buffer, ends, directions * batch * units).slice()

@@ -29,7 +29,7 @@ class Stack:
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         self.network, self.weights, self._precision = network, weights, precision
-        self._bins = _bins(network, weights, precision)
+        self._bins = bins_of(network, weights) if precision == "float32" else None
         self.encodes = network.encoding == "piecewise" and self._bins is None  # numbers, before the layers
         self._layers = [
             _Recurrent(recurrent, weights, precision, None if i else self._bins)
@@ -174,9 +174,9 @@ class Stack:
         return product(rows, self.weights["head/kernel"]) + self.weights["head/bias"]
 
 
-def _bins(network: Network, weights: Weights, precision: str) -> Bins | None:
+def bins_of(network: Network, weights: Weights) -> Bins | None:
     """Those through which numbers enter the lowest recurrent layer, where it can read them so."""
-    if network.encoding == "standard" or not network.channels or network.convolution or precision != "float32":
+    if network.encoding == "standard" or not network.channels or network.convolution:
         return None
     bins = Bins(weights["input/centers"], weights["input/slopes"])
     return bins if bins.in_order else None
