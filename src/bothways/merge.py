@@ -14,15 +14,11 @@ from bothways.errors import InputError
 
 
 class MergeMode(NamedTuple):
-    """One way to merge.
+    """One way to merge."""
 
-    Attributes:
-        merge: `(forward, backward) -> merged`; None if the two halves stay side by side.
-        backprop: `(d_merged, forward, backward) -> (d_forward, d_backward)`.
-    """
-
-    merge: Callable[[Any, Any], Any] | None
+    merge: Callable[[Any, Any], Any] | None  # `(forward, backward) -> merged`; None if the two halves stay side by side
     backprop: Callable[[Any, Any, Any], tuple[Any, Any]] | None
+    """`(d_merged, forward, backward) -> (d_forward, d_backward)`."""
 
     @property
     def equal_units(self) -> bool:

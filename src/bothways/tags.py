@@ -46,19 +46,12 @@ class Chunks(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """How the classes of a model mark chunks.
+    """How the classes of a model mark chunks."""
 
-    Attributes:
-        name: "BIO", "IOB1", "BIOES" or "BILOU".
-        letters: one letter for each class, O, B, I, E or S; L and U are E and S, M and W are I and S.
-        types: the types of chunks, each once.
-        type_of: for each class the place of its type in `types`; -1 for O.
-    """
-
-    name: str
-    letters: str
-    types: tuple[str, ...]
-    type_of: tuple[int, ...]
+    name: str  # "BIO", "IOB1", "BIOES" or "BILOU"
+    letters: str  # one letter for each class, O, B, I, E or S; L and U are E and S, M and W are I and S
+    types: tuple[str, ...]  # the types of chunks, each once
+    type_of: tuple[int, ...]  # for each class the place of its type in `types`; -1 for O
 
     def first(self, classes: int) -> Scheme:
         """The same for the first classes only, without those that training does not have."""

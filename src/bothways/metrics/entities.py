@@ -37,17 +37,12 @@ class EntityScores(NamedTuple):
 
 
 class WordScores(NamedTuple):
-    """How good a model is on some words.
+    """How good a model is on some words."""
 
-    Attributes:
-        steps: how many steps there are of them.
-        accuracy: the share of right labels.
-        entities: the scores of entities of these words; None where labels are no tags, or there are no such entities.
-    """
-
-    steps: int
-    accuracy: float
+    steps: int  # how many steps there are of them
+    accuracy: float  # the share of right labels
     entities: EntityScores | None
+    """The scores of entities of these words; None where labels are no tags, or there are no such entities."""
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""

@@ -254,16 +254,12 @@ def _permuted(states: Sequence[Any], order: Any) -> list[Any]:
 
 
 class _Padding:
-    """The way from a `PackedSequence` to padded rows and back; rows are in its order, the longest first.
-
-    Attributes:
-        mask: `(batch, time)`, True where a step counts; None if all do.
-    """
+    """The way from a `PackedSequence` to padded rows and back; rows are in its order, the longest first."""
 
     def __init__(self, batch_sizes: Any) -> None:
         time = torch.arange(len(batch_sizes), device="cpu")[:, None]
         rows = torch.arange(int(batch_sizes[0]), device="cpu")
-        self.time, self.rows, self.mask = len(time), len(rows), None
+        self.time, self.rows, self.mask = len(time), len(rows), None  # `(batch, time)`, True where a step counts
         if batch_sizes[-1] < batch_sizes[0]:
             there = rows < batch_sizes[:, None]
             self.mask, self.places = there.t().contiguous(), (rows * self.time + time)[there]

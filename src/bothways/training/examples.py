@@ -94,19 +94,12 @@ def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, lis
 
 
 class TrainingData(NamedTuple):
-    """Sequences made ready.
+    """Sequences made ready."""
 
-    Attributes:
-        buckets: the sequences, cut, standardised and padded, with their labels and weights.
-        numbers: the weights that are about numbers, `input/...`.
-        counts: for each category column how often each code was seen.
-        steps: how many steps an epoch has.
-    """
-
-    buckets: list[Bucket]
-    numbers: dict[str, Floats]
-    counts: list[Numbers]
-    steps: int
+    buckets: list[Bucket]  # the sequences, cut, standardised and padded, with their labels and weights
+    numbers: dict[str, Floats]  # the weights that are about numbers, `input/...`
+    counts: list[Numbers]  # for each category column how often each code was seen
+    steps: int  # how many steps an epoch has
 
 
 def prepare(
