@@ -88,12 +88,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def part_words(part: str) -> str:
-    """The part of a table in a sentence.
-
-    Example:
-        >>> part_words("test"), part_words("all")
-        ('the test part', 'the whole table')
-    """
+    """The part of a table in a sentence."""
     return "the whole table" if part == "all" else f"the {part} part"
 
 

@@ -15,12 +15,7 @@ LEAST, TINY = 1e-6, 1e-150  # no deviation is below this share of the mean, whic
 
 
 def shared_length(lengths: Numbers) -> int:
-    """The length of all sequences; 0 where they differ, or there is none.
-
-    Example:
-        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
-        (3, 0)
-    """
+    """The length of all sequences; 0 where they differ, or there is none."""
     return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
 
 

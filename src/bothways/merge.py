@@ -48,13 +48,7 @@ def check_merge_mode(mode: str | None, forward_units: int, backward_units: int) 
 
 
 def merge(mode: str | None, both: Any, forward_units: int) -> Any:
-    """Merge outputs that stand side by side, `(..., forward_units + backward_units)`; None gives the pair of them.
-
-    Example:
-        >>> import numpy as np
-        >>> merge("sum", np.array([[1.0, 2.0, 10.0, 20.0]]), forward_units=2)
-        array([[11., 22.]])
-    """
+    """Merge outputs that stand side by side, `(..., forward_units + backward_units)`; None gives the pair of them."""
     forward, backward = both[..., :forward_units], both[..., forward_units:]
     if mode is None:
         return forward, backward

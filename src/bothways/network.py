@@ -117,18 +117,6 @@ class Network:
     """A network that labels every step, or whole sequences.
 
     The options say what they mean: `bothways.options.options(Network)`. The rest comes from the data.
-
-    Example:
-        >>> network = Network(features=3, classes=2, units=8, direction="forward", encoding="standard", levels="raw")
-        >>> for name, shape in network.weight_shapes().items():
-        ...     print(name, shape)
-        input/mean (9,)
-        input/scale (9,)
-        recurrent_0/forward/kernel (9, 32)
-        recurrent_0/forward/recurrent_kernel (8, 32)
-        recurrent_0/forward/bias (32,)
-        head/kernel (8, 1)
-        head/bias (1,)
     """
 
     features: int  # values per step, codes of categories included

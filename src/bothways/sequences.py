@@ -228,12 +228,7 @@ class Sequences:
 
 
 def unmasked(value: Any) -> Array:
-    """An array, with NaN or None where one of NumPy is masked.
-
-    Example:
-        >>> unmasked(np.ma.masked_array([1.5, 2.5], [False, True])), unmasked(np.ma.masked_array([1, 2], [True, False]))
-        (array([1.5, nan]), array([None, 2], dtype=object))
-    """
+    """An array, with NaN or None where one of NumPy is masked."""
     if not (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
         return np.asarray(value)
     values = value.data.astype(value.dtype if value.dtype.kind == "f" else object)

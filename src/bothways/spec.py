@@ -20,12 +20,7 @@ the functions, under Keras's names."""
 
 @dataclass(frozen=True)
 class CellSpec:
-    """One kind of recurrent cell.
-
-    Example:
-        >>> CELLS["lstm"].weight_shapes(features=3, units=8)
-        {'kernel': (3, 32), 'recurrent_kernel': (8, 32), 'bias': (32,)}
-    """
+    """One kind of recurrent cell."""
 
     name: str  # how users call it
     gates: tuple[str, ...]
@@ -82,12 +77,7 @@ _NAMES = {spec.name: number for number, spec in _NUMBERS.items()}
 
 
 def cell_number(name: str) -> int:
-    """The number by which the compiled engine knows the cell.
-
-    Example:
-        >>> cell_number("lstm")
-        0
-    """
+    """The number by which the compiled engine knows the cell."""
     return _NAMES[cell_spec(name).name]
 
 

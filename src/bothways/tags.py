@@ -58,12 +58,7 @@ class Scheme:
         return replace(self, letters=self.letters[:classes], type_of=self.type_of[:classes])
 
     def among(self, labels: Sequence[Any]) -> Scheme:
-        """The same for these labels, classes and what follows them; those that are no tags are outside of every chunk.
-
-        Example:
-            >>> scheme_of(("B-place", "I-place", "O")).among(("B-place", "I-place", "O", "B-name")).types
-            ('name', 'place')
-        """
+        """The same for these labels, classes and what follows them; those that are no tags are outside of every chunk."""
         return replace(_parsed([_TAG.fullmatch(str(label)) for label in labels]), name=self.name)
 
     def allowed(self) -> Bools:
@@ -175,12 +170,7 @@ LETTERS = {
 
 
 def no_tags(labels: Sequence[Any]) -> list[Any]:
-    """The labels that are no tags of any scheme.
-
-    Example:
-        >>> no_tags(["B-x", "O", "0", "I-x"])
-        ['0']
-    """
+    """The labels that are no tags of any scheme."""
     return [label for label in labels if not _TAG.fullmatch(str(label))]
 
 

@@ -33,12 +33,7 @@ class Remark(str):
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column is for, and why.
-
-    Example:
-        >>> print(Guess("when", "left out", "a date or time"))
-        Column 'when': left out (a date or time).
-    """
+    """What a column is for, and why."""
 
     name: str  # the column
     role: str  # "label", "sequence", "order", "split", "group", "feature", "category" or "left out"

@@ -39,13 +39,7 @@ def check_sequences(name: str, sequences: Sequences, network: Network, unseen: b
 
 
 def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floats:
-    """How much each label counts: 0 where there is none.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.zeros((5, 1))], labels=np.array([0, 0, 0, 1, -1]))
-        >>> label_weights(sequences, "balanced").round(3)
-        array([0.667, 0.667, 0.667, 2.   , 0.   ], dtype=float32)
-    """
+    """How much each label counts: 0 where there is none."""
     labels = sequences.known_labels
     weights = np.where(labels < 0, 0.0, sequences.known_weights)
     if class_weight == "balanced" and weights.any():
@@ -56,14 +50,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
 
 
 def delayed(sequences: Sequences, steps: int) -> Sequences:
-    """Sequences whose labels stand `steps` steps later; rows of zeros are added at their ends.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.ones((2, 1))], np.array([1, 0]), np.ones(2, np.float32))
-        >>> later = delayed(sequences, 1)
-        >>> later.values.ravel().tolist(), later.known_labels.tolist(), label_weights(later).tolist()
-        ([1.0, 1.0, 0.0], [-1, 1, 0], [0.0, 1.0, 1.0])
-    """
+    """Sequences whose labels stand `steps` steps later; rows of zeros are added at their ends."""
     if not steps:
         return sequences
     assert sequences.weights is not None
