@@ -58,7 +58,7 @@ class Scheme:
         return replace(self, letters=self.letters[:classes], type_of=self.type_of[:classes])
 
     def among(self, labels: Sequence[Any]) -> Scheme:
-        """The same for these labels, classes and what follows them; those that are no tags are outside of every chunk."""
+        """The same for these labels, classes and what follows them; what is no tag is outside of every chunk."""
         return replace(_parsed([_TAG.fullmatch(str(label)) for label in labels]), name=self.name)
 
     def allowed(self) -> Bools:
