@@ -26,12 +26,6 @@ def means_of(levels: Array, lengths: Numbers, direction: str, before: Array | No
     that go on `before` is `(sequences, 1 + numbers or more)` in float64: how many steps of each came before those that
     are given, and the sums of their numbers. Sums are taken step by step, so that they have the same bits for sequences
     that come in pieces.
-
-    Example:
-        >>> means_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both").ravel().tolist()
-        [2.0, 2.0, 7.0]
-        >>> means_of(np.array([[4.0], [9.0]]), np.array([2]), "forward", np.array([[1.0, 2.0]])).ravel().tolist()
-        [3.0, 5.0]
     """
     time = shared_length(lengths)
     if time and len(levels) <= ROWS and direction == "both" and before is None:  # few calls: short runs consist of them
@@ -65,11 +59,6 @@ def moments_of(levels: Array, lengths: Numbers, direction: str, before: Array | 
     """For each step the means and the deviations of numbers, in float64, over the steps that `means_of` tells.
 
     In `before` the sums of the squares of numbers follow their sums: `(sequences, 1 + 2 * numbers)`.
-
-    Example:
-        >>> means, deviations = moments_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both")
-        >>> means.ravel().tolist(), deviations.ravel().round(3).tolist()
-        ([2.0, 2.0, 7.0], [1.0, 1.0, 0.0])
     """
     means, squares = np.hsplit(means_of(with_squares(levels), lengths, direction, before), 2)
     return means, deviations_of(means, squares, np.maximum, np.sqrt)
