@@ -1,8 +1,10 @@
-"""Layers of Keras that are compared with ours, on every backend."""
+"""Layers of Keras that are compared with ours, and arrays for them, on every backend."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import keras
 
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", {}),
@@ -19,3 +21,11 @@ CELLS_AND_ACTIVATIONS = CELLS | {
     "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
 }
 """Those, and more activations."""
+
+
+def tensor(array: Any) -> Any:
+    return keras.ops.convert_to_tensor(array)
+
+
+def numpy(array: Any) -> Any:
+    return keras.ops.convert_to_numpy(array)

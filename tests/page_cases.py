@@ -7,31 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from bothways import jobs
 from bothways.network import Network
 from bothways.runtime import Member
+from members import random_member
 from tolerances import EXPORTED
 
 
 def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 3, **given: Any) -> Member:
     """A network with weights at random that reads the columns of `model`."""
     more: dict[str, Any] = {"features": 6, "categories": (4, 3)} | given
-    network = Network(embedding=3, units=5, per=per, classes=classes, **more)
-    random = np.random.default_rng(seed)
-    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()}, share)
+    return random_member(Network(embedding=3, units=5, per=per, classes=classes, **more), seed, share=share)
 
 
 def numeric(features: int, units: int) -> Member:
     """A network with weights at random that reads numbers alone."""
-    network, random = Network(features=features, classes=2, units=units), np.random.default_rng(0)
-    weights = {name: 0.3 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
+    return random_member(Network(features=features, classes=2, units=units), spread=0.3)
 
 
 def written(table: Path, text: str, encoding: str = "utf-8") -> Path:

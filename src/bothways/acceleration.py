@@ -9,17 +9,11 @@ NATIVE = "native"  # the `LayerReport.engine` of a layer that the engine runs
 
 
 class LayerReport(NamedTuple):
-    """What runs one layer.
+    """What runs one layer."""
 
-    Attributes:
-        name: the layer's name; in torch, its path in the model.
-        kind: its class.
-        engine: "native", or why its own library runs it; "all steps in one product" for a `TimeDistributed(Dense)`.
-    """
-
-    name: str
-    kind: str
-    engine: str
+    name: str  # the layer's name; in torch, its path in the model
+    kind: str  # its class
+    engine: str  # "native", or why its own library runs it; "all steps in one product" for a `TimeDistributed(Dense)`
 
 
 class Acceleration:

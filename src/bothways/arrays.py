@@ -26,11 +26,6 @@ def checked_array(
     """The array of this name, of a shape with None for an axis of any length, and with numbers from `low` to `high`.
 
     `InputError` if there is none, or one of another type or shape, or with numbers out of range or not finite.
-
-    Example:
-        >>> checked_array({"codes": np.array([0, 7])}, "codes", np.int64, (None,), 0, 3)
-        Traceback (most recent call last):
-        bothways.errors.InputError: The array 'codes' holds numbers that are not from 0 to 3.
     """
     array = arrays.get(name)
     if array is None:
@@ -49,12 +44,6 @@ def product(rows: Array, kernel: Array) -> Array:
     """`rows @ kernel`, with bits of a row that do not depend on the other rows.
 
     Those of BLAS depend on how many rows there are; so it gets blocks of one size.
-
-    Example:
-        >>> rows = np.random.default_rng(0).normal(size=(7, 50, 64)).astype(np.float32)
-        >>> kernel = np.ones((64, 17), np.float32)
-        >>> bool((product(rows, kernel)[2:3, :9] == product(rows[2:3, :9], kernel)).all())
-        True
     """
     flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
     size = _rows_a_block(*kernel.shape, np.result_type(rows, kernel))

@@ -73,18 +73,22 @@ def missing(what: str, package: str | None, extra: str) -> MissingDependencyErro
     return MissingDependencyError(f"{what} needs {package}, which is not installed. Install it: pip install {install}")
 
 
+@contextmanager
+def imports_for(what: str, extra: str) -> Iterator[None]:
+    """Say of packages that are imported meanwhile and not installed what needs them; all are of an extra of ours."""
+    try:
+        yield
+    except ModuleNotFoundError as reason:
+        raise missing(what, reason.name, extra) from None
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A number and its noun, in the plural (the noun with an s, if not given) unless there is one."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def part_words(part: str) -> str:
-    """The part of a table in a sentence.
-
-    Example:
-        >>> part_words("test"), part_words("all")
-        ('the test part', 'the whole table')
-    """
+    """The part of a table in a sentence."""
     return "the whole table" if part == "all" else f"the {part} part"
 
 

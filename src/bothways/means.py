@@ -15,12 +15,7 @@ LEAST, TINY = 1e-6, 1e-150  # no deviation is below this share of the mean, whic
 
 
 def shared_length(lengths: Numbers) -> int:
-    """The length of all sequences; 0 where they differ, or there is none.
-
-    Example:
-        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
-        (3, 0)
-    """
+    """The length of all sequences; 0 where they differ, or there is none."""
     return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
 
 
@@ -31,12 +26,6 @@ def means_of(levels: Array, lengths: Numbers, direction: str, before: Array | No
     that go on `before` is `(sequences, 1 + numbers or more)` in float64: how many steps of each came before those that
     are given, and the sums of their numbers. Sums are taken step by step, so that they have the same bits for sequences
     that come in pieces.
-
-    Example:
-        >>> means_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both").ravel().tolist()
-        [2.0, 2.0, 7.0]
-        >>> means_of(np.array([[4.0], [9.0]]), np.array([2]), "forward", np.array([[1.0, 2.0]])).ravel().tolist()
-        [3.0, 5.0]
     """
     time = shared_length(lengths)
     if time and len(levels) <= ROWS and direction == "both" and before is None:  # few calls: short runs consist of them
@@ -70,11 +59,6 @@ def moments_of(levels: Array, lengths: Numbers, direction: str, before: Array | 
     """For each step the means and the deviations of numbers, in float64, over the steps that `means_of` tells.
 
     In `before` the sums of the squares of numbers follow their sums: `(sequences, 1 + 2 * numbers)`.
-
-    Example:
-        >>> means, deviations = moments_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both")
-        >>> means.ravel().tolist(), deviations.ravel().round(3).tolist()
-        ([2.0, 2.0, 7.0], [1.0, 1.0, 0.0])
     """
     means, squares = np.hsplit(means_of(with_squares(levels), lengths, direction, before), 2)
     return means, deviations_of(means, squares, np.maximum, np.sqrt)

@@ -14,15 +14,11 @@ from bothways.errors import InputError
 
 
 class MergeMode(NamedTuple):
-    """One way to merge.
+    """One way to merge."""
 
-    Attributes:
-        merge: `(forward, backward) -> merged`; None if the two halves stay side by side.
-        backprop: `(d_merged, forward, backward) -> (d_forward, d_backward)`.
-    """
-
-    merge: Callable[[Any, Any], Any] | None
+    merge: Callable[[Any, Any], Any] | None  # `(forward, backward) -> merged`; None if the two halves stay side by side
     backprop: Callable[[Any, Any, Any], tuple[Any, Any]] | None
+    """`(d_merged, forward, backward) -> (d_forward, d_backward)`."""
 
     @property
     def equal_units(self) -> bool:
@@ -52,13 +48,7 @@ def check_merge_mode(mode: str | None, forward_units: int, backward_units: int) 
 
 
 def merge(mode: str | None, both: Any, forward_units: int) -> Any:
-    """Merge outputs that stand side by side, `(..., forward_units + backward_units)`; None gives the pair of them.
-
-    Example:
-        >>> import numpy as np
-        >>> merge("sum", np.array([[1.0, 2.0, 10.0, 20.0]]), forward_units=2)
-        array([[11., 22.]])
-    """
+    """Merge outputs that stand side by side, `(..., forward_units + backward_units)`; None gives the pair of them."""
     forward, backward = both[..., :forward_units], both[..., forward_units:]
     if mode is None:
         return forward, backward

@@ -117,29 +117,10 @@ class Network:
     """A network that labels every step, or whole sequences.
 
     The options say what they mean: `bothways.options.options(Network)`. The rest comes from the data.
-
-    Attributes:
-        features: values per step, codes of categories included.
-        classes: at least two.
-        categories: for each category column the number of its codes. These columns are the last ones of a step and hold
-            whole numbers from 0, which stands for unknown values.
-        per: what has a label, each "step" or each "sequence".
-
-    Example:
-        >>> network = Network(features=3, classes=2, units=8, direction="forward", encoding="standard", levels="raw")
-        >>> for name, shape in network.weight_shapes().items():
-        ...     print(name, shape)
-        input/mean (9,)
-        input/scale (9,)
-        recurrent_0/forward/kernel (9, 32)
-        recurrent_0/forward/recurrent_kernel (8, 32)
-        recurrent_0/forward/bias (32,)
-        head/kernel (8, 1)
-        head/bias (1,)
     """
 
-    features: int
-    classes: int
+    features: int  # values per step, codes of categories included
+    classes: int  # at least two
     cell: str = option_field("lstm", "Recurrent cell.", choices=tuple(CELLS), usual=("lstm", "gru", "rnn"))
     direction: str = choice_field("both", "Reading direction.", DIRECTIONS)
     merge_mode: str = choice_field(
@@ -148,6 +129,8 @@ class Network:
     units: int = option_field(32, "Units in each direction.", least=1, usual=(16, 32, 64))
     depth: int = option_field(1, "Number of recurrent layers.", least=1, most=MAX_DEPTH, usual=(1, 2))
     categories: tuple[int, ...] = ()
+    """For each category column the number of its codes. These columns are the last ones of a step and hold whole
+    numbers from 0, which stands for unknown values."""
     encoding: str = choice_field(
         "piecewise",
         "How numbers enter the network: piecewise, by where they lie between quantiles of the train part, or standard, "
@@ -197,7 +180,7 @@ class Network:
     head: str = choice_field(
         "softmax", "With one label per step: crf learns which label stands next to which, too.", HEADS
     )
-    per: str = "step"
+    per: str = "step"  # what has a label, each "step" or each "sequence"
     pooling: str = choice_field(
         "last",
         "With one label per sequence, what it is read from: the last state, or the mean or maximum of all steps.",

@@ -17,39 +17,23 @@ from bothways.errors import InputError, on_command_line
 
 
 class Option(NamedTuple):
-    """What there is to know of an option.
+    """What there is to know of an option."""
 
-    Attributes:
-        default: its value if none is given. Its type is that of all values; where it is None, `of` says that.
-        help: one or two sentences.
-        least: the smallest value, or None.
-        above: what a value must be larger than, or None.
-        most: the largest value, or None.
-        below: what a value must be smaller than, or None.
-        choices: the only values; empty for any.
-        usual: values worth trying in a comparison.
-        optional: whether None is a value, and 0 another way to give it.
-        flag: the name on the command line, if it is not made from that of the field.
-        follows: whether the command line gives it after a colon, with the field before: `--conv WINDOW:STRIDE`.
-        shown: what help texts show as the default, if not `default`.
-        metavar: what help texts call its value, if that is not as usual.
-        of: the type of its values, if the default is None and they are no strings.
-    """
-
-    default: Any
-    help: str
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
-    below: float | None = None
-    choices: tuple[str, ...] = ()
-    usual: tuple[Any, ...] = ()
-    optional: bool = False
-    flag: str = ""
+    default: Any  # its value if none is given. Its type is that of all values; where it is None, `of` says that
+    help: str  # one or two sentences
+    least: float | None = None  # the smallest value, or None
+    above: float | None = None  # what a value must be larger than, or None
+    most: float | None = None  # the largest value, or None
+    below: float | None = None  # what a value must be smaller than, or None
+    choices: tuple[str, ...] = ()  # the only values; empty for any
+    usual: tuple[Any, ...] = ()  # values worth trying in a comparison
+    optional: bool = False  # whether None is a value, and 0 another way to give it
+    flag: str = ""  # the name on the command line, if it is not made from that of the field
     follows: bool = False
-    shown: str = ""
-    metavar: str = ""
-    of: type = str
+    """Whether the command line gives it after a colon, with the field before: `--conv WINDOW:STRIDE`."""
+    shown: str = ""  # what help texts show as the default, if not `default`
+    metavar: str = ""  # what help texts call its value, if that is not as usual
+    of: type = str  # the type of its values, if the default is None and they are no strings
 
     @property
     def kind(self) -> type:

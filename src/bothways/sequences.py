@@ -25,28 +25,19 @@ NO_LABEL = -1  # the code of a step, or of a sequence, without a label
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Sequences, one after the other.
+    """Sequences, one after the other."""
 
-    Attributes:
-        values: `(steps, features)`, all finite; codes of categories in the last columns.
-        lengths: `(sequences,)` the number of steps of each; may be 0.
-        labels: the codes of the classes, `(steps,)`, or `(sequences,)` where a sequence has one label; `NO_LABEL` where
-            there is none. None if there are no labels at all.
-        weights: shaped as `labels`, how much each label counts, 0 or more; None for all alike.
-        per: what has a label, "step" or "sequence".
-        ids: for each sequence what the user calls it; None for their numbers.
-        rows: `(steps,)` the row of the table or data frame that each step stands in, from 0; None if there is no table.
-        scheme: the scheme of which the labels of steps are tags; None if they are no tags.
-    """
-
-    values: Array
-    lengths: Numbers
+    values: Array  # `(steps, features)`, all finite; codes of categories in the last columns
+    lengths: Numbers  # `(sequences,)` the number of steps of each; may be 0
     labels: Numbers | None = None
-    weights: Floats | None = None
-    per: str = "step"
-    ids: tuple[Any, ...] | None = None
+    """The codes of the classes, `(steps,)`, or `(sequences,)` where a sequence has one label; `NO_LABEL` where there is
+    none. None if there are no labels at all."""
+    weights: Floats | None = None  # shaped as `labels`, how much each label counts, 0 or more; None for all alike
+    per: str = "step"  # what has a label, "step" or "sequence"
+    ids: tuple[Any, ...] | None = None  # for each sequence what the user calls it; None for their numbers
     rows: Numbers | None = None
-    scheme: Scheme | None = None
+    """`(steps,)` the row of the table or data frame that each step stands in, from 0; None if there is no table."""
+    scheme: Scheme | None = None  # the scheme of which the labels of steps are tags; None if they are no tags
 
     def __post_init__(self) -> None:
         steps, sequences = int(self.lengths.sum()), len(self.lengths)
@@ -237,12 +228,7 @@ class Sequences:
 
 
 def unmasked(value: Any) -> Array:
-    """An array, with NaN or None where one of NumPy is masked.
-
-    Example:
-        >>> unmasked(np.ma.masked_array([1.5, 2.5], [False, True])), unmasked(np.ma.masked_array([1, 2], [True, False]))
-        (array([1.5, nan]), array([None, 2], dtype=object))
-    """
+    """An array, with NaN or None where one of NumPy is masked."""
     if not (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
         return np.asarray(value)
     values = value.data.astype(value.dtype if value.dtype.kind == "f" else object)

@@ -59,12 +59,7 @@ def unweighable() -> InputError:
 
 
 def as_names(given: Any) -> tuple[Any, ...]:
-    """Names, or numbers of columns, of which one alone is a list of one, and None is a list of none.
-
-    Example:
-        >>> as_names("port"), as_names(["port", "size"]), as_names(3), as_names(None)
-        (('port',), ('port', 'size'), (3,), ())
-    """
+    """Names, or numbers of columns, of which one alone is a list of one, and None is a list of none."""
     if given is None:
         return ()
     return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)

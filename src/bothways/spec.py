@@ -20,30 +20,17 @@ the functions, under Keras's names."""
 
 @dataclass(frozen=True)
 class CellSpec:
-    """One kind of recurrent cell.
+    """One kind of recurrent cell."""
 
-    Attributes:
-        name: how users call it.
-        gates: the gates, in the order in which their blocks of `units` columns stand in
-            `kernel`, `recurrent_kernel` and `bias`.
-        states: the states that one step hands to the next; the first one is the output.
-        biases: rows of the bias: one, or one for the kernel and one for the recurrent kernel.
-        activation: of the candidate and, in an LSTM, of c; one of `ACTIVATIONS`.
-        recurrent_activation: of the gates.
-        kind: the key in `CELLS` of the cell that it is but for its activations.
-
-    Example:
-        >>> CELLS["lstm"].weight_shapes(features=3, units=8)
-        {'kernel': (3, 32), 'recurrent_kernel': (8, 32), 'bias': (32,)}
-    """
-
-    name: str
+    name: str  # how users call it
     gates: tuple[str, ...]
-    states: tuple[str, ...]
-    biases: int = 1
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
-    kind: str = ""
+    """The gates, in the order in which their blocks of `units` columns stand in `kernel`, `recurrent_kernel` and
+    `bias`."""
+    states: tuple[str, ...]  # the states that one step hands to the next; the first one is the output
+    biases: int = 1  # rows of the bias: one, or one for the kernel and one for the recurrent kernel
+    activation: str = "tanh"  # of the candidate and, in an LSTM, of c; one of `ACTIVATIONS`
+    recurrent_activation: str = "sigmoid"  # of the gates
+    kind: str = ""  # the key in `CELLS` of the cell that it is but for its activations
 
     def weight_shapes(self, features: int, units: int) -> dict[str, tuple[int, ...]]:
         """The shapes of `kernel`, `recurrent_kernel` and `bias`, in Keras's order of weights."""
@@ -90,12 +77,7 @@ _NAMES = {spec.name: number for number, spec in _NUMBERS.items()}
 
 
 def cell_number(name: str) -> int:
-    """The number by which the compiled engine knows the cell.
-
-    Example:
-        >>> cell_number("lstm")
-        0
-    """
+    """The number by which the compiled engine knows the cell."""
     return _NAMES[cell_spec(name).name]
 
 

@@ -46,31 +46,19 @@ class Chunks(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """How the classes of a model mark chunks.
+    """How the classes of a model mark chunks."""
 
-    Attributes:
-        name: "BIO", "IOB1", "BIOES" or "BILOU".
-        letters: one letter for each class, O, B, I, E or S; L and U are E and S, M and W are I and S.
-        types: the types of chunks, each once.
-        type_of: for each class the place of its type in `types`; -1 for O.
-    """
-
-    name: str
-    letters: str
-    types: tuple[str, ...]
-    type_of: tuple[int, ...]
+    name: str  # "BIO", "IOB1", "BIOES" or "BILOU"
+    letters: str  # one letter for each class, O, B, I, E or S; L and U are E and S, M and W are I and S
+    types: tuple[str, ...]  # the types of chunks, each once
+    type_of: tuple[int, ...]  # for each class the place of its type in `types`; -1 for O
 
     def first(self, classes: int) -> Scheme:
         """The same for the first classes only, without those that training does not have."""
         return replace(self, letters=self.letters[:classes], type_of=self.type_of[:classes])
 
     def among(self, labels: Sequence[Any]) -> Scheme:
-        """The same for these labels, classes and what follows them; those that are no tags are outside of every chunk.
-
-        Example:
-            >>> scheme_of(("B-place", "I-place", "O")).among(("B-place", "I-place", "O", "B-name")).types
-            ('name', 'place')
-        """
+        """The same for these labels, classes and what follows them; what is no tag is outside of every chunk."""
         return replace(_parsed([_TAG.fullmatch(str(label)) for label in labels]), name=self.name)
 
     def allowed(self) -> Bools:
@@ -182,12 +170,7 @@ LETTERS = {
 
 
 def no_tags(labels: Sequence[Any]) -> list[Any]:
-    """The labels that are no tags of any scheme.
-
-    Example:
-        >>> no_tags(["B-x", "O", "0", "I-x"])
-        ['0']
-    """
+    """The labels that are no tags of any scheme."""
     return [label for label in labels if not _TAG.fullmatch(str(label))]
 
 

@@ -31,6 +31,7 @@ from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
+from members import random_member
 from tolerances import EXPORTED, error
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -58,11 +59,7 @@ TAGS = ("B-x", "I-x", "B-y", "I-y", "O")
 
 def some_member(seed: int = 0, share: float = 1.0, **more: Any) -> Member:
     plain: dict[str, Any] = {"features": 4, "classes": 3, "units": 4, "categories": (6, 3), "embedding": 3}
-    network = Network(**plain | more)
-    random = np.random.default_rng(seed)
-    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()}, share)
+    return random_member(Network(**plain | more), seed, share=share)
 
 
 def some_model(**more: Any) -> Model:

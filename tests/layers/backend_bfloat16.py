@@ -15,6 +15,7 @@ import pytest
 import bothways
 from bothways import engine
 from bothways import layers as ours
+from layer_cases import tensor
 from tolerances import BFLOAT16, KERAS, error
 
 L = keras.layers
@@ -27,10 +28,6 @@ KINDS = pytest.mark.parametrize("wrapped", [False, True], ids=["one direction", 
 POLICIES = pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
 only_torch = pytest.mark.skipif(BACKEND != "torch", reason="about torch")
-
-
-def tensor(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array)
 
 
 def numpy(array: Any) -> Any:

@@ -12,6 +12,7 @@ import pytest
 
 import bothways
 from bothways import layers as ours
+from layer_cases import numpy, tensor
 from tolerances import KERAS, KERAS_MOST_DROPPED, error
 
 L = keras.layers
@@ -29,14 +30,6 @@ RATES: dict[str, dict[str, float]] = {
     "most": {"dropout": 0.9, "recurrent_dropout": 0.9},
     "none": {"dropout": 0.0, "recurrent_dropout": 0.0},
 }
-
-
-def tensor(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array)
-
-
-def numpy(array: Any) -> Any:
-    return keras.ops.convert_to_numpy(array)
 
 
 def same_randomness() -> None:

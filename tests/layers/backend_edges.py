@@ -20,19 +20,12 @@ import bothways
 from bothways import layers as ours
 from bothways.errors import InputError
 from bothways.layers import ops
+from layer_cases import numpy, tensor
 from tolerances import KERAS, error
 
 L = keras.layers
 BACKEND = keras.backend.backend()
 KINDS = pytest.mark.parametrize("wrapped", [False, True], ids=["one direction", "both"])
-
-
-def tensor(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array)
-
-
-def numpy(array: Any) -> Any:
-    return keras.ops.convert_to_numpy(array)
 
 
 def normal(*shape: int) -> Any:

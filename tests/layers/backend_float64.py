@@ -17,7 +17,7 @@ import pytest
 
 import bothways
 from bothways import layers as ours
-from layer_cases import CELLS
+from layer_cases import CELLS, numpy, tensor
 from tolerances import DIFFERENCES, KERAS, error
 
 L = keras.layers
@@ -40,14 +40,6 @@ def _float64_on_jax() -> Iterator[None]:
     yield
     if BACKEND == "jax":
         importlib.import_module("jax").config.update("jax_enable_x64", False)
-
-
-def tensor(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array)
-
-
-def numpy(array: Any) -> Any:
-    return keras.ops.convert_to_numpy(array)
 
 
 def layer_of(home: Any, cell: str, wrapped: bool, **options: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 import bothways
 from bothways import layers as ours
-from layer_cases import CELLS_AND_ACTIVATIONS
+from layer_cases import CELLS_AND_ACTIVATIONS, numpy, tensor
 from tolerances import KERAS, error
 
 BACKEND = keras.backend.backend()
@@ -25,14 +25,6 @@ MASKS = [
     np.arange(7) >= np.array([[0], [4], [1], [7], [6]]),
 ]
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
-
-
-def tensor(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array)
-
-
-def numpy(array: Any) -> Any:
-    return keras.ops.convert_to_numpy(array)
 
 
 def weighted_sum(outputs: list[Any]) -> Any:

@@ -16,6 +16,7 @@ import pytest
 import bothways
 from bothways import layers as ours
 from bothways.errors import InputError
+from layer_cases import numpy
 from tolerances import KERAS, error
 
 L = keras.layers
@@ -24,10 +25,6 @@ X = np.random.default_rng(0).normal(size=(4, 12, 3)).astype("float32")
 PIECES = np.split(X, 4, axis=1)
 CELLS = pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
-
-
-def numpy(array: Any) -> Any:
-    return keras.ops.convert_to_numpy(array)
 
 
 def stateful_pair(cell: str, wrapped: bool) -> tuple[keras.Model, Any, Any]:

@@ -29,6 +29,7 @@ from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.runtime import BaselineMember, Member, Model, quantize
 from bothways.sequences import Sequences
 from bothways.settings import Reading
+from members import random_member
 from page_cases import check, dropped, member, numeric, written
 from tolerances import EXPORTED
 
@@ -141,9 +142,7 @@ def test_n_grams_beside_a_step(opened: Any, tmp_path: Path) -> None:
     found = NearbyNGrams.fit(Sequences(values, np.full(100, 9), random.integers(0, 3, 900)), 3, (4, 3), seed=0)
     assert found is not None
     network = Network(features=2, embedding=3, units=5, classes=3, categories=(4, 3))
-    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    own = Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
+    own = random_member(network, random)
     columns = Columns("label", ("kind", "host"), "flow", categories=("kind", "host"), encoding=Encoding((), CATEGORIES))
     frame().select("flow", "kind", "host").write_csv(tmp_path / "table.csv")
     page = opened(Model([own, BaselineMember(found, 5.0)], ("calm", "odd", "worm"), columns))

@@ -22,6 +22,7 @@ from bothways.errors import DataError
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.settings import Reading
+from members import random_member
 from page_cases import check, dropped, numeric, written
 
 INSTEAD = 'Label such a table with "bothways predict"'
@@ -59,11 +60,7 @@ def alike(page: Any, table: Path, tmp_path: Path, read: Callable[[Path], pl.Data
 
 def member_of(features: int, *sizes: int) -> Member:
     """A network with weights at random whose last features are categories of these sizes."""
-    network = Network(features=features, classes=2, units=5, embedding=3, categories=sizes)
-    random = np.random.default_rng(0)
-    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
+    return random_member(Network(features=features, classes=2, units=5, embedding=3, categories=sizes))
 
 
 FIELDS = (

@@ -73,13 +73,7 @@ def fit(
 def fit_one(
     kind: type[Fitted], sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int
 ) -> Fitted | None:
-    """A baseline of this kind, fitted on one thread; None where it has nothing to learn from.
-
-    Example:
-        >>> import numpy as np
-        >>> fit_one(Majority, Sequences(np.zeros((3, 1)), np.array([3]), labels=np.array([0, 1, 1])), 2, (), 0)
-        Majority(code=1)
-    """
+    """A baseline of this kind, fitted on one thread; None where it has nothing to learn from."""
     with threadpool_limits(1):  # threads that wait for each other on busy cores take many times as long as one
         return kind.fit(sequences, classes, categories, seed)
 

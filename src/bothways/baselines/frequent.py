@@ -41,16 +41,12 @@ class MostFrequentPerValue(Baseline):
     """The most frequent label of each value of the categorical column that tells the labels best.
 
     For labels of sequences, it looks at the most frequent value of each sequence.
-
-    Attributes:
-        column: the number of the column, counted from the last one, which is -1.
-        codes: for each value of the column the code of the label.
     """
 
     name: ClassVar[str] = "most_frequent_per_value"
     kept = ("column", "codes")
-    column: int
-    codes: Numbers
+    column: int  # the number of the column, counted from the last one, which is -1
+    codes: Numbers  # for each value of the column the code of the label
 
     @classmethod
     def fit(

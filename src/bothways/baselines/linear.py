@@ -21,28 +21,19 @@ VALUES = 1000  # of each categorical column this many values, the most frequent 
 
 @dataclass(frozen=True, eq=False)
 class OneStep(Classifier):
-    """A logistic regression on one step at a time; for labels of sequences, on the mean of their steps.
-
-    Attributes:
-        mean: `(numbers,)` the mean of each numeric column.
-        scale: `(numbers,)` and its standard deviation.
-        kernel: `(numbers, classes)` the weights of standardised numbers.
-        codes: `(codes,)` the codes of categories that have weights, ascending; those of a column, which are the last
-            ones, go on where those of the column before end.
-        table: `(codes, classes)` their weights.
-        sizes: for each categorical column how many codes there are.
-        bias: `(classes,)`, `NEVER` for classes that training never saw.
-    """
+    """A logistic regression on one step at a time; for labels of sequences, on the mean of their steps."""
 
     name: ClassVar[str] = "one_step"
     kept = ("mean", "scale", "kernel", "codes", "table", "bias")
-    mean: Array
-    scale: Array
-    kernel: Array
+    mean: Array  # `(numbers,)` the mean of each numeric column
+    scale: Array  # `(numbers,)` and its standard deviation
+    kernel: Array  # `(numbers, classes)` the weights of standardised numbers
     codes: Numbers
-    table: Array
-    bias: Array
-    sizes: tuple[int, ...]
+    """`(codes,)` the codes of categories that have weights, ascending; those of a column, which are the last ones, go
+    on where those of the column before end."""
+    table: Array  # `(codes, classes)` their weights
+    bias: Array  # `(classes,)`, `NEVER` for classes that training never saw
+    sizes: tuple[int, ...]  # for each categorical column how many codes there are
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> OneStep | None:

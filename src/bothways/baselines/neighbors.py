@@ -58,29 +58,20 @@ class Neighbors(Classifier):
 
     It sees the column with the most codes farther: two steps before and after, eight where steps are of few kinds.
     Where they are, and have numbers, there is none. Where labels are few it may see those of few codes two steps away.
-
-    Attributes:
-        places: what it looks at.
-        learned: what the train part told of these, as files have it.
-        mean: `(numbers,)` the mean of each numeric column.
-        scale: `(numbers,)` and its standard deviation.
-        kernel: `(3 * numbers, classes)` the weights of standardised numbers: of the step before, itself, the one after.
-        codes: `(codes,)` what has weights, ascending: those of each place, one after the other.
-        table: `(codes, classes)` their weights, in half precision.
-        bias: `(classes,)`, `NEVER` for classes that training never saw.
     """
 
     name: ClassVar[str] = "neighbor_regression"
     kept = ("mean", "scale", "kernel", "codes", "table", "bias")
     told: ClassVar[tuple[str, ...]] = ("wide",)
-    places: Places
-    learned: Mapping[str, Array]
-    mean: Floats
-    scale: Floats
+    places: Places  # what it looks at
+    learned: Mapping[str, Array]  # what the train part told of these, as files have it
+    mean: Floats  # `(numbers,)` the mean of each numeric column
+    scale: Floats  # `(numbers,)` and its standard deviation
     kernel: Floats
-    codes: Numbers
-    table: Array
-    bias: Floats
+    """`(3 * numbers, classes)` the weights of standardised numbers: of the step before, itself, the one after."""
+    codes: Numbers  # `(codes,)` what has weights, ascending: those of each place, one after the other
+    table: Array  # `(codes, classes)` their weights, in half precision
+    bias: Floats  # `(classes,)`, `NEVER` for classes that training never saw
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:

@@ -26,19 +26,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """What is looked at around a step.
-
-    Attributes:
-        sizes: for each categorical column how many codes there are. A step that is not there has a code of its own,
-            which follows them.
-        places: where it stands; those of one shift and column follow one another by their length, from 1 on.
-        runs: the known runs of two steps, of three, and so on, ascending: the number of the run without its last step
-            (its place here, from 1; of a single step its code) times one more than the size, plus the last code.
-    """
+    """What is looked at around a step."""
 
     sizes: tuple[int, ...]
+    """For each categorical column how many codes there are. A step that is not there has a code of its own, which
+    follows them."""
     places: tuple[Place, ...]
+    """Where it stands; those of one shift and column follow one another by their length, from 1 on."""
     runs: tuple[Numbers, ...] = ()
+    """The known runs of two steps, of three, and so on, ascending: the number of the run without its last step (its
+    place here, from 1; of a single step its code) times one more than the size, plus the last code."""
 
     @property
     def reach(self) -> int:

@@ -33,38 +33,23 @@ class Trees(Classifier):
     They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider. Where that shows labels
     of sequences that are held out better, they look at how far numbers are above the mean of the sequence so far, too,
     or at that and at windows over its deviation so far.
-
-    Attributes:
-        classes: how many classes there are.
-        categories: for each categorical column how many codes there are.
-        seen: `(classes seen,)` the codes of the classes that the trees know.
-        start: `(logits,)` what trees add to: a logit of each such class, or of two only that of the second.
-        roots: `(trees,)` the node that each tree starts with, ascending; tree `i` adds to logit `i % logits`.
-        inputs: `(nodes,)` the input that a node asks for; -1 for a leaf.
-        values: `(nodes,)` the largest number that goes left; what a leaf adds.
-        missing: `(nodes,)` whether a missing number goes left.
-        children: `(nodes, 2)` where to go on, left and right: later in the same tree.
-        sets: `(nodes,)` for a category the row of `left`; else -1.
-        left: `(sets, 32)` the places of a category that go left, as bits.
-        places: `(codes of all categories,)` the place of each code of each column, one column after the other.
-        widths: `(widths,)` of the windows, in steps, powers of two, ascending.
     """
 
     name: ClassVar[str] = "trees"
     kept = ("seen", "start", "roots", "inputs", "values", "missing", "children", "sets", "left", "places", "widths")
-    classes: int
-    categories: tuple[int, ...]
-    seen: Numbers
-    start: Array
-    roots: Numbers
-    inputs: Array
-    values: Array
-    missing: Array
-    children: Array
-    sets: Array
-    left: Array
-    places: Array
-    widths: Numbers
+    classes: int  # how many classes there are
+    categories: tuple[int, ...]  # for each categorical column how many codes there are
+    seen: Numbers  # `(classes seen,)` the codes of the classes that the trees know
+    start: Array  # `(logits,)` what trees add to: a logit of each such class, or of two only that of the second
+    roots: Numbers  # `(trees,)` the node that each tree starts with, ascending; tree `i` adds to logit `i % logits`
+    inputs: Array  # `(nodes,)` the input that a node asks for; -1 for a leaf
+    values: Array  # `(nodes,)` the largest number that goes left; what a leaf adds
+    missing: Array  # `(nodes,)` whether a missing number goes left
+    children: Array  # `(nodes, 2)` where to go on, left and right: later in the same tree
+    sets: Array  # `(nodes,)` for a category the row of `left`; else -1
+    left: Array  # `(sets, 32)` the places of a category that go left, as bits
+    places: Array  # `(codes of all categories,)` the place of each code of each column, one column after the other
+    widths: Numbers  # `(widths,)` of the windows, in steps, powers of two, ascending
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Trees | None:

@@ -12,7 +12,7 @@ from typer import Option as Flag
 
 from bothways.cli import display
 from bothways.cli.app import Given, Json, ModelFile, print_json, takes
-from bothways.errors import InputError, counted, missing
+from bothways.errors import InputError, counted, imports_for
 from bothways.options import Option, options, seconds_of
 from bothways.serve import Limits
 
@@ -106,10 +106,8 @@ def serve(
 
     Example: [bold]BOTHWAYS_API_KEY=... bothways serve models/ --host 0.0.0.0[/]
     """
-    try:
+    with imports_for("The server", "serve"):
         from bothways.serve.server import serve as run
-    except ModuleNotFoundError as reason:
-        raise missing("The server", reason.name, "serve") from None
     if key is None:  # an empty variable is none for Typer
         key = os.environ.get(KEY_VARIABLE)
     run(model, host, port, Limits(**limits), key, log_requests)

@@ -33,21 +33,11 @@ class Remark(str):
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column is for, and why.
+    """What a column is for, and why."""
 
-    Attributes:
-        name: the column.
-        role: "label", "sequence", "order", "split", "group", "feature", "category" or "left out".
-        why: the reason, with the option that changes it.
-
-    Example:
-        >>> print(Guess("when", "left out", "a date or time"))
-        Column 'when': left out (a date or time).
-    """
-
-    name: str
-    role: str
-    why: str
+    name: str  # the column
+    role: str  # "label", "sequence", "order", "split", "group", "feature", "category" or "left out"
+    why: str  # the reason, with the option that changes it
 
     def __str__(self) -> str:
         return f"Column {self.name!r}: {self.role} ({self.why})."

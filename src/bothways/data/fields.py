@@ -86,12 +86,12 @@ class FieldReader:
     numbers: Collection[str] = ()  # columns taken for numbers: text after these is a unit, times of day are durations
     ids: Collection[str] = ()  # columns that tell sequences apart, besides those whose names say so
     order: Collection[str] = ()  # columns that sort steps
+    units: dict[str, str] = field(default_factory=dict, init=False)  # what stands after all numbers, by columns
     _names: list[str] = field(default_factory=list, init=False)
     _kinds: dict[str, str] = field(default_factory=dict, init=False)
     _types: dict[str, pl.DataType] = field(default_factory=dict, init=False)
     _shown: set[tuple[str, str]] = field(default_factory=set, init=False)
     _missing: dict[str, Counter[str]] = field(default_factory=dict, init=False)
-    _units: dict[str, str] = field(default_factory=dict, init=False)
     _notes: dict[str, str] = field(default_factory=dict, init=False)
     _clock: tuple[pl.Series, bool] | None = field(default=None, init=False)  # times of day, and if with AM and PM
 
@@ -134,7 +134,7 @@ class FieldReader:
         kinds = {name: text for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
         units = {
             name: f"unit {unit!r}, {IN_SECONDS}" if unit in SECONDS else f"unit {unit!r} {LEFT_OUT}"
-            for name, unit in self._units.items()
+            for name, unit in self.units.items()
         }
         missing = {}
         for name, words in self._missing.items():
@@ -143,11 +143,6 @@ class FieldReader:
         every = kinds, missing, units, self._notes
         said = {name: [each[name] for each in every if name in each] for name in self._names}
         return {name: "; ".join(texts) for name, texts in said.items() if texts}
-
-    @property
-    def units(self) -> dict[str, str]:
-        """The units that stand after all numbers of a column, by columns."""
-        return dict(self._units)
 
     @property
     def decided(self) -> Reading:
@@ -230,11 +225,11 @@ class FieldReader:
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
         numbers, unit = split_unit(fields, self._lower_words, name in self.numbers)
-        known = self._units.get(name, unit)
+        known = self.units.get(name, unit)
         if (unit or known) and not self.whole and (name not in self.numbers or unit != known):
             raise LaterRowsDifferError  # other rows may have another one
-        if unit and (self.whole or name not in self._kinds or name in self._units):
-            self._units[name] = unit
+        if unit and (self.whole or name not in self._kinds or name in self.units):
+            self.units[name] = unit
             return numbers
         return fields
 
@@ -270,7 +265,7 @@ class FieldReader:
             raise LaterRowsDifferError  # a field that was missing is a word of the text
         if kind == "text" and name in self.numbers and not self.whole:
             raise LaterRowsDifferError  # what these are, other rows may show
-        if values.dtype.is_numeric() and (factor := SECONDS.get(self._units.get(name, ""), 1.0)) != 1:
+        if values.dtype.is_numeric() and (factor := SECONDS.get(self.units.get(name, ""), 1.0)) != 1:
             values = values * factor
         if kind == "time of day":
             self._clock = values, fields.str.contains(AM_PM).any() or False

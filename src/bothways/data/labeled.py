@@ -50,11 +50,6 @@ class LabeledWriter:
     files, with a word and its label per line.
 
     Memory does not grow with the table. If the block is left by an exception, what stood at `path` is untouched.
-
-    Attributes:
-        rows: how many rows are written.
-        sequences: how many sequences they form.
-        counts: how many rows got each label, in the order of `classes`.
     """
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any], each: bool = False) -> None:
@@ -167,8 +162,8 @@ class LabeledWriter:
 
     def _start(self) -> None:
         self._add, self._in_order = None, False
-        self.rows = self.sequences = 0
-        self.counts = np.zeros(len(self._classes), np.int64)
+        self.rows = self.sequences = 0  # how many rows are written, and how many sequences they form
+        self.counts = np.zeros(len(self._classes), np.int64)  # how many rows got each label, in the order of `classes`
 
 
 class _VoidError(Exception):

@@ -188,12 +188,7 @@ def of_day(text: pl.Series) -> pl.Series:
 
 
 def with_colons(text: pl.Series) -> pl.Series:
-    """Times of day of 3 to 6 digits with colons; the text as it is if it is anything else.
-
-    Example:
-        >>> with_colons(pl.Series(["900", "1805"])).to_list(), with_colons(pl.Series(["500", "180500"])).to_list()
-        (['09:00', '18:05'], ['00:05:00', '18:05:00'])
-    """
+    """Times of day of 3 to 6 digits with colons; the text as it is if it is anything else."""
     longest = text.str.len_chars().max()
     padded = text.str.zfill(4 if longest in (3, 4) else 6)
     found = padded.str.contains(OF_DIGITS).all() and longest in (3, 4, 5, 6)

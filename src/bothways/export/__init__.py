@@ -12,7 +12,7 @@ import numpy as np
 
 import bothways
 from bothways.baselines import Neighbors, OneStep, Trees
-from bothways.errors import InputError, ModelFileError, missing, option
+from bothways.errors import InputError, ModelFileError, imports_for, option
 from bothways.export import patterns, simple, spelling
 from bothways.export.graph import Graph, Port
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
@@ -81,10 +81,8 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
         {'features': 'float32 (batch, time, 1)', 'lengths': 'int64 (batch,)'}
     """
     path = check_output(path, (".onnx",))
-    try:
+    with imports_for("To export", "onnx"):
         from bothways.export.onnx_model import INVALID, newest_opset, onnx_model
-    except ModuleNotFoundError as reason:
-        raise missing("To export", reason.name, "onnx") from None
     oldest, newest = spelling.OPSET if _spelled(model) else OLDEST_OPSET, newest_opset()
     opset = oldest if opset is None else opset
     if not oldest <= opset <= newest:

@@ -26,21 +26,13 @@ SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-thresho
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What labeling a table, or each file of a folder, gave.
+    """What labeling a table, or each file of a folder, gave."""
 
-    Attributes:
-        path: the file with the labels, or the folder of such files.
-        rows: how many rows are labeled.
-        sequences: how many sequences they form.
-        predicted: how many rows got each label.
-        files: what each file gave, where each was labeled on its own.
-    """
-
-    path: Path
-    rows: int
-    sequences: int
-    predicted: Mapping[Any, int]
-    files: tuple[Prediction, ...] = ()
+    path: Path  # the file with the labels, or the folder of such files
+    rows: int  # how many rows are labeled
+    sequences: int  # how many sequences they form
+    predicted: Mapping[Any, int]  # how many rows got each label
+    files: tuple[Prediction, ...] = ()  # what each file gave, where each was labeled on its own
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways predict --json` prints."""

@@ -26,23 +26,14 @@ ROUNDS = 2  # how often each model labels the part, by turns; the fastest counts
 
 @dataclass(frozen=True)
 class Quantization:
-    """A model of float32 and the same one in int8, on one part of a table.
+    """A model of float32 and the same one in int8, on one part of a table."""
 
-    Attributes:
-        path: the file of the model in int8; None if it was not written, because it is worse.
-        before: how good the model of float32 is.
-        after: how good the one in int8 is; its baseline "float32" is the other one.
-        changed: the share of labels that are others in int8.
-        size: the bytes of both files.
-        speed: how many steps per second both label.
-    """
-
-    path: Path | None
-    before: Evaluation
-    after: Evaluation
-    changed: float
-    size: tuple[int, int]
-    speed: tuple[float, float]
+    path: Path | None  # the file of the model in int8; None if it was not written, because it is worse
+    before: Evaluation  # how good the model of float32 is
+    after: Evaluation  # how good the one in int8 is; its baseline "float32" is the other one
+    changed: float  # the share of labels that are others in int8
+    size: tuple[int, int]  # the bytes of both files
+    speed: tuple[float, float]  # how many steps per second both label
 
     @property
     def scores(self) -> tuple[Interval, ...]:

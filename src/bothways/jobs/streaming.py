@@ -36,19 +36,12 @@ KEPT = ("lines", "labels", "skipped", "first_bad")  # what a checkpoint keeps of
 
 @dataclass(frozen=True)
 class Streaming:
-    """What labeling events gave, all of it also before restarts.
+    """What labeling events gave, all of it also before restarts."""
 
-    Attributes:
-        events: how many came.
-        labels: how many labels were written.
-        dropped: how many events were late or came twice.
-        skipped: how many lines were no events.
-    """
-
-    events: int
-    labels: int
-    dropped: int
-    skipped: int = 0
+    events: int  # how many came
+    labels: int  # how many labels were written
+    dropped: int  # how many events were late or came twice
+    skipped: int = 0  # how many lines were no events
 
 
 def stream(

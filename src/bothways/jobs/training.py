@@ -29,25 +29,16 @@ CHECKPOINT = ".checkpoint"  # what the name of the file that a killed run leaves
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What training on a table gave.
+    """What training on a table gave."""
 
-    Attributes:
-        path: the file of the model.
-        model: the model itself.
-        evaluation: on the valid part, before it is fitted to that, too; or on the train part if there is no other.
-        epochs: how many were run.
-        best_epoch: the one whose weights were kept.
-        seconds: how long they took, in "compile" and "train".
-        steps_per_second: steps trained on in a second, compiling aside.
-    """
-
-    path: Path
-    model: Model
+    path: Path  # the file of the model
+    model: Model  # the model itself
     evaluation: Evaluation
-    epochs: int
-    best_epoch: int
-    seconds: Mapping[str, float]
-    steps_per_second: float
+    """On the valid part, before it is fitted to that, too; or on the train part if there is no other."""
+    epochs: int  # how many were run
+    best_epoch: int  # the one whose weights were kept
+    seconds: Mapping[str, float]  # how long they took, in "compile" and "train"
+    steps_per_second: float  # steps trained on in a second, compiling aside
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways train --json` prints."""

@@ -120,13 +120,7 @@ def _spread(labels: Labels, sequences: Sequences) -> Labels:
 
 
 def coded(labels: Labels, classes: Array) -> Numbers:
-    """Labels as codes, -1 where there is none; labels that are not among the classes have codes after theirs.
-
-    Example:
-        >>> labels = Labels("step", np.array(["b", "a", "", "c"]), np.array([True, True, False, True]))
-        >>> coded(labels, np.array(["a", "b"])).tolist()
-        [1, 0, -1, 2]
-    """
+    """Labels as codes, -1 where there is none; labels that are not among the classes have codes after theirs."""
     values = labels.values[labels.present]
     found, order = np.unique(values, return_inverse=True)
     known = _known(found, classes)
@@ -245,12 +239,7 @@ def _objects(values: Any) -> Array:
 
 
 def checked_labels(name: str, array: Array, missing: Any) -> tuple[Array, Bools]:
-    """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64.
-
-    Example:
-        >>> checked_labels("y", np.array([1.0, np.nan]), missing=None)
-        (array([1, 0]), array([ True, False]))
-    """
+    """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64."""
     nothing = array.dtype.kind == "f" and np.isnan(array)
     if array.dtype == object:
         nothing = np.array(list(map(is_missing, array)), bool)

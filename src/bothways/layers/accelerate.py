@@ -19,22 +19,15 @@ ONE_PRODUCT = "all steps in one product"
 
 
 class Planned(NamedTuple):
-    """What `accelerate` does with one layer.
-
-    Attributes:
-        path: the names of the layers that it is in, then its own, with `/` between them; the model itself is left out.
-        engine: "native", or why stock Keras runs it; `ONE_PRODUCT` for a `TimeDistributed(Dense)`.
-        within: whether it runs as part of a `Bidirectional` that is native.
-        method: the method that the engine replaces by `run`.
-        check: gives `engine` again, as "native" or not, when the layer is called.
-    """
+    """What `accelerate` does with one layer."""
 
     layer: Any
     path: str
-    engine: str
-    within: bool
-    method: str
-    check: Callable[[Any], str]
+    """The names of the layers that it is in, then its own, with `/` between them; the model itself is left out."""
+    engine: str  # "native", or why stock Keras runs it; `ONE_PRODUCT` for a `TimeDistributed(Dense)`
+    within: bool  # whether it runs as part of a `Bidirectional` that is native
+    method: str  # the method that the engine replaces by `run`
+    check: Callable[[Any], str]  # gives `engine` again, as "native" or not, when the layer is called
     run: Callable[..., Any]
 
 

@@ -60,10 +60,6 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
     """`"native"`, or the reason for which stock Keras runs a layer, or those of a `Bidirectional`, instead."""
     if isinstance(layer, keras.layers.Bidirectional):
         return _engine_of_both(layer, oracle)
-    return _engine_of_one(layer, oracle)
-
-
-def _engine_of_one(layer: Any, oracle: bool) -> str:
     if not isinstance(layer, keras.layers.RNN):
         return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU, SimpleRNN and RNN"
     if (changed := seams.why_not()) is not None:
@@ -109,7 +105,7 @@ def _engine_of_both(wrapper: Any, oracle: bool) -> str:
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
     layers = wrapper.forward_layer, wrapper.backward_layer
     for side, layer in zip(("forward", "backward"), layers, strict=True):
-        engine = _engine_of_one(layer, oracle)
+        engine = engine_of(layer, oracle)
         if engine not in (NATIVE, ORACLE):
             return f"{side} layer: {engine}"
         if layer.activity_regularizer is not None:

@@ -12,24 +12,15 @@ from bothways.layers.eligibility import NATIVE
 
 
 class InspectedLayer(NamedTuple):
-    """One layer, and what would run it.
-
-    Attributes:
-        path: the names of the layers that it is in, then its own, with `/` between them.
-        kind: its class.
-        package: "keras", or "bothways" for a layer that runs on the engine without `accelerate`.
-        units: the width of a step's output, in each direction; None where there is no such number.
-        parameters: how many numbers its weights have; None if it is not built.
-        engine: as in `LayerReport`.
-    """
+    """One layer, and what would run it."""
 
     name: str
-    path: str
-    kind: str
-    package: str
-    units: int | None
-    parameters: int | None
-    engine: str
+    path: str  # the names of the layers that it is in, then its own, with `/` between them
+    kind: str  # its class
+    package: str  # "keras", or "bothways" for a layer that runs on the engine without `accelerate`
+    units: int | None  # the width of a step's output, in each direction; None where there is no such number
+    parameters: int | None  # how many numbers its weights have; None if it is not built
+    engine: str  # as in `LayerReport`
 
     @property
     def gains(self) -> bool:
@@ -39,19 +30,13 @@ class InspectedLayer(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `accelerate` would do to a model, of which `kind` and `parameters` tell as of an `InspectedLayer`.
+    """What `accelerate` would do to a model, of which `kind` and `parameters` tell as of an `InspectedLayer`."""
 
-    Attributes:
-        model: its name.
-        backend: the Keras backend that was asked.
-        layers: those that `accelerate` would report.
-    """
-
-    model: str
+    model: str  # its name
     kind: str
     parameters: int | None
-    backend: str
-    layers: tuple[InspectedLayer, ...]
+    backend: str  # the Keras backend that was asked
+    layers: tuple[InspectedLayer, ...]  # those that `accelerate` would report
 
     @property
     def recurrent(self) -> tuple[InspectedLayer, ...]:

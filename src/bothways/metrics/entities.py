@@ -37,17 +37,12 @@ class EntityScores(NamedTuple):
 
 
 class WordScores(NamedTuple):
-    """How good a model is on some words.
+    """How good a model is on some words."""
 
-    Attributes:
-        steps: how many steps there are of them.
-        accuracy: the share of right labels.
-        entities: the scores of entities of these words; None where labels are no tags, or there are no such entities.
-    """
-
-    steps: int
-    accuracy: float
+    steps: int  # how many steps there are of them
+    accuracy: float  # the share of right labels
     entities: EntityScores | None
+    """The scores of entities of these words; None where labels are no tags, or there are no such entities."""
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -55,12 +50,7 @@ class WordScores(NamedTuple):
 
 
 def micro(*counts: Array) -> OfClasses:
-    """Precision, recall and F1 of all types together, from counts of entities `(..., types)`.
-
-    Example:
-        >>> [float(score) for score in micro(np.array([1, 1]), np.array([2, 0]), np.array([2, 2]))]
-        [1.0, 0.5, 0.6666666666666666]
-    """
+    """Precision, recall and F1 of all types together, from counts of entities `(..., types)`."""
     return shares(*(array.sum(axis=-1) for array in counts))
 
 

@@ -22,25 +22,15 @@ RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as
 
 
 class ClassScores(NamedTuple):
-    """How well one class is told from the others; a share of nothing is 0.
+    """How well one class is told from the others; a share of nothing is 0."""
 
-    Attributes:
-        precision: of the predictions of the class, the share that is right.
-        recall: of the labels of the class, the share that is predicted.
-        f1: the harmonic mean of the two.
-        false_alarm_rate: of the labels of other classes, the share that is predicted as this one.
-        support: the number of labels of the class.
-        average_precision: how well its probability ranks labels; see `bothways.metrics.ranking`.
-        roc_auc: likewise; see there.
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    false_alarm_rate: float
-    support: int
-    average_precision: float | None
-    roc_auc: float | None
+    precision: float  # of the predictions of the class, the share that is right
+    recall: float  # of the labels of the class, the share that is predicted
+    f1: float  # the harmonic mean of the two
+    false_alarm_rate: float  # of the labels of other classes, the share that is predicted as this one
+    support: int  # the number of labels of the class
+    average_precision: float | None  # how well its probability ranks labels; see `bothways.metrics.ranking`
+    roc_auc: float | None  # likewise; see there
 
 
 class BaselineScores(NamedTuple):

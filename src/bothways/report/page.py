@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import DataError, counted, missing, part_words
+from bothways.errors import DataError, counted, imports_for, part_words
 from bothways.files import check_output, written_whole
 from bothways.metrics import Evaluation
 from bothways.report.html import capital, short, text
@@ -73,10 +73,8 @@ def check_report_file(path: str | os.PathLike[str]) -> Path:
     MissingDependencyError where matplotlib is not installed.
     """
     path = check_output(path, (".html", ".htm"))
-    try:
+    with imports_for("A report", "report"):
         import bothways.report.figures  # noqa: F401
-    except ModuleNotFoundError as reason:
-        raise missing("A report", reason.name, "report") from None
     return path
 
 

@@ -152,12 +152,7 @@ def is_frame(X: Any) -> bool:
 
 
 def axes(value: Any) -> int:
-    """The number of axes of an array or of nested lists, also of some whose rows differ in length.
-
-    Example:
-        >>> axes(0.5), axes([1.0, 2.0]), axes([[1.0, 2.0], [3.0]])
-        (0, 1, 2)
-    """
+    """The number of axes of an array or of nested lists, also of some whose rows differ in length."""
     try:
         return np.ndim(value)
     except ValueError:

@@ -20,7 +20,7 @@ from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.settings import Reading, Roles, Settings, as_names
-from bothways.study.factors import Value, checked_vary, default
+from bothways.study.factors import Value, checked_settings, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
@@ -105,7 +105,7 @@ def compare(
         check_size(varied, len(chosen), fraction, yes)
         grid = Grid.full(varied, settings)
     else:
-        grid = Grid.empty(varied, settings)
+        grid = Grid(varied, checked_settings(settings or {}), ())
         whole("search", search, 1)
         need_optuna()
     if workers is not None:

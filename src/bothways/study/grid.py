@@ -24,20 +24,16 @@ class Grid:
     base: Mapping[str, Value]
     cells: tuple[GridCell, ...]
 
+    def __post_init__(self) -> None:
+        if both := set(self.base) & set(self.vary):
+            name = min(both)
+            raise InputError(f"{name} is varied, and so it cannot be set to {self.base[name]!r} for all.")
+
     @classmethod
     def full(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
         """Every combination of values."""
         cells = tuple(itertools.product(*(range(len(each)) for each in vary.values())))
-        return replace(cls.empty(vary, base), cells=cells)
-
-    @classmethod
-    def empty(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
-        """As `full`, without cells."""
-        checked = checked_settings(base or {})
-        if both := set(checked) & set(vary):
-            name = min(both)
-            raise InputError(f"{name} is varied, and so it cannot be set to {checked[name]!r} for all.")
-        return cls(dict(vary), checked, ())
+        return cls(vary, checked_settings(base or {}), cells)
 
     def values(self, cell: GridCell) -> dict[str, Value]:
         """The values of the varied factors."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import missing
+from bothways.errors import imports_for
 from bothways.metrics import Score
 from bothways.study.factors import Setting
 from bothways.study.grid import Grid, GridCell
@@ -94,7 +94,5 @@ def validation_score(run: Run, score: Score) -> float:
 
 def need_optuna() -> None:
     """Check that Optuna is installed."""
-    try:
+    with imports_for("A search", "search"):
         import optuna  # noqa: F401
-    except ModuleNotFoundError as reason:
-        raise missing("A search", reason.name, "search") from None

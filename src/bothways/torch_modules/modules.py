@@ -43,18 +43,6 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     and forward mode, in `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster.
     `undo()` comes before `torch.jit.script`; it gives the modules back to torch, also where an earlier call, or that of
     a model of which this one is a copy, had put them on the engine.
-
-    Example:
-        >>> model = torch.nn.ModuleDict({
-        ...     "reader": torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True),
-        ...     "narrow": torch.nn.LSTM(8, 4, proj_size=2),
-        ... })
-        >>> print(accelerate(model))
-        reader  LSTM  native
-        narrow  LSTM  proj_size=2; the engine has no projections
-        >>> outputs, (h, c) = model["reader"](torch.zeros(5, 1, 3))
-        >>> outputs.shape, h.shape
-        (torch.Size([5, 1, 8]), torch.Size([4, 1, 4]))
     """
     reports, undoing = [], []
     for path, module in model.named_modules():
@@ -254,16 +242,12 @@ def _permuted(states: Sequence[Any], order: Any) -> list[Any]:
 
 
 class _Padding:
-    """The way from a `PackedSequence` to padded rows and back; rows are in its order, the longest first.
-
-    Attributes:
-        mask: `(batch, time)`, True where a step counts; None if all do.
-    """
+    """The way from a `PackedSequence` to padded rows and back; rows are in its order, the longest first."""
 
     def __init__(self, batch_sizes: Any) -> None:
         time = torch.arange(len(batch_sizes), device="cpu")[:, None]
         rows = torch.arange(int(batch_sizes[0]), device="cpu")
-        self.time, self.rows, self.mask = len(time), len(rows), None
+        self.time, self.rows, self.mask = len(time), len(rows), None  # `(batch, time)`, True where a step counts
         if batch_sizes[-1] < batch_sizes[0]:
             there = rows < batch_sizes[:, None]
             self.mask, self.places = there.t().contiguous(), (rows * self.time + time)[there]

@@ -16,23 +16,14 @@ SHAPES, FEW_STEPS = 4, 100_000
 
 @dataclass(frozen=True, eq=False)
 class Bucket:
-    """Sequences padded to one length.
+    """Sequences padded to one length."""
 
-    Attributes:
-        x: `(sequences, time, features)`, float32, zeros where padded.
-        y: `(sequences, time)`, the number of the class, 0 where padded; or `(sequences,)`.
-        valid: `(sequences, time)`, True where not padded.
-        weights: shaped as `y`, float32, how much each label counts; 0 where padded.
-        batch_size: how many sequences an update has at most.
-        room: the number of sequences that code is compiled for; at least as many as there are.
-    """
-
-    x: Floats
-    y: npt.NDArray[np.int32]
-    valid: Bools
-    weights: Floats
-    batch_size: int
-    room: int
+    x: Floats  # `(sequences, time, features)`, float32, zeros where padded
+    y: npt.NDArray[np.int32]  # `(sequences, time)`, the number of the class, 0 where padded; or `(sequences,)`
+    valid: Bools  # `(sequences, time)`, True where not padded
+    weights: Floats  # shaped as `y`, float32, how much each label counts; 0 where padded
+    batch_size: int  # how many sequences an update has at most
+    room: int  # the number of sequences that code is compiled for; at least as many as there are
 
 
 Batches = tuple[int, npt.NDArray[np.int32]]

@@ -39,13 +39,7 @@ def check_sequences(name: str, sequences: Sequences, network: Network, unseen: b
 
 
 def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floats:
-    """How much each label counts: 0 where there is none.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.zeros((5, 1))], labels=np.array([0, 0, 0, 1, -1]))
-        >>> label_weights(sequences, "balanced").round(3)
-        array([0.667, 0.667, 0.667, 2.   , 0.   ], dtype=float32)
-    """
+    """How much each label counts: 0 where there is none."""
     labels = sequences.known_labels
     weights = np.where(labels < 0, 0.0, sequences.known_weights)
     if class_weight == "balanced" and weights.any():
@@ -56,14 +50,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
 
 
 def delayed(sequences: Sequences, steps: int) -> Sequences:
-    """Sequences whose labels stand `steps` steps later; rows of zeros are added at their ends.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.ones((2, 1))], np.array([1, 0]), np.ones(2, np.float32))
-        >>> later = delayed(sequences, 1)
-        >>> later.values.ravel().tolist(), later.known_labels.tolist(), label_weights(later).tolist()
-        ([1.0, 1.0, 0.0], [-1, 1, 0], [0.0, 1.0, 1.0])
-    """
+    """Sequences whose labels stand `steps` steps later; rows of zeros are added at their ends."""
     if not steps:
         return sequences
     assert sequences.weights is not None
@@ -94,19 +81,12 @@ def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, lis
 
 
 class TrainingData(NamedTuple):
-    """Sequences made ready.
+    """Sequences made ready."""
 
-    Attributes:
-        buckets: the sequences, cut, standardised and padded, with their labels and weights.
-        numbers: the weights that are about numbers, `input/...`.
-        counts: for each category column how often each code was seen.
-        steps: how many steps an epoch has.
-    """
-
-    buckets: list[Bucket]
-    numbers: dict[str, Floats]
-    counts: list[Numbers]
-    steps: int
+    buckets: list[Bucket]  # the sequences, cut, standardised and padded, with their labels and weights
+    numbers: dict[str, Floats]  # the weights that are about numbers, `input/...`
+    counts: list[Numbers]  # for each category column how often each code was seen
+    steps: int  # how many steps an epoch has
 
 
 def prepare(

@@ -45,29 +45,17 @@ class DivergedError(InputError):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch did.
+    """What an epoch did."""
 
-    Attributes:
-        epoch: its number, from 1.
-        epochs: how many there are at most.
-        loss: the mean cross-entropy of its batches, each before its update.
-        valid_loss: the mean cross-entropy of the validation labels after it; None without such data.
-        valid_metric: the score of the validation labels after it; None without such data.
-        steps_per_second: the time steps trained on in a second, validation aside.
-        best: whether its weights are the ones to keep so far.
-        metric: the title of the score.
-        seconds_left: how long the remaining epochs will take if none is left out.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    valid_loss: float | None
-    valid_metric: float | None
-    steps_per_second: float
-    best: bool
-    metric: str = "macro F1"
-    seconds_left: float = 0.0
+    epoch: int  # its number, from 1
+    epochs: int  # how many there are at most
+    loss: float  # the mean cross-entropy of its batches, each before its update
+    valid_loss: float | None  # the mean cross-entropy of the validation labels after it; None without such data
+    valid_metric: float | None  # the score of the validation labels after it; None without such data
+    steps_per_second: float  # the time steps trained on in a second, validation aside
+    best: bool  # whether its weights are the ones to keep so far
+    metric: str = "macro F1"  # the title of the score
+    seconds_left: float = 0.0  # how long the remaining epochs will take if none is left out
 
     def __str__(self) -> str:
         valid = "" if self.valid_metric is None else f", valid {self.metric} {self.valid_metric:.3f}"
@@ -78,25 +66,17 @@ class EpochReport:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training gives.
-
-    Attributes:
-        weights: the arrays that `network.weight_shapes()` names: the best ones by validation, else the last ones.
-        history: one report per epoch.
-        seconds: "compile", and "train" for everything after it, validation included.
-        backend: the Keras backend.
-        compiled: whether each epoch ran as one compiled loop, which takes JAX.
-        interrupted: whether Ctrl-C ended it before its time.
-        losses: the mean cross-entropy of each batch before its update, those before a checkpoint left out.
-    """
+    """What training gives."""
 
     weights: dict[str, Floats]
-    history: list[EpochReport]
-    seconds: dict[str, float]
-    backend: str
-    compiled: bool
-    interrupted: bool = False
+    """The arrays that `network.weight_shapes()` names: the best ones by validation, else the last ones."""
+    history: list[EpochReport]  # one report per epoch
+    seconds: dict[str, float]  # "compile", and "train" for everything after it, validation included
+    backend: str  # the Keras backend
+    compiled: bool  # whether each epoch ran as one compiled loop, which takes JAX
+    interrupted: bool = False  # whether Ctrl-C ended it before its time
     losses: list[float] = field(default_factory=list)
+    """The mean cross-entropy of each batch before its update, those before a checkpoint left out."""
 
 
 def train(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bothways.errors import missing
+from bothways.errors import imports_for
 
 if TYPE_CHECKING:
     from bothways.training.loop import EpochReport
@@ -19,31 +19,25 @@ Tracker = Callable[["EpochReport"], None]
 @contextmanager
 def tensorboard(folder: str | Path) -> Iterator[Tracker]:
     """Write reports to a folder that `tensorboard --logdir FOLDER` reads."""
-    try:
+    with imports_for("Writing for TensorBoard", "tensorboard"):
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ModuleNotFoundError as reason:
-        raise missing("Writing for TensorBoard", reason.name, "tensorboard") from None
     writer = EventFileWriter(str(folder))
 
     def track(report: EpochReport) -> None:
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(report).items()]
         writer.add_event(Event(wall_time=time.time(), step=report.epoch, summary=Summary(value=values)))
 
-    try:
+    with closing(writer):
         yield track
-    finally:
-        writer.close()
 
 
 @contextmanager
 def mlflow_run(experiment: str, parameters: Mapping[str, Any]) -> Iterator[Tracker]:
     """Send reports to MLflow as a run of their own; it fails with the block, unless that ends by Ctrl-C."""
-    try:
+    with imports_for("Logging to MLflow", "mlflow"):
         import mlflow
-    except ModuleNotFoundError as reason:
-        raise missing("Logging to MLflow", reason.name, "mlflow") from None
     mlflow.set_experiment(experiment)
     mlflow.start_run()
     status = "FAILED"

@@ -31,16 +31,11 @@ class _Layout(NamedTuple):
     """What the flat arguments of the primitive are.
 
     `x, *arrays, *residuals, *constants`, then the tangents of some of x and the arrays.
-
-    Attributes:
-        plan: that of the call.
-        active: for x and each array, whether it has a tangent.
-        mapped: how many axes of `jax.vmap` stand before those of every argument.
     """
 
-    plan: Plan
-    active: tuple[bool, ...]
-    mapped: int = 0
+    plan: Plan  # that of the call
+    active: tuple[bool, ...]  # for x and each array, whether it has a tangent
+    mapped: int = 0  # how many axes of `jax.vmap` stand before those of every argument
 
     def split(self, arguments: Sequence[Any]) -> tuple[Any, list[Any], list[Any], list[Any], list[Any]]:
         """`x, constants, arrays, residuals, tangents`."""
