@@ -32,6 +32,7 @@ def some_model(members: int, names: tuple[str, ...]) -> Model:
         random = np.random.default_rng(seed)
         weights = {name: 0.3 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
         weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
+        weights["input/centers"][:], weights["input/slopes"][:] = np.linspace(-1.75, 1.75, network.bins_per_number), 4
         found.append(Member(network, {name: array.astype(np.float32) for name, array in weights.items()}))
     return Model(found, ("calm", "scan"), columns)
 

@@ -113,6 +113,7 @@ def model(features: int = 4, columns: Columns | None = None) -> Model:
         for name, shape in network.weight_shapes().items()
     }
     weights["input/scale"] = np.ones_like(weights["input/scale"])
+    weights["input/centers"][:], weights["input/slopes"][:] = np.linspace(-1.75, 1.75, network.bins_per_number), 4
     return Model([Member(network, weights)], ("calm", "alarm"), columns)
 
 

@@ -46,6 +46,7 @@ def model() -> Model:
     network = Network(features=FEATURES, classes=2, units=32)
     weights = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in network.weight_shapes().items()}
     weights["input/scale"] = np.ones_like(weights["input/scale"])
+    weights["input/centers"][:], weights["input/slopes"][:] = np.linspace(-1.75, 1.75, network.bins_per_number), 4
     return Model([Member(network, weights)], ("calm", "attack"))
 
 

@@ -14,6 +14,7 @@ from bothways.data.encoding import Category, Number
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
+from members import set_bins
 
 START = datetime(2024, 2, 28, 23, 59, 58, 123457)
 
@@ -61,6 +62,8 @@ def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Mo
         shapes = network.weight_shapes().items()
         weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}
         weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.5)
+        if i % 2 == 0:
+            set_bins(weights, random)
         members.append(Member(network, weights, share=1.0 + i))
     return Model(members, tuple(f"c{i}" for i in range(classes)), temperature=1.3)
 

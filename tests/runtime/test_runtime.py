@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bothways.engine import Direction, reference
+from bothways.engine import Bins, Direction, reference
 from bothways.errors import InputError
 from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.runtime import Member, Model, forward, probabilities, stack
 from bothways.runtime.members import of_members
 from bothways.runtime.numbers import entering
+from members import random_member
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
@@ -292,3 +293,25 @@ def test_members_of_an_average_give_what_they_give_alone(kind: dict[str, Any], m
         shares = np.array([1, 1, 2]) / 4
         average = sum(share * p for share, p in zip(shares, expected, strict=True))
         assert error(Model(members, ("a", "b", "c")).probabilities(read), average) < ENGINE
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"depth": 2, "categories": (3, 4)}, {"direction": "backward", "per": "sequence"}, {"conv_window": 3}]
+)
+def test_numbers_enter_through_bins_or_as_values_of_them(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(features=2 + len(kind.get("categories", ())), classes=3, units=8, **kind)
+    arrays = [np.hstack([each, np.ones((len(each), len(network.categories)))]) for each in sequences_of([9, 1, 30])]
+    members = [random_member(network, seed) for seed in (0, 1)]
+    members[1] = replace(members[1], weights={**members[1].weights, **inputs_of(members[0])})
+    shared = Model(members, ("a", "b", "c"))
+    assert shared.members[0].stack.encodes == (network.convolution is not None)
+    found = shared.predict_proba(arrays)
+    monkeypatch.setattr(Bins, "in_order", False)
+    plain = Model([replace(each) for each in members], ("a", "b", "c"))
+    assert plain.members[0].stack.encodes
+    for one, other in zip(found, plain.predict_proba(arrays), strict=True):
+        assert error(one, other) < ENGINE
+
+
+def inputs_of(member: Member) -> dict[str, Array]:
+    return {name: array for name, array in member.weights.items() if name.startswith("input/")}
