@@ -303,14 +303,13 @@ def test_numbers_enter_through_bins_or_as_values_of_them(kind: Any, monkeypatch:
     arrays = [np.hstack([each, np.ones((len(each), len(network.categories)))]) for each in sequences_of([9, 1, 30])]
     members = [random_member(network, seed) for seed in (0, 1)]
     members[1] = replace(members[1], weights={**members[1].weights, **inputs_of(members[0])})
-    shared = Model(members, ("a", "b", "c"))
-    assert shared.members[0].stack.encodes == (network.convolution is not None)
-    found = shared.predict_proba(arrays)
+    found = Model(members, ("a", "b", "c")).predict_proba(arrays)
+    assert members[0].stack.encodes == (network.convolution is not None)
     monkeypatch.setattr(Bins, "in_order", False)
-    plain = Model([replace(each) for each in members], ("a", "b", "c"))
-    assert plain.members[0].stack.encodes
-    for one, other in zip(found, plain.predict_proba(arrays), strict=True):
+    plain = [replace(each) for each in members]
+    for one, other in zip(found, Model(plain, ("a", "b", "c")).predict_proba(arrays), strict=True):
         assert error(one, other) < ENGINE
+    assert plain[0].stack.encodes
 
 
 def inputs_of(member: Member) -> dict[str, Array]:
