@@ -21,6 +21,15 @@ class Bins(NamedTuple):
     Attributes:
         centers: `(numbers, bins)`, the middle of each bin, ascending.
         slopes: `(numbers, bins)`, two divided by its width.
+
+    Example:
+        One number with two bins, from 0 to 1 and from 1 to 3; so the kernel has two rows:
+
+        >>> from bothways import engine
+        >>> bins = engine.Bins(centers=np.array([[0.5, 2.0]]), slopes=np.array([[2.0, 1.0]]))
+        >>> direction = engine.Direction(kernel=np.ones((2, 8)), recurrent_kernel=np.ones((2, 8)))
+        >>> engine.Layer([direction], frozen=True, bins=bins)(np.ones((1, 3, 1))).shape
+        (1, 3, 2)
     """
 
     centers: Array
