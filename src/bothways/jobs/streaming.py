@@ -178,7 +178,12 @@ class _Run:
         try:
             with interrupts.deferred(signal.SIGTERM) as self.stop:
                 self.stop.keeping = True
-                self._label_all()
+                for lines in self._blocks():
+                    self._label(lines)
+                    if self.stop.requested:
+                        break
+                    if self._due() <= 0:
+                        self._save()
         except KeyboardInterrupt:
             if not self.stop.requested:  # somebody else handles Ctrl-C, and it came anywhere
                 raise
@@ -201,14 +206,6 @@ class _Run:
             self._save()
             if self.stop.requested:
                 interrupts.kept = f"The same command goes on where it was, by {self.checkpoint}."
-
-    def _label_all(self) -> None:
-        for lines in self._blocks():
-            self._label(lines)
-            if self.stop.requested:
-                return
-            if self._due() <= 0:
-                self._save()
 
     def _due(self) -> float:
         """In how many seconds a checkpoint is due; infinite as long as nothing has come since the last one."""

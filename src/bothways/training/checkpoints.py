@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-import bothways
 from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
@@ -104,14 +103,12 @@ def fingerprint(network: Network, settings: Settings, sequences: Sequences, vali
     """What tells one training from another, part by part."""
     parts = [part for part in (sequences, valid) if part is not None]
     data = [array for part in parts for array in (part.lengths, part.values, part.labels, part.weights)]
-    backend = keras.backend.backend()
-    packages = ("keras", "numpy", "tensorflow_cpu" if backend == "tensorflow" else backend)
-    versions = {"bothways": bothways.__version__} | {name: _version(name) for name in packages}
+    packages = ("bothways", "keras", "numpy", keras.backend.backend())
     return {
         "network": _mark(network.to_json()),
         "settings": _mark(asdict(settings)),
         "data": _digest(array for array in data if array is not None),
-        "versions": _mark(versions),
+        "versions": _mark({name: sys.modules[name].__version__ for name in packages}),
     }
 
 
@@ -121,13 +118,6 @@ def _digest(arrays: Iterable[Array]) -> str:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # it runs from its sources, or is installed by another name
-        return ""
 
 
 def _mark(values: dict[str, Any]) -> str:
