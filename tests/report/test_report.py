@@ -172,7 +172,8 @@ def test_a_threshold_makes_no_model_overconfident() -> None:
     steps = made(labels, [100])
     evaluation = evaluate(steps, p, ("calm", "attack"), predicted=alarms)
     said = sections.confusion_and_calibration(Report("room", evaluation, steps, p, decided=alarms))
-    assert (evaluation.accuracy, evaluation.calibration.error) == (0.3, pytest.approx(0, abs=1e-9))
+    assert evaluation.accuracy == 0.3
+    assert evaluation.calibration.error < 1e-9
     assert "well calibrated on the whole" in said
     assert "a probability of 0.700 on average, and a share of 0.700 is right" in said
 
