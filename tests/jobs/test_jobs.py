@@ -101,14 +101,6 @@ def test_sequences_of_training_are_told_where_a_table_has_no_parts(folder: Path,
         assert any("that training has seen, step for step" in each for each in said) == told
 
 
-def test_sequences_of_training_in_a_test_part_are_told(folder: Path, tmp_path: Path) -> None:
-    for part, told in (("train", True), ("test", False)):
-        traces().filter(part=part).with_columns(part=pl.lit("test")).write_parquet(tmp_path / "some.parquet")
-        said: list[str] = []
-        jobs.evaluate(folder / "traces.bothways", tmp_path / "some.parquet", say=said.append)
-        assert any("that training has seen, step for step" in each for each in said) == told
-
-
 def test_a_table_in_pieces_gives_the_same_labels(folder: Path, tmp_path: Path) -> None:
     pieces = tmp_path / "pieces"
     pieces.mkdir()

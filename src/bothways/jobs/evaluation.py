@@ -74,7 +74,7 @@ def evaluate(
         alarms |= {"threshold": threshold, "asked": false_alarm_rate, "hours": hours(table, columns, sequences)}
     if name == "valid" and "refit" in loaded.facts:
         notices.append("Careful: the model learned from the valid part, too, so that its scores there are too high.")
-    if name in ("test", "all"):
+    if name == "all":
         notices += said_of_known(sequences, loaded.facts.get("sequences", []))
     for notice in notices:
         say(notice)
