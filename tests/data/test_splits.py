@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,8 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import GAP, Columns, Encoding, Table, evaluation_part
-from bothways.data.columns import Draw
+from bothways.data import Columns, Encoding, Table, evaluation_part
 from bothways.data.encoding import Category, Number
 from bothways.data.labels import listed
 from bothways.data.splits import Parts, split_table
@@ -373,13 +371,6 @@ def test_other_labels_draw_no_other_parts(seed: int) -> None:
     ):
         other = Table("some.csv", first.with_columns(label.alias("label")))
         assert list(evaluation_part(other, columns, "test", parts.classes)[1].ids or ()) == ids(parts)[2]
-
-
-def test_models_of_earlier_versions_draw_by_the_labels() -> None:
-    columns, parts, _ = prepared(table(), DRAWN, seed=5)
-    earlier = zlib.crc32(b"2" + repr((tuple(range(20)), [4] * 20)).encode())
-    columns = replace(columns, draw=Draw(5, earlier, GAP))
-    assert list(evaluation_part(table(), columns, "test", (0, 1))[1].ids or ()) == ids(parts)[2]
 
 
 def test_groups_in_another_order_draw_no_other_parts() -> None:

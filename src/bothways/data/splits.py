@@ -41,7 +41,7 @@ WIDEST_GAP = 0.05  # a gap is no wider than this share of the longest sequence
 LONG = 100  # a train sequence of at least this many steps is long enough to cut a valid part off
 MANY_EMPTY = 0.1  # where more of the labels are empty, that may be one
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
-RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
+RULE = b"3"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,13 +260,12 @@ def _drawn_again(table: Table, columns: Columns, whole: Sequences) -> tuple[Sequ
     def known(numbers: Numbers) -> bool:
         return _fingerprint(named, numbers) == draw.fingerprint
 
-    earlier = draw.fingerprint == zlib.crc32(RULE + repr((whole.ids, whole.lengths.tolist())).encode())
     try:
-        groups, again = groups_of(table, columns, whole), None if earlier else known  # earlier versions go by labels
-        found = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap, known=again)
+        groups = groups_of(table, columns, whole)
+        found, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap, known=known)
     except DataError:  # nothing can be drawn of this one
         return None
-    return found[:2] if earlier or known(found[1]) else None
+    return (found, numbers) if known(numbers) else None
 
 
 def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tuple[Sequences, list[Any], list[str]]:
