@@ -96,7 +96,7 @@ def split_table(
         sequences, numbers, said = draw_parts(table.source, whole, shares, seed, groups=groups, gap=gap)
         notices += said
         if tuple(shares) == SHARES:
-            columns = replace(columns, draw=Draw(seed, _fingerprint(_checksum(whole), numbers), gap))
+            columns = replace(columns, draw=Draw(seed, _fingerprints(whole)(numbers), gap))
     found = {name: sequences.keep(numbers == k) for k, name in enumerate(PARTS) if (numbers == k).any()}
     if "train" not in found:
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
@@ -255,10 +255,10 @@ def _drawn_again(table: Table, columns: Columns, whole: Sequences) -> tuple[Sequ
     draw = columns.draw
     if draw is None or columns.group not in (None, *table.names):
         return None
-    named = _checksum(whole)
+    fingerprint = _fingerprints(whole)
 
     def known(numbers: Numbers) -> bool:
-        return _fingerprint(named, numbers) == draw.fingerprint
+        return fingerprint(numbers) == draw.fingerprint
 
     try:
         groups = groups_of(table, columns, whole)
@@ -382,11 +382,8 @@ def _class_notices(table: Table, columns: Columns, parts: Parts) -> Iterator[str
         yield f"Too rare to be sure of: {'; '.join(said)}."
 
 
-def _checksum(whole: Sequences) -> int:
-    """Of the names and lengths of sequences, whatever types the names have in files of several formats."""
+def _fingerprints(whole: Sequences) -> Callable[[Numbers], int]:
+    """For parts what tells them and their sequences, whatever types the names have in files of several formats."""
     names = [str(name).removesuffix(" 00:00:00").removesuffix(".0").lstrip("0") for name in whole.ids or ()]
-    return zlib.crc32(RULE + repr((names, whole.lengths.tolist())).encode())
-
-
-def _fingerprint(named: int, numbers: Numbers) -> int:
-    return zlib.crc32(numbers.astype(np.int8).tobytes(), named)
+    named = zlib.crc32(RULE + repr((names, whole.lengths.tolist())).encode())
+    return lambda numbers: zlib.crc32(numbers.astype(np.int8).tobytes(), named)
