@@ -380,7 +380,7 @@ def test_groups_in_another_order_draw_no_other_parts() -> None:
     frames = [table(120, flow=names, driver=each).frame() for each in (numbers, numbers.cast(str))]
     columns, parts, _ = prepared(Table("some.parquet", frames[1]), replace(DRAWN, group="driver"), seed=0)
     assert list(evaluation_part(Table("", frames[1]), columns, "test", (0, 1))[1].ids or ()) == ids(parts)[2]
-    with pytest.raises(DataError, match=r"not the table .* by the names, lengths and groups"):
+    with pytest.raises(DataError, match="by its sequences, their lengths and groups it is not the table"):
         evaluation_part(Table("some.csv", frames[0]), columns, "test", (0, 1))
     for other in (frames[1].drop("driver"), frames[1].with_columns(driver=pl.col("at"))):
         assert evaluation_part(Table("some.csv", other), columns, None, (0, 1))[0] == "all"

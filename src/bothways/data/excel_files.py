@@ -21,7 +21,6 @@ ON_DAY_0 = r"^(?<day>1899-12-31|1900-01-\d\d)(?: (?<clock>\d\d:\d\d:\d\d(?:\.\d+
 OTHER_TIME = rb'time-value="(?!PT(?:[01]\d|2[0-3])H\d\dM\d\d(?:\.\d+)?S")([^"]*)"'
 MIDNIGHT = "00:00:00"
 DAY = rf"^\d{{4}}-\d\d-\d\d {MIDNIGHT}$"
-UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
@@ -42,7 +41,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             raise DataError(f"{path}: {some}.")
         place, fields = next((each for each in chain([first], filled) if each[1].width > 1), first)
         title, rows = 0, _texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())
-        if any(name.startswith(UNNAMED) for name in fields.columns):
+        if "" in rows[0]:
             title, _ = rows_of_title(rows) or (0, 0.0)
             if title:
                 fields = load(place, header_row=title).to_polars()

@@ -208,8 +208,7 @@ def evaluation_part(
     part = part or ("test" if has_parts else "all")
     if part != "all":
         if not has_parts:
-            what = "by the names, lengths and groups of its sequences"
-            why = f"it is not the table that the model was trained on, {what}, and has no split column"
+            why = "by its sequences, their lengths and groups it is not the table that the model was trained on"
             if columns.split is not None:
                 why = f"there is no split column {columns.split!r}"
             raise DataError(f"{table.source}: {why}, so it has no parts. Leave out {option('split')} to use all rows.")
