@@ -76,3 +76,18 @@ def test_times_of_day_and_durations_have_gaps_and_no_clock(kind: Any) -> None:
     dates = replace(columns, encoding=replace(columns.fitted, clock=CLOCK))
     with pytest.raises(DataError, match=r"'at' is of type .*; the model was trained on dates"):
         match_columns(Table("some.csv", frame), dates, label=False)
+
+
+def test_gaps_of_durations_are_those_of_their_seconds() -> None:
+    """Which CSV files, `predict` among those who write them, and streams have in their place."""
+    at = pl.Series("at", [0, 1, 9, 10] * 10).sort() * 60_000_000
+    frames = [
+        pl.DataFrame({"at": each, "x": NOISE[:40], "label": [0, 1] * 20}) for each in (at.cast(pl.Duration), at / 1e6)
+    ]
+    for frame in frames:
+        columns, parts, _ = read_and_split(Table("some.csv", frame), order="at").encoded()
+        assert (columns.fitted.order, parts.train.values[10, 1]) == ("numbers", np.log1p(np.float32(60)))
+        for other in frames:
+            match_columns(Table("some.csv", other), columns, label=False)
+    earlier = replace(columns, encoding=replace(columns.fitted, gaps="times"))
+    match_columns(Table("some.csv", frames[0]), earlier, label=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -355,6 +356,49 @@ def test_drawn_parts_are_drawn_again_for_the_same_table_only() -> None:
     assert evaluation_part(table(19), columns, None, (0, 1))[0] == "all"
     with pytest.raises(DataError, match="it is not the table that the model was trained on"):
         evaluation_part(table(19), columns, "test", (0, 1))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_other_labels_draw_no_other_parts(seed: int) -> None:
+    """Labels of a second person, or some that were put right, of which a draw would have to have others."""
+    rare = (pl.col("flow").is_in([3, 11, 25, 31]) & (pl.col("at") == 1)).cast(pl.Int64)
+    first = table(40).frame().with_columns(label=rare + 2 * pl.col("label"))
+    columns, parts, _ = prepared(Table("some.csv", first), DRAWN, seed=seed)
+    for label in (
+        pl.col("label") // 2,
+        (pl.col("flow") == 3).cast(pl.Int64),
+        pl.when(pl.col("flow") > 9).then("label"),
+    ):
+        other = Table("some.csv", first.with_columns(label.alias("label")))
+        assert list(evaluation_part(other, columns, "test", parts.classes)[1].ids or ()) == ids(parts)[2]
+
+
+def test_groups_in_another_order_draw_no_other_parts() -> None:
+    """As text they are sorted in another way than as numbers."""
+    numbers = pl.Series("driver", np.arange(120 * 4) // 12)
+    names = pl.format("flow {}", pl.col("flow").cast(str).str.zfill(3))
+    frames = [table(120, flow=names, driver=each).frame() for each in (numbers, numbers.cast(str))]
+    columns, parts, _ = prepared(Table("some.parquet", frames[1]), replace(DRAWN, group="driver"), seed=0)
+    assert list(evaluation_part(Table("", frames[1]), columns, "test", (0, 1))[1].ids or ()) == ids(parts)[2]
+    with pytest.raises(DataError, match="by its sequences, their lengths and groups it is not the table"):
+        evaluation_part(Table("some.csv", frames[0]), columns, "test", (0, 1))
+    for other in (frames[1].drop("driver"), frames[1].with_columns(driver=pl.col("at"))):
+        assert evaluation_part(Table("some.csv", other), columns, None, (0, 1))[0] == "all"
+
+
+def test_names_of_another_type_are_those_of_the_same_table() -> None:
+    """Which files of other formats have."""
+    numbers = table(40).frame()
+    days = numbers.with_columns(flow=datetime(2024, 1, 1) + pl.duration(days="flow"))
+    for frame, others in (
+        (numbers, [pl.col("flow").cast(pl.Float64), pl.col("flow").cast(str).str.zfill(3)]),
+        (days, [pl.col("flow").cast(pl.Date), pl.col("flow").dt.strftime("%Y-%m-%d")]),
+    ):
+        columns, parts, _ = prepared(Table("some.csv", frame), DRAWN, seed=0)
+        for other in others:
+            found = evaluation_part(Table("some.csv", frame.with_columns(flow=other)), columns, "test", (0, 1))
+            assert parts.test is not None
+            assert np.array_equal(found[1].table_rows, parts.test.table_rows)
 
 
 def test_parts_that_there_are_not() -> None:

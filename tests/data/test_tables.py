@@ -993,6 +993,21 @@ def test_numbers_names_and_blank_rows_of_excel(tmp_path: Path) -> None:
     assert table.notices == (f"{tmp_path / 'some.xlsx'}: 1 row without any value is left out.",)
 
 
+def test_names_of_excel_are_those_of_fields(tmp_path: Path) -> None:
+    """Patterns, numbers, and names that come twice, which a library tells apart in silence."""
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    names = [*NAMES, 2020, "x", ""]
+    with xlsxwriter.Workbook(tmp_path / "some.xlsx") as book:
+        sheet = book.add_worksheet()
+        for row in range(3):
+            sheet.write_row(row + 1, 0, names if row == 0 else [row * at for at in range(len(names))])
+    table = read_table(tmp_path / "some.xlsx")
+    assert table.names == [*NAMES, "2020", "x_2", f"column {len(names)}"]
+    assert table.frame().row(1) == tuple(range(0, 2 * len(names), 2))
+    assert table.notices == (f"{tmp_path / 'some.xlsx'}: several columns are called 'x'; the later one is 'x_2' here.",)
+
+
 def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
     """They are numbers below 1 there, which a library shows as times of the day before 1900."""
     xlsxwriter = pytest.importorskip("xlsxwriter")

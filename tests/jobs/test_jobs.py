@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from bothways import interrupts, jobs, load
-from bothways.data import Columns, Table, hours
+from bothways.data import Columns, Table, hours, times
 from bothways.errors import DataError, InputError
 from bothways.sequences import Sequences
 from tolerances import KERAS, error
@@ -202,6 +202,19 @@ def test_alarms_per_hour_of_any_time(kind: Any) -> None:
     sequences = Sequences(np.zeros((4, 1), np.float32), np.array([4]), rows=np.arange(4))
     columns = Columns("label", ("x",), order="at")
     assert hours(table, columns, sequences) == (None if kind == pl.Date else 4.0)
+
+
+def test_hours_go_by_no_clock_that_is_changed() -> None:
+    """A night in which summer begins, with its zone, and in UTC, as it is read from text."""
+    begin = pl.Series("at", [datetime(2024, 3, 30, 23), datetime(2024, 3, 31), datetime(2024, 3, 31, 1, 30)])
+    sequences = Sequences(np.zeros((3, 1), np.float32), np.array([3]), rows=np.arange(3))
+    columns, zoned = Columns("label", ("x",), order="at"), begin.dt.replace_time_zone("UTC")
+    for at in (begin, zoned, zoned.dt.convert_time_zone("Europe/Berlin")):
+        table = Table("some.csv", pl.DataFrame({"at": at}))
+        assert hours(table, columns, sequences) == 2.5 + 1.25
+        found = times(table, columns, sequences)
+        assert found is not None
+        assert found.tolist() == begin.to_list()
 
 
 @pytest.mark.slow

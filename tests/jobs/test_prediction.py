@@ -249,9 +249,10 @@ def test_a_folder_as_one_table(folder: Path) -> None:
     assert (done.rows, done.files) == (12, ())
 
 
-def test_files_that_cannot_be_labeled_are_named_and_the_others_are(folder: Path) -> None:
-    (folder / "tables" / "one.csv").write_text("flow,y\na,1\n")
-    with pytest.raises(DataError, match=r"1 of 2 files could not be labeled\. .*one\.csv: .*no column 'x'"):
+@pytest.mark.parametrize(("name", "said"), [("y", "no column 'x'"), ("x,predicted", "a column 'predicted' already")])
+def test_files_that_cannot_be_labeled_are_named_and_the_others_are(folder: Path, name: str, said: str) -> None:
+    (folder / "tables" / "one.csv").write_text(f"flow,{name}\na,1" + ",1" * name.count(","))
+    with pytest.raises(DataError, match=rf"1 of 2 files could not be labeled\. .*one\.csv: .*{said}"):
         jobs.predict(folder / "some.bothways", folder / "tables", folder / "new", say=lambda message: None)
     assert [path.name for path in (folder / "new").iterdir()] == ["two.csv"]
 

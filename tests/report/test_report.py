@@ -17,7 +17,7 @@ import pytest
 
 from bothways.errors import DataError, InputError, MissingDependencyError
 from bothways.metrics import Fall, Importance, evaluate
-from bothways.report import Report, check_report_file, verdict, warnings, worst, write_report
+from bothways.report import Report, check_report_file, sections, verdict, warnings, worst, write_report
 from bothways.report.worst import busiest_window, telling_inputs, worst_sequences
 from bothways.sequences import Sequences
 
@@ -163,6 +163,19 @@ def test_a_page_is_complete_in_itself(classes: Sequence[Any], per: str, tmp_path
     assert report.evaluation.alarms is not None
     assert f"{report.evaluation.alarms.false_alarms:,} of them false" in page.text
     assert page.text.index("day 21") < page.text.index("Training")  # the worst one
+
+
+def test_a_threshold_makes_no_model_overconfident() -> None:
+    """Probabilities that are as they should be, and labels for which a probability of 0.2 is enough."""
+    p = np.repeat([[0.7, 0.3]], 100, axis=0)
+    labels, alarms = np.repeat([0, 1], [70, 30]), np.ones(100, np.int64)
+    steps = made(labels, [100])
+    evaluation = evaluate(steps, p, ("calm", "attack"), predicted=alarms)
+    said = sections.confusion_and_calibration(Report("room", evaluation, steps, p, decided=alarms))
+    assert evaluation.accuracy == 0.3
+    assert evaluation.calibration.error < 1e-9
+    assert "well calibrated on the whole" in said
+    assert "a probability of 0.700 on average, and a share of 0.700 is right" in said
 
 
 def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Draw:
     """How whole sequences were drawn into parts, for a table without a column that says so."""
 
     seed: int
-    fingerprint: int  # tells the table that was drawn from by the names and lengths of its sequences
+    fingerprint: int  # tells the table by the names and lengths of its sequences, and the parts by their numbers
     gap: int = 0  # how many steps were left out between parts of one sequence
 
 

@@ -74,7 +74,7 @@ class Encoding:
     """How the features of a table become an array: numbers, flags for missing ones, vectors, the gap of time, codes.
 
     With `gaps`, log(1 + the gap to the previous step) is a feature, in seconds ("times") or in units of the order
-    column ("numbers"), 0 at the first step of a sequence.
+    column ("numbers", which durations are in seconds), 0 at the first step of a sequence.
     """
 
     numbers: tuple[Number, ...]

@@ -21,7 +21,6 @@ ON_DAY_0 = r"^(?<day>1899-12-31|1900-01-\d\d)(?: (?<clock>\d\d:\d\d:\d\d(?:\.\d+
 OTHER_TIME = rb'time-value="(?!PT(?:[01]\d|2[0-3])H\d\dM\d\d(?:\.\d+)?S")([^"]*)"'
 MIDNIGHT = "00:00:00"
 DAY = rf"^\d{{4}}-\d\d-\d\d {MIDNIGHT}$"
-UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
@@ -33,17 +32,17 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     path.open("rb").close()  # else it cannot be told from one that is damaged
     try:
         workbook = fastexcel.read_excel(path)
-        names = workbook.sheet_names
+        sheets = workbook.sheet_names
         load = partial(workbook.load_sheet, dtypes="string")
-        filled = ((place, fields) for place in range(len(names)) if (fields := load(place).to_polars()).height)
+        filled = ((place, fields) for place in range(len(sheets)) if (fields := load(place).to_polars()).height)
         first = next(filled, None)
         if first is None:
-            some = f"none of the {len(names)} sheets has rows" if len(names) > 1 else "this table has no rows"
+            some = f"none of the {len(sheets)} sheets has rows" if len(sheets) > 1 else "this table has no rows"
             raise DataError(f"{path}: {some}.")
         place, fields = next((each for each in chain([first], filled) if each[1].width > 1), first)
-        title = 0
-        if any(name.startswith(UNNAMED) for name in fields.columns):
-            title, _ = rows_of_title(_texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())) or (0, 0.0)
+        title, rows = 0, _texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())
+        if "" in rows[0]:
+            title, _ = rows_of_title(rows) or (0, 0.0)
             if title:
                 fields = load(place, header_row=title).to_polars()
                 say_title(path, title, "row", say)
@@ -56,13 +55,13 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no workbook that can be read ({str(error).splitlines()[0]}).") from None
     pairs = zip(fields.select(pl.all().replace("", None)), numbers, strict=True)
-    fields = pl.DataFrame([_times(_exact(*pair)).alias(pair[0].name) for pair in pairs])
-    bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
-    fields = fields[units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say) :]
-    fields.columns = told_apart(path, bare, say)
-    if len(names) > 1:
+    columns = [_times(_exact(*(each.alias("") for each in pair))) for pair in pairs]  # a name may be a pattern
+    names = told_apart(path, rows[title], say)
+    fields = pl.DataFrame(dict(zip(names, columns, strict=True)))
+    fields = fields[units_below(path, rows[title], _texts(fields.head(LOOKED_AT + 1)), say) :]
+    if len(sheets) > 1:
         table = " that holds a table" if place else ""
-        say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
+        say(f"{path}: {sheets[place]!r} is read, the first of {len(sheets)} sheets{table}.")
     blanks = BlankRows(path, part=False)
     fields = blanks.left_out(without_total(path, fields, say))
     blanks.told(say)

@@ -80,7 +80,7 @@ def fit_encoding(
         places = table.column(order).gather(rows)
         # Where the time of day stands in another column, gaps are 0 except for one per day.
         if vary(gaps_of(places, train.offsets), train.offsets) and time_of_day(table, order) is None:
-            gaps = "times" if places.dtype.is_temporal() else "numbers"
+            gaps = "times" if places.dtype.is_temporal() and places.dtype != pl.Duration else "numbers"
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:
         raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")

@@ -114,7 +114,7 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
         _check_order(table, columns.order)
         dtype = table.schema[columns.order]
         if encoding is not None and encoding.order:
-            known, fits = encoding.order, (encoding.order == "times") == dtype.is_temporal()
+            known, fits = encoding.order, dtype == pl.Duration or (encoding.order == "times") == dtype.is_temporal()
             if encoding.clock:
                 known, fits = "dates", dtype in (pl.Date, pl.Datetime)
             if not fits:

@@ -247,14 +247,12 @@ def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]
 def times(table: Table, columns: Columns, sequences: Sequences) -> Array | None:
     """`(steps,)` the time of each step as datetime64; None if the order column tells no times.
 
-    Times of day and durations count from 1970.
+    Times of day and durations count from 1970; times with a zone are in UTC.
     """
     if columns.order is None or not table.schema[columns.order].is_temporal():
         return None
     column = table.column(columns.order).gather(sequences.table_rows)
-    if isinstance(column.dtype, pl.Datetime):
-        column = column.dt.replace_time_zone(None)
-    elif isinstance(column.dtype, pl.Duration):
+    if isinstance(column.dtype, pl.Duration):
         column = column.cast(pl.Duration("us")).cast(pl.Int64)
     elif column.dtype == pl.Time:
         column = column.cast(pl.Int64) // 1000

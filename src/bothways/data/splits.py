@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ WIDEST_GAP = 0.05  # a gap is no wider than this share of the longest sequence
 LONG = 100  # a train sequence of at least this many steps is long enough to cut a valid part off
 MANY_EMPTY = 0.1  # where more of the labels are empty, that may be one
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
-RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
+RULE = b"3"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ def split_table(
         sequences, numbers, said = draw_parts(table.source, whole, shares, seed, groups=groups, gap=gap)
         notices += said
         if tuple(shares) == SHARES:
-            columns = replace(columns, draw=Draw(seed, _fingerprint(whole), gap))
+            columns = replace(columns, draw=Draw(seed, _fingerprints(whole)(numbers), gap))
     found = {name: sequences.keep(numbers == k) for k, name in enumerate(PARTS) if (numbers == k).any()}
     if "train" not in found:
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
@@ -129,13 +129,14 @@ def draw_parts(
     *,
     groups: Numbers | None = None,
     gap: int = 0,
+    known: Callable[[Numbers], bool] | None = None,
 ) -> tuple[Sequences, Numbers, list[str]]:
     """Draw parts of whole sequences or groups; where there are too few of them, cut each sequence in time.
 
     It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
-    train part first. Sequences without steps go to the train part. The `shares` of the parts, in the order of `PARTS`,
-    add up to 1; the same `seed` draws the same parts; `groups` are numbers, one per sequence. At each cut in time `gap`
-    steps are left out, but no more than `WIDEST_GAP` of the longest sequence.
+    train part first; or until parts are `known`. Sequences without steps go to the train part. The `shares` of the
+    parts, in the order of `PARTS`, add up to 1; the same `seed` draws the same parts; `groups` are numbers, one per
+    sequence. At each cut in time `gap` steps are left out, but no more than `WIDEST_GAP` of the longest sequence.
 
     What is returned is the sequences, the number of the part of each (-1 for what is left out), and what to say of
     them; messages call them `source`.
@@ -161,19 +162,22 @@ def draw_parts(
     seen = seen[:, :-1]  # the last one is that of no label
     due = np.minimum(seen.sum(axis=0), parts)
     generator = np.random.default_rng(seed)
-    drawn, best, least = np.repeat(np.arange(parts), sizes), None, np.inf
+    drawn, least = np.repeat(np.arange(parts), sizes), np.inf
+    found = numbers = np.zeros(len(sequences), np.int64)
     for _ in range(DRAWS):
         drawn = generator.permutation(drawn)
-        has = np.stack([seen[drawn == part].any(axis=0) for part in range(parts)])
-        missing = sum(float((due > part) @ ~has[part]) * len(due) ** (parts - part) for part in range(parts))
+        numbers[filled] = drawn[units]
+        if known is None:
+            has = np.stack([seen[drawn == part].any(axis=0) for part in range(parts)])
+            missing = sum(float((due > part) @ ~has[part]) * len(due) ** (parts - part) for part in range(parts))
+        else:
+            missing = float(not known(numbers))
         if missing < least:
-            best, least = drawn, missing
+            found, least = numbers.copy(), missing
         if not missing:
             break
-    numbers = np.zeros(len(sequences), np.int64)
-    numbers[filled] = best[units]  # type: ignore[index]
     shown = ", ".join(f"{size} for {part}" for size, part in zip(sizes, PARTS, strict=False))
-    return sequences, numbers, [Remark(f"There is no split column: of {counted(count, what)}, {shown} are drawn.")]
+    return sequences, found, [Remark(f"There is no split column: of {counted(count, what)}, {shown} are drawn.")]
 
 
 def evaluation_part(
@@ -199,20 +203,17 @@ def evaluation_part(
     if scheme is not None:
         sequences, labels, said = retagged(table, columns.label, sequences, labels, classes, scheme)
         notices = [*notices, *said]
-    draw = columns.draw
-    if draw is not None and draw.fingerprint != _fingerprint(sequences):
-        draw = None
-    has_parts = draw is not None or columns.split in table.names
+    drawn = None if part == "all" else _drawn_again(table, columns, sequences)
+    has_parts = drawn is not None or columns.split in table.names
     part = part or ("test" if has_parts else "all")
     if part != "all":
         if not has_parts:
-            why = "it is not the table that the model was trained on, and has no split column"
+            why = "by its sequences, their lengths and groups it is not the table that the model was trained on"
             if columns.split is not None:
                 why = f"there is no split column {columns.split!r}"
             raise DataError(f"{table.source}: {why}, so it has no parts. Leave out {option('split')} to use all rows.")
-        if draw is not None:
-            groups = groups_of(table, columns, sequences)
-            sequences, numbers, _ = draw_parts(table.source, sequences, SHARES, draw.seed, groups=groups, gap=draw.gap)
+        if drawn is not None:
+            sequences, numbers = drawn
             notices.append("The parts are drawn as they were for training.")
         else:
             sequences, numbers = sequences.cut(_numbered_parts(table, str(columns.split))[sequences.table_rows])
@@ -246,6 +247,24 @@ def evaluation_part(
     tally = Tally()
     sequences, more = cut_long(sequences, max_steps)
     return part, encoded(table, columns, sequences, tally), names, [*notices, *more, *tally.notices()]
+
+
+def _drawn_again(table: Table, columns: Columns, whole: Sequences) -> tuple[Sequences, Numbers] | None:
+    """The sequences and parts that training drew, whatever labels the table has now; None if it is another table."""
+    draw = columns.draw
+    if draw is None or columns.group not in (None, *table.names):
+        return None
+    fingerprint = _fingerprints(whole)
+
+    def known(numbers: Numbers) -> bool:
+        return fingerprint(numbers) == draw.fingerprint
+
+    try:
+        groups = groups_of(table, columns, whole)
+        found, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap, known=known)
+    except DataError:  # nothing can be drawn of this one
+        return None
+    return (found, numbers) if known(numbers) else None
 
 
 def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tuple[Sequences, list[Any], list[str]]:
@@ -362,5 +381,8 @@ def _class_notices(table: Table, columns: Columns, parts: Parts) -> Iterator[str
         yield f"Too rare to be sure of: {'; '.join(said)}."
 
 
-def _fingerprint(whole: Sequences) -> int:
-    return zlib.crc32(RULE + repr((whole.ids, whole.lengths.tolist())).encode())
+def _fingerprints(whole: Sequences) -> Callable[[Numbers], int]:
+    """For parts what tells them and their sequences, whatever types the names have in files of several formats."""
+    names = [str(name).removesuffix(" 00:00:00").removesuffix(".0").lstrip("0") for name in whole.ids or ()]
+    named = zlib.crc32(RULE + repr((names, whole.lengths.tolist())).encode())
+    return lambda numbers: zlib.crc32(numbers.astype(np.int8).tobytes(), named)

@@ -208,9 +208,13 @@ def _predict_each(
 
 def _predict_one(model: Path, data: Path, output: Path, how: Mapping[str, Any]) -> tuple[Prediction | str, list[str]]:
     """What labeling a file gave, or why it could not be labeled; and what is to be said."""
-    said: list[str] = []
+    said = list[str]()
     try:
-        done = predict(model, data, output, say=said.append, **how)
-        return done, [message if str(data) in message else f"{data}: {message}" for message in said]
+        done: Prediction | str = predict(model, data, output, say=said.append, **how)
     except BothwaysError as error:
-        return str(error), said
+        done = _of(data, str(error))
+    return done, [_of(data, message) for message in said]
+
+
+def _of(data: Path, message: str) -> str:
+    return message if str(data) in message else f"{data}: {message}"

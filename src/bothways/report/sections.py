@@ -262,12 +262,13 @@ def _mistakes(report: Report) -> str:
 
 
 def _calibration(report: Report) -> str:
-    result, accuracy = report.evaluation.calibration, report.evaluation.accuracy
-    confidence = sum(part.confidence * part.steps for part in result.bins) / report.evaluation.labels
+    result = report.evaluation.calibration
+    labels = [part.steps for part in result.bins]
+    confidence, accuracy = np.average([(part.confidence, part.accuracy) for part in result.bins], 0, labels)
     said = "overconfident" if confidence > accuracy else "too cautious"
     said = "well calibrated on the whole" if abs(confidence - accuracy) < EVEN else said
     lead = (
-        f"Whether probabilities can be trusted. The model is {said}: predicted labels have a probability of "
+        f"Whether probabilities can be trusted. The model is {said}: the likeliest labels have a probability of "
         f"{confidence:.3f} on average, and a share of {accuracy:.3f} is right."
     )
     error = f"{number(result.error)}<small>best at 0; {len(result.bins)} bins</small>"
