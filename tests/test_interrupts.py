@@ -170,6 +170,21 @@ def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
+def test_another_thread_is_in_no_block_of_the_main_one() -> None:
+    """A pool of threads, or of none, trains in one: a training whose time is over must not stop the search."""
+
+    def stop_own() -> None:
+        with deferred() as own:
+            own.requested = True
+
+    with deferred() as stop:
+        with deferred() as inner:
+            assert inner is stop
+        (thread := threading.Thread(target=stop_own)).start()
+        thread.join()
+    assert not stop.requested
+
+
 def test_an_error_waits_for_the_end_that_caused_it() -> None:
     """Once a signal ends the process its children die, and what misses them must not choose the exit code."""
     settled = threading.Thread(target=interrupts.settle, daemon=True)
