@@ -165,10 +165,10 @@ def tune(
         kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, data.held_out.sequences), say)
         if resume and (stored := kept.load("trials")) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
-            for setting in (each.trial.setting for each in done):
-                if Setting.of({**dict(setting.changed), **given}).alone(shape) != setting:
+            for earlier in (each.trial.setting for each in done):
+                if Setting.of({**dict(earlier.changed), **given}).alone(shape) != earlier:
                     raise InputError(
-                        f"{checkpoint}: this checkpoint is of a search that tried {setting}, with less given. Give the "
+                        f"{checkpoint}: this checkpoint is of a search that tried {earlier}, with less given. Give the "
                         "same again, or remove the file to train from the start."
                     )
     with interrupts.deferred() as stop:
