@@ -149,6 +149,16 @@ def test_a_search_that_was_killed_goes_on_with_what_it_had(folder: Path) -> None
     assert len(trials) >= int(line.split()[0])
 
 
+def test_what_libraries_say_is_no_signal_where_the_standard_streams_are_closed() -> None:
+    code = (
+        "import os, sys, time; from bothways import __main__, cli;"
+        "cli.main = lambda: (os.write(2, b'2026: a warning'), sys.stdout.flush(), time.sleep(0.2), sys.exit(7));"
+        "__main__.main()"
+    )
+    done = subprocess.run(["sh", "-c", f'exec {sys.executable} -c "$0" >&- 2>&-', code], timeout=20)
+    assert done.returncode == 7
+
+
 def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
     with deferred() as stop:
         signal.raise_signal(signal.SIGINT)
@@ -158,6 +168,21 @@ def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
             signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_another_thread_is_in_no_block_of_the_main_one() -> None:
+    """A pool of threads, or of none, trains in one: a training whose time is over must not stop the search."""
+
+    def stop_own() -> None:
+        with deferred() as own:
+            own.requested = True
+
+    with deferred() as stop:
+        with deferred() as inner:
+            assert inner is stop
+        (thread := threading.Thread(target=stop_own)).start()
+        thread.join()
+    assert not stop.requested
 
 
 def test_an_error_waits_for_the_end_that_caused_it() -> None:

@@ -17,6 +17,7 @@ often as by default takes 6 % of the processor time of a training, this 2 %, at 
 
 def main() -> None:
     """Run the command line; signals are watched before anything else is imported."""
+    _open_standard_streams()
     interrupts.watch()
     gc.set_threshold(*GARBAGE)
     os.environ["PYTHONSAFEPATH"] = "1"  # a random.py in the working folder is none of the modules of worker processes
@@ -34,6 +35,18 @@ def main() -> None:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
         interrupts.leave(int(code))
+
+
+def _open_standard_streams() -> None:
+    """Let those that are closed lead nowhere.
+
+    Other files would have their numbers, and get what libraries say; and joblib starts no process where one is None.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            if name != "stdin":
+                setattr(sys, name, open(number, "w"))  # noqa: SIM115, PTH123 - as long as the process
 
 
 if __name__ == "__main__":

@@ -63,14 +63,9 @@ def deferred(*others: int) -> Iterator[Stop]:
     """
     stop = Stop()
     before = signal.getsignal(signal.SIGINT)
-    if isinstance(around := getattr(before, "__self__", None), Stop):
-        yield around  # the one of a block around this one
-        return
-    if threading.current_thread() is not threading.main_thread() or before not in (
-        signal.default_int_handler,
-        _wait_for_end,
-    ):
-        yield stop
+    around, main = getattr(before, "__self__", None), threading.current_thread() is threading.main_thread()
+    if not main or before not in (signal.default_int_handler, _wait_for_end):
+        yield around if main and isinstance(around, Stop) else stop  # that of a block around this one
         return
     numbers = [signal.SIGINT, *(number for number in others if signal.getsignal(number) is _wait_for_end)]
     handlers = {number: signal.signal(number, stop.handle) for number in numbers}

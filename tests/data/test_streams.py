@@ -416,13 +416,19 @@ def test_predictions_take_no_column_away(tmp_path: Path, name: str) -> None:
         label_all(tmp_path / "some.csv", tmp_path / "out.csv")
 
 
-@pytest.mark.parametrize("ending", [ENDINGS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in ENDINGS[1:])])
-def test_a_full_disk_is_said(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "rows", "most"),
+    [
+        (".parquet", 2_000, 1_000),
+        *(pytest.param(each, 500_000, 100_000, marks=pytest.mark.slow) for each in ENDINGS),
+    ],
+)
+def test_a_full_disk_is_said(tmp_path: Path, ending: str, rows: int, most: int) -> None:
     path = tmp_path / "some.parquet"
-    write_table(flows([100] * 5000), path)
+    write_table(flows([100] * (rows // 100)), path)
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}));"
         "sys.path.append('..'); from test_streams import *; from bothways.errors import DataError\n"
         "try: label_all(sys.argv[1], Path(sys.argv[2]))\n"
         "except DataError as error: print(error)"

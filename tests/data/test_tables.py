@@ -615,6 +615,19 @@ def test_no_temporary_file_of_a_table_has_a_name_that_a_kill_would_leave(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["some.csv", "some.csv.gz"])
+def test_tables_are_read_where_no_folder_takes_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    content = "# one\na,b\n# two\nü,1\n".encode("cp1252")
+    path = csv(tmp_path, gzip.compress(content) if ".gz" in name else content, name)
+    assert read_table(path).frame().rows() == [("ü", 1)]
+
+
 def test_a_pipe_is_no_table(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "some.csv")
     with pytest.raises(DataError, match=r"some\.csv: this is no file, but a pipe or a device"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -98,3 +99,27 @@ def test_what_a_cluster_needs_is_named(
     assert str(error.value) == (
         f"A cluster at {address} needs {package}, which is not installed. Install it: pip install {install}"
     )
+
+
+@pytest.mark.slow
+def test_a_process_whose_driver_is_killed_while_it_is_made_ready_ends_too() -> None:
+    worker = """
+import os, sys, time
+from bothways.study.worker import Driver, begin
+class Slow:
+    def find_spec(name, path, target=None):
+        if name == "bothways.training":
+            print("importing", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow)
+begin(Driver.here()._replace(number=os.getppid()))
+"""
+    driver = """
+import os, subprocess, sys
+process = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
+process.stdout.readline()
+os._exit(9)
+"""
+    command = [sys.executable, "-c", driver, worker]
+    # The end of the errors, which the worker has as well, is waited for.
+    assert subprocess.run(command, stderr=subprocess.PIPE, timeout=20, check=False).returncode == 9

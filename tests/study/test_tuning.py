@@ -79,6 +79,14 @@ def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[SearchPro
             np.testing.assert_array_equal(array, other.arrays()[name])
     with pytest.raises(InputError, match="another training"):
         tune(valid, train, SHAPE, QUICK, budget=0.01, checkpoint=path, resume=True)
+    others = {each.trial.setting["encoding"] for each in tuned.tried}
+    assert len(others) > 1
+    for value in others:  # one of them is what is tried first, too
+        with pytest.raises(InputError, match=r"is of a search that tried .*, with less given|another training"):
+            tune(train, valid, SHAPE, {**QUICK, "encoding": value}, budget=0.01, checkpoint=path, resume=True)
+    groups = np.arange(len(train)) // 10
+    with pytest.raises(InputError, match="another training; what differs: data"):
+        tune(train, valid, SHAPE, QUICK, groups=groups, budget=0.01, checkpoint=path, resume=True)
 
 
 def test_a_search_that_is_stopped_before_a_training_is_done_ends(monkeypatch: pytest.MonkeyPatch) -> None:

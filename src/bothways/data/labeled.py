@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import queue
@@ -259,7 +260,9 @@ def _write_parquet(frame: pl.LazyFrame, path: Path) -> None:
     try:
         frame.sink_parquet(path, compression="zstd", compression_level=1, statistics=False)
     except pl.exceptions.PolarsError as error:
-        # Polars tells of a full disk in words.
+        # Polars tells of a full disk in words; of one that fills up within the frame of a page, without the reason.
+        if "transport error" in str(error):
+            raise OSError(errno.EIO, "a write failed, as on a full disk") from None
         code = re.search(r"\(os error (\d+)\)", str(error))
         raise error if code is None else OSError(int(code[1]), os.strerror(int(code[1]))) from None
 

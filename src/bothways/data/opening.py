@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 import shutil
 import tempfile
 import zlib
@@ -61,9 +62,16 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
 
 @contextmanager
 def temporary_file() -> Iterator[Path]:
-    """The path of a temporary file. Where the system shows open files it has no name, and ends with this process."""
+    """The path of a temporary file. Where the system shows open files it has no name, and ends with this process.
+
+    Where no folder takes temporary files, as in a container that may write nothing, it lies in memory.
+    """
     if OPEN_FILES.is_dir():
-        with tempfile.TemporaryFile() as file:
+        try:
+            opened = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            opened = os.fdopen(os.memfd_create("bothways"), "w+b")
+        with opened as file:
             yield OPEN_FILES / str(file.fileno())
     else:
         with tempfile.NamedTemporaryFile(prefix="bothways-") as file:

@@ -87,7 +87,7 @@ def stream(
                 "checkpoint to start anew."
             )
         if str(output) == STANDARD:
-            if sys.stdout is None:
+            if sys.__stdout__ is None:
                 raise DataError("Standard output is closed; give the labels a file with --output.")
             target = sys.stdout.buffer
         else:

@@ -162,9 +162,15 @@ def tune(
     first, kept, short = plan.first[0], None, False
     network = first.network(shape)  # refuses what cannot work
     if checkpoint is not None:
-        kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, valid), say)
+        kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, data.held_out.sequences), say)
         if resume and (stored := kept.load("trials")) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
+            for earlier in (each.trial.setting for each in done):
+                if Setting.of({**dict(earlier.changed), **given}).alone(shape) != earlier:
+                    raise InputError(
+                        f"{checkpoint}: this checkpoint is of a search that tried {earlier}, with less given. Give the "
+                        "same again, or remove the file to train from the start."
+                    )
     with interrupts.deferred() as stop:
         for tried in _attempts(data, plan, done, clock, processes(workers), lambda: stop.requested):
             stop.keeping = True  # from now on there is something to save

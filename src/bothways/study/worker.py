@@ -84,6 +84,8 @@ def begin(driver: Driver) -> None:
     here = Driver.here()
     if here[:2] == driver[:2]:
         return
+    if (here.host, os.getppid()) == driver[:2]:
+        threading.Thread(target=_end_with, args=(driver.number,), daemon=True).start()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that compares
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
@@ -100,8 +102,6 @@ def begin(driver: Driver) -> None:
         sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
     threadpool_limits(1)
     engine.set_threads(1)
-    if (here.host, os.getppid()) == driver[:2]:
-        threading.Thread(target=_end_with, args=(driver.number,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
