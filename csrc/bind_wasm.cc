@@ -66,15 +66,15 @@ bool run_cell(ForwardJob job) {
 }  // namespace bothways
 
 // Runs one direction; arrays are shaped as in engine.h, `outputs` (batch, time, stride). Masked steps put out zeros.
-// `cell` is a CellKind; `bins` are the centers of Bins, with the slopes behind them. False: there is no such cell, or too
-// little memory.
+// `cell` is a CellKind; `bins` are the centers of Bins, with the slopes behind them. False: there is no such cell, or
+// too little memory.
 EXPORT(forward)
 bool forward(int32_t cell, int32_t batch, int32_t time, int32_t features, int32_t units, bool reverse, const float* x,
              const uint8_t* mask, const float* kernel, const float* recurrent_kernel, const float* bias, float* outputs,
              int32_t stride, float* final_h, int32_t numbers, int32_t count, const float* bins) {
   using namespace bothways;
-  const Input input = {batch, time, features, x, mask, true, Precision::kFloat32,
-                       {numbers, count, bins, bins + numbers * count}};
+  const Input input = {
+      batch, time, features, x, mask, true, Precision::kFloat32, {numbers, count, bins, bins + numbers * count}};
   Direction direction = {};
   direction.cell = static_cast<CellKind>(cell);
   direction.units = units;
