@@ -123,7 +123,8 @@ class XlaCall {
              x.typed_data(),
              nullptr,
              a.zero_output_for_mask,
-             static_cast<Precision>(a.precision)};
+             static_cast<Precision>(a.precision),
+             {}};
     if (a.masked) input.mask = operands.next_mask(input.batch * input.time);
     for (int i = 0; i < call.count; ++i) {
       Direction& d = call.directions[i];
