@@ -40,7 +40,7 @@ enum class Precision { kFloat32, kBfloat16, kInt8 };
 inline bool known_precision(int64_t number) { return number >= 0 && number <= 2; }
 
 // Where numbers enter by how far they are through bins, one after the other: the first columns of x, of which the
-// kernel has a row for each edge of a bin. Between two edges a number adds what lies between their rows (forward.inc).
+// kernel has a row for each edge of a bin. Between two edges a number adds what lies between their rows (bins.inc).
 struct Bins {
   int64_t numbers, count;         // `count` bins of each number, so one edge more
   const float *centers, *slopes;  // (count, numbers) each; a slope is 2 by the width

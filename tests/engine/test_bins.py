@@ -120,7 +120,16 @@ def test_what_does_not_fit() -> None:
     for wrong in (make_bins(4, 4), engine.Bins(bins.centers[0], bins.slopes[0]), bins._replace(slopes=bins.slopes.T)):
         with pytest.raises(InputError, match=r"both must be \(numbers, bins\)"):
             engine.Layer(directions, frozen=True, bins=wrong)
+    none: Any = engine.Bins(np.zeros((0, 4)), np.zeros((0, 4)))
+    pair: Any = tuple(bins)
+    text: Any = engine.Bins(bins.centers, np.array([["wide"]]))
+    for some, message in ((none, "neither 0"), (pair, "give Bins"), (text, r"bins\.slopes has dtype")):
+        with pytest.raises(InputError, match=message):
+            engine.Layer(directions, frozen=True, bins=some)
+    lists: Any = engine.Bins(bins.centers.tolist(), bins.slopes.tolist())
+    x = np.ones((2, 5, 3), np.float32)
     layer = engine.Layer(directions, frozen=True, bins=bins)
+    np.testing.assert_array_equal(engine.Layer(directions, frozen=True, bins=lists)(x), layer(x))
     with pytest.raises(InputError, match="with its bins this layer reads 3 inputs a step"):
         layer(np.zeros((2, 5, 12)))
     case = make_case(features=12, dropout="x")

@@ -312,7 +312,7 @@ def _array(
 ) -> Array:
     """`value` as a contiguous, aligned array of `dtype`: itself if it is one, else a copy."""
     plain = type(value) is np.ndarray and value.dtype is dtype and value.flags.carray
-    array: Array = value if plain else _converted(name, value, dtype)
+    array: Array = value if plain else converted(name, value, dtype)
     if ndim is not None and array.ndim != ndim:
         raise InputError(f"{name} has shape {array.shape}; it needs {ndim} axes {meaning}".rstrip() + ".")
     if shape is not None and array.shape != shape:
@@ -320,7 +320,7 @@ def _array(
     return array
 
 
-def _converted(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+def converted(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
     """Integers, bools and other floats are converted, nothing else is."""
     array = _as_array(name, value, f"numbers ({dtype})")
     if array.dtype.kind not in "fiub":

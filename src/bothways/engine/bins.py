@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.engine.arguments import Array, Setup
+from bothways.engine.arguments import Array, Setup, converted
 from bothways.errors import InputError
 
 LARGEST_OVERLAP = 3e-5  # of two bins, as a share of the wider one's half; so far what they give together may be off
@@ -64,17 +64,19 @@ class Bins(NamedTuple):
         return np.ascontiguousarray([centers.T, slopes.T], dtype=np.float32)
 
 
-def through_bins(setup: Setup, bins: Bins) -> Setup:
-    """The setup of a layer whose first inputs are numbers, from that of one whose first inputs are bins."""
-    centers, slopes = (np.asarray(each) for each in bins)
+def through_bins(setup: Setup, bins: Bins) -> tuple[Setup, Bins]:
+    """The setup of a layer whose first inputs are numbers, from that of one whose first inputs are bins; the bins."""
+    if not isinstance(bins, Bins):
+        raise InputError(f"bins is of type {type(bins).__name__}; give Bins(centers, slopes).")
+    centers, slopes = (converted(f"bins.{name}", each, setup.dtype) for name, each in bins._asdict().items())
     rows = setup.features
-    if centers.ndim != 2 or centers.shape != slopes.shape or centers.size > rows:
+    if centers.ndim != 2 or centers.shape != slopes.shape or not 0 < centers.size <= rows:
         raise InputError(
-            f"bins has centers {centers.shape} and slopes {slopes.shape}; both must be (numbers, bins), and the "
-            f"kernel, which has {rows} rows, needs one for each bin."
+            f"bins has centers {centers.shape} and slopes {slopes.shape}; both must be (numbers, bins), neither 0, "
+            f"and the kernel, which has {rows} rows, needs one for each bin."
         )
     bins = Bins(centers, slopes)
     if not bins.in_order:
         raise InputError("bins must be in order: none begins before the one before it ends.")
     directions = tuple(replace(each, kernel=bins.edges(each.kernel)) for each in setup.directions)
-    return setup._replace(directions=directions, features=rows - centers.size + len(centers))
+    return setup._replace(directions=directions, features=rows - centers.size + len(centers)), bins

@@ -101,17 +101,17 @@ class Layer:
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
         setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, _FLOAT32)
-        self._precision, self._frozen, self._bins = precision, check_flag("frozen", frozen), bins
+        self._precision, self._frozen, packed = precision, check_flag("frozen", frozen), None
         if bins is not None:
             if not self._frozen or precision != "float32":
                 raise InputError("Numbers enter through bins in float32, in layers made with frozen=True.")
-            setup = through_bins(setup, bins)
-        self._setup = setup
+            setup, bins = through_bins(setup, bins)
+            packed = bins.packed
+        self._setup, self._bins = setup, bins
         weights = [
             (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
             for spec, d in zip(setup.specs, setup.directions, strict=True)
         ]
-        packed = None if bins is None else bins.packed
         self._weights = _native.Weights(weights, setup.zero_output_for_mask, PRECISIONS[precision], packed)
         if frozen:
             self._weights.freeze()
