@@ -223,7 +223,7 @@ class Weights {
     const Array array = array_of(bins, "f", kRead, "bins");
     if (array.axes != 3 || array.shape[0] != 2) throw std::invalid_argument("bins need 3 axes, the first of 2");
     const int64_t count = array.shape[1], numbers = array.shape[2];
-    if (count < 1 || numbers < 1 || features_ / (count + 1) < numbers || precision_ != Precision::kFloat32)
+    if (count < 1 || numbers < 1 || features_ / (count + 1) < numbers || precision_ == Precision::kBfloat16)
       throw std::invalid_argument("such weights have no such bins");
     const float* centers = static_cast<const float*>(array.data);
     bins_ = {numbers, count, centers, centers + count * numbers};

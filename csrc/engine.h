@@ -44,6 +44,8 @@ inline bool known_precision(int64_t number) { return number >= 0 && number <= 2;
 struct Bins {
   int64_t numbers, count;         // `count` bins of each number, so one edge more
   const float *centers, *slopes;  // (count, numbers) each; a slope is 2 by the width
+
+  int64_t edges() const { return numbers * (count + 1); }  // of all numbers
 };
 
 // What is read.
@@ -53,7 +55,7 @@ struct Input {
   const uint8_t* mask;            // (batch, time), nonzero where a step counts; null: every step does
   bool zero_output_for_mask;      // what a masked step puts out: zero, or the state that it carries
   Precision precision;
-  Bins bins;  // float32 alone, for forward passes without residuals and dropout
+  Bins bins;  // not with bfloat16; for forward passes without residuals and dropout. Of int8 they are float32
 };
 
 inline int64_t x_columns(const Input& input) { return input.features - input.bins.numbers * input.bins.count; }

@@ -59,7 +59,7 @@ std::list<Kept>& kept() {  // the one used last first
 }  // namespace
 
 bool PackKey::operator==(const PackKey& o) const {
-  return kernels == o.kernels && cell == o.cell && features == o.features && units == o.units &&
+  return kernels == o.kernels && cell == o.cell && features == o.features && edges == o.edges && units == o.units &&
          precision == o.precision && digest == o.digest;
 }
 
@@ -80,7 +80,7 @@ PackKey key_of(uint32_t kernels, const Input& input, const Direction& d) {
   const Floats weights[] = {
       {d.kernel, sizes.kernel}, {d.recurrent_kernel, sizes.recurrent_kernel}, {d.bias, sizes.bias}};
   const Digest digest = d.digest ? *d.digest : digest_of(weights, d.bias ? 3 : 2);
-  return {kernels, d.cell, input.features, d.units, input.precision, digest};
+  return {kernels, d.cell, input.features, input.bins.edges(), d.units, input.precision, digest};
 }
 
 // Where the lock is taken, for a moment by another thread or for good by one that a fork has left behind, a call does

@@ -14,7 +14,7 @@ namespace bothways {
 struct PackKey {
   uint32_t kernels;  // a number of those that read them
   CellKind cell;
-  int64_t features, units;
+  int64_t features, edges, units;
   Precision precision;
   Digest digest;
 

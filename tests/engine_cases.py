@@ -167,3 +167,10 @@ def assert_agrees(case: Case, tolerance: float = ENGINE, **options: Any) -> None
     ours = case._replace(options=case.options | options)
     for actual, expected in zip(everything(engine, ours), everything(engine.reference, case), strict=True):
         assert error(actual, expected) < tolerance
+
+
+def rounded(values: Array, axis: int) -> Array:
+    """Values as whole numbers from -127 to 127 times the scale of their axis."""
+    scale = np.abs(values).max(axis=axis, keepdims=True, initial=0) / 127
+    codes: Array = np.round(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
+    return np.asarray(codes * scale)

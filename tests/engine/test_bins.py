@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from bothways import engine
-from bothways.engine import _native
+from bothways.engine import _native, reference
+from bothways.engine.arguments import PRECISIONS
+from bothways.engine.cells import Product
 from bothways.errors import InputError
 from bothways.runtime.numbers import piecewise
 from bothways.spec import CELLS
-from engine_cases import THREADS, Array, make_case
-from tolerances import ENGINE, error
+from engine_cases import THREADS, Array, make_case, rounded
+from tolerances import ENGINE, INT8, INT8_CODES, error
 
 WIDTHS = [(1, 1, 0), (4, 8, 0), (16, 8, 3), (19, 3, 5)]
 """How many numbers, bins of each, and other inputs."""
@@ -28,9 +30,9 @@ def make_bins(numbers: int, count: int) -> engine.Bins:
 
 
 def make_layer(
-    width: tuple[int, int, int] = (4, 8, 2), batch: int = 5, time: int = 7, **options: Any
+    width: tuple[int, int, int] = (4, 8, 2), batch: int = 5, time: int = 7, precision: str = "float32", **options: Any
 ) -> tuple[engine.Layer, Array, Array | None, Array]:
-    """A layer, numbers at edges, between them and beyond, their mask, and what a layer without bins makes of them."""
+    """A layer, numbers at edges, between them and beyond, their mask, and what the oracle makes of values of bins."""
     numbers, count, others = width
     bins = make_bins(numbers, count)
     case = make_case(batch, time, numbers * count + others, **options)
@@ -39,8 +41,8 @@ def make_layer(
     x[-1, -1, :numbers] = 1e30
     values = np.concatenate([piecewise(x[..., :numbers], *bins), x[..., numbers:]], axis=-1)
     mask = case.options.get("mask")
-    expected = engine.Layer(case.directions, frozen=True)(values, mask)
-    return engine.Layer(case.directions, frozen=True, bins=bins), x, mask, expected
+    expected = reference.run(values, case.directions, mask=mask).outputs
+    return engine.Layer(case.directions, precision=precision, frozen=True, bins=bins), x, mask, expected
 
 
 @pytest.mark.parametrize("cell", [*CELLS, "lstm/relu/hard_sigmoid"])
@@ -52,9 +54,34 @@ def test_agrees_with_values_of_bins(instruction_set: str, cell: str, width: tupl
             assert error(layer(x, mask), expected) < ENGINE
 
 
-def test_the_same_bits_for_any_threads_and_for_a_row_alone(instruction_set: str) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("width", WIDTHS, ids=str)
+def test_in_int8_numbers_and_their_weights_are_not_rounded(
+    instruction_set: str, cell: str, width: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_bins = width[0] * width[1]
+
+    class Int8Product(Product):
+        def sums(self, values: Array) -> Array:
+            exact = 0 if len(self.weights) == 21 else of_bins  # of h, or of x
+            numbers = values[:, :exact] @ self.weights[:exact]
+            others = rounded(values[:, exact:], 1) @ rounded(self.weights[exact:], 0)
+            return np.asarray(numbers + others + self.bias)
+
+    def make() -> tuple[engine.Layer, Array, Array | None, Array]:
+        return make_layer(width, 13, precision="int8", units=(21, 21), cells=(cell, cell), mask="random")
+
+    layer, x, mask, exact = make()
+    assert error(layer(x, mask), exact) < INT8
+    monkeypatch.setattr(reference, "Product", Int8Product)
+    *_, expected = make()
+    assert error(layer(x, mask), expected) < INT8_CODES
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_the_same_bits_for_any_threads_and_for_a_row_alone(instruction_set: str, precision: str) -> None:
     for batch, units in ((29, (20, 20)), (1, (330,)), (6, (260, 260))):
-        layer, x, mask, _ = make_layer(batch=batch, time=23, units=units, mask="random")
+        layer, x, mask, _ = make_layer(batch=batch, time=23, precision=precision, units=units, mask="random")
         assert mask is not None
         before, found = engine.threads(), []
         for threads in THREADS:
@@ -65,12 +92,26 @@ def test_the_same_bits_for_any_threads_and_for_a_row_alone(instruction_set: str)
         assert layer(x[:1], mask[:1]).tobytes() == layer(x, mask)[:1].tobytes()
 
 
-def test_weights_are_laid_out_again_for_another_instruction_set() -> None:
-    layer, x, mask, expected = make_layer()
+@pytest.mark.parametrize(("precision", "most"), [("float32", ENGINE), ("int8", INT8)])
+def test_weights_are_laid_out_again_for_another_instruction_set(precision: str, most: float) -> None:
+    layer, x, mask, expected = make_layer(precision=precision)
     for name in engine.instruction_sets():
         engine.set_instruction_set(name)
-        assert error(layer(x, mask), expected) < ENGINE
+        assert error(layer(x, mask), expected) < most
     engine.set_instruction_set(engine.instruction_sets()[0])
+
+
+def test_what_is_packed_of_the_same_rows_without_bins_is_no_use(instruction_set: str) -> None:
+    (direction,) = make_case(features=6, units=(4,)).directions
+    weights = [
+        (0, *(np.float32(each) for each in (direction.kernel, direction.recurrent_kernel, direction.bias)), False)
+    ]
+    bins = make_bins(1, 5).packed
+    _native.Weights(weights, False, PRECISIONS["int8"]).outputs(np.ones((1, 2, 6), np.float32), None, None)
+    kept, frozen = (_native.Weights(weights, False, PRECISIONS["int8"], bins) for _ in range(2))
+    frozen.freeze()
+    x = np.ones((1, 2, 1), np.float32)
+    np.testing.assert_array_equal(kept.outputs(x, None, None), frozen.outputs(x, None, None))
 
 
 def test_nan_stays_in_its_row(instruction_set: str) -> None:
@@ -114,8 +155,8 @@ def test_bins_that_are_not_in_order() -> None:
 
 def test_what_does_not_fit() -> None:
     directions, bins = make_case(features=12).directions, make_bins(3, 4)
-    for frozen, precision in ((False, "float32"), (True, "bfloat16"), (True, "int8")):
-        with pytest.raises(InputError, match="in float32, in layers made with frozen=True"):
+    for frozen, precision in ((False, "float32"), (False, "int8"), (True, "bfloat16")):
+        with pytest.raises(InputError, match="made with frozen=True, and not in bfloat16"):
             engine.Layer(directions, frozen=frozen, precision=precision, bins=bins)
     for wrong in (make_bins(4, 4), engine.Bins(bins.centers[0], bins.slopes[0]), bins._replace(slopes=bins.slopes.T)):
         with pytest.raises(InputError, match=r"both must be \(numbers, bins\)"):

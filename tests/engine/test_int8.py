@@ -13,7 +13,7 @@ from bothways.engine.arguments import PRECISIONS
 from bothways.engine.cells import Product
 from bothways.errors import InputError
 from bothways.spec import CELLS, cell_number
-from engine_cases import THREADS, Array, Case, flat, make_case
+from engine_cases import THREADS, Array, Case, flat, make_case, rounded
 from tolerances import ENGINE, INT8, INT8_CODES, error
 
 SHAPES = [
@@ -26,13 +26,6 @@ SHAPES = [
     (4, 5, 40, (200,)),
 ]
 WITH_FUNCTIONS = ["lstm/relu/hard_sigmoid", "gru_reset_before/sigmoid/sigmoid"]
-
-
-def rounded(values: Array, axis: int) -> Array:
-    """Values as whole numbers from -127 to 127 times the scale of their axis."""
-    scale = np.abs(values).max(axis=axis, keepdims=True, initial=0) / 127
-    codes: Array = np.round(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
-    return np.asarray(codes * scale)
 
 
 class Int8Product(Product):

@@ -72,7 +72,8 @@ class Layer:
         frozen: take the weights as they are now, in the engine's own layout, which saves short runs much of their time.
             Later changes of them do not count, and runs cannot be recorded. It saves most with int8.
         bins: the first inputs are numbers that enter through `Bins`: x has a column for each number, where the kernels
-            have a row for each of its bins. Of frozen layers in float32, without dropout.
+            have a row for each of its bins. Of frozen layers, without dropout, and not in bfloat16; in int8 what numbers
+            are multiplied with is float32.
 
     Raises:
         InputError: an argument has the wrong shape or dtype; the message names it.
@@ -103,8 +104,8 @@ class Layer:
         setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, _FLOAT32)
         self._precision, self._frozen, packed = precision, check_flag("frozen", frozen), None
         if bins is not None:
-            if not self._frozen or precision != "float32":
-                raise InputError("Numbers enter through bins in float32, in layers made with frozen=True.")
+            if not self._frozen or precision == "bfloat16":
+                raise InputError("Numbers enter through bins in layers made with frozen=True, and not in bfloat16.")
             setup, bins = through_bins(setup, bins)
             packed = bins.packed
         self._setup, self._bins = setup, bins

@@ -29,7 +29,7 @@ class Stack:
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         self.network, self.weights, self._precision = network, weights, precision
-        self._bins = bins_of(network, weights) if precision == "float32" else None
+        self._bins = bins_of(network, weights)
         self.encodes = network.encoding == "piecewise" and self._bins is None  # numbers, before the layers
         self._layers = [
             _Recurrent(recurrent, weights, precision, None if i else self._bins)
