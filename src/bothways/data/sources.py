@@ -221,6 +221,8 @@ def _expanded(path: Path) -> list[Path]:
             deep = [entry for entry in entries if entry.is_dir()]
             if deep and parts_of(deep):
                 return [file for folder in deep for file in _expanded(folder)]
+            if partitions := sorted(path.glob("*=*/**/*.parquet")):  # as Spark writes them: day=5/part-0.parquet
+                return partitions
             more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
         return tables or inside
