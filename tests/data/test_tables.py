@@ -1140,6 +1140,12 @@ def test_a_quote_that_is_not_closed_is_told(tmp_path: Path, field: str) -> None:
         read_table(csv(tmp_path, "# by hand\nm,t,note\n" + "\n".join(rows) + "\n"))
 
 
+def test_text_behind_a_closing_quote_is_told(tmp_path: Path) -> None:
+    """As in a table of R, whose fields blanks separate."""
+    with pytest.raises(DataError, match=r"some.csv: line 2 .* has text behind a closing quote. .* something other than"):
+        read_table(csv(tmp_path, 'pump "at hour" state\n"pump 1" 3 ok\n'))
+
+
 def test_quotes_around_lines_stay(tmp_path: Path) -> None:
     text = 'x,note\n1,"so\nand, so"\n2,"# no, comment\n# and none\n---"\n3,ok\n'
     table = both_ways(csv(tmp_path, text))
