@@ -28,9 +28,9 @@ _caller: ContextVar[str] = ContextVar("caller", default="Python")
 
 @contextmanager
 def calling(caller: str) -> Iterator[None]:
-    """Name options in all messages meanwhile as "the command line", "the labeler", "a comparison" or "a server" has them.
+    """Name options as "the command line" or "the labeler" knows them, or for "a server", in all messages meanwhile.
 
-    A comparison of Python, that is: `table` takes what is said of a table.
+    Or for "a comparison" in Python, whose `table` takes what is said of a table.
     """
     token = _caller.set(caller)
     try:

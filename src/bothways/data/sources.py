@@ -138,6 +138,8 @@ def find_files(source: Source) -> Files:
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if not given or "" in given:  # which would be the working folder
         raise DataError("No file is given to read a table from.")
+    if remote := next((each for each in map(str, given) if "://" in each), None):
+        raise DataError(f"{remote}: tables are read from files of this machine. Download it first.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     if Path("-") in paths:
         raise DataError("-: tables are not read from standard input; save it in a file. Events are: bothways stream.")
