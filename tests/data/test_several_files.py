@@ -18,6 +18,7 @@ from bothways.data import (
     read_table,
     stream_sequences,
 )
+from bothways.errors import DataError
 
 START = datetime.datetime(2024, 3, 1)
 ANEW = "Names in 'machine' come again in other files, with the same"
@@ -170,3 +171,9 @@ def test_a_column_of_the_file_is_not_read_from_its_folder(tmp_path: Path) -> Non
     (tmp_path / "machine=9").mkdir()
     site(0).write_parquet(tmp_path / "machine=9" / "part-0.parquet")
     assert read_table(tmp_path).column("machine").unique().sort().to_list() == [0, 1, 2]
+
+
+def test_files_of_a_delta_table_are_not_read_as_they_stand(tmp_path: Path) -> None:
+    (written(tmp_path, [site(0), site(1)], ".parquet") / "_delta_log").mkdir()
+    with pytest.raises(DataError, match=r"this is a Delta table; .* rows that were removed. Write .*pl\.read_delta\('"):
+        read_table(tmp_path)

@@ -182,7 +182,7 @@ def test_no_such_file_and_an_empty_folder(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("address", ["https://example.com/some.csv", "s3://bucket/*.parquet"])
 def test_an_address_is_no_file(address: str) -> None:
-    with pytest.raises(DataError, match="//.*: tables are read from files of this machine. Download it first"):
+    with pytest.raises(DataError, match=r"//.*: tables are read from files of this machine\. Download it first"):
         read_table(address)
 
 

@@ -216,6 +216,11 @@ def _passed_over(folder: Path, paths: Sequence[Path]) -> Iterator[str]:
 
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
+        if (path / "_delta_log").is_dir():
+            raise DataError(
+                f"{path}: this is a Delta table; files in it may hold rows that were removed. Write those that it has to a "
+                f"file (Polars: pl.read_delta({str(path)!r}).write_parquet('table.parquet'))."
+            )
         entries = _entries(path)
         inside = [entry for entry in entries if entry.is_file() and ending(entry) in FORMATS]
         tables = [entry for entry in inside if ending(entry) not in BESIDE] or _tables_among(entries)
