@@ -218,8 +218,8 @@ def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
         if (path / "_delta_log").is_dir():
             raise DataError(
-                f"{path}: this is a Delta table; files in it may hold rows that were removed. Write those that it has to a "
-                f"file (Polars: pl.read_delta({str(path)!r}).write_parquet('table.parquet'))."
+                f"{path}: this is a Delta table; files in it may hold rows that were removed. Write those that it has "
+                f"to a file (Polars: pl.read_delta({str(path)!r}).write_parquet('table.parquet'))."
             )
         entries = _entries(path)
         inside = [entry for entry in entries if entry.is_file() and ending(entry) in FORMATS]
