@@ -32,6 +32,8 @@ def test_options_as_the_caller_knows_them() -> None:
         assert option("drop", "Attack Type") == '--drop "Attack Type"'
     with calling("a server"):
         assert option("dates", "day-first") == "bothways predict --dates day-first"
+    with calling("a comparison"):
+        assert (option("label"), option("drop", "x")) == ("table={'label': ...}", "table={'drop': ['x']}")
     assert option("seed") == "seed="
 
 

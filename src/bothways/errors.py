@@ -28,7 +28,10 @@ _caller: ContextVar[str] = ContextVar("caller", default="Python")
 
 @contextmanager
 def calling(caller: str) -> Iterator[None]:
-    """Name options as "the command line" or "the labeler" knows them, or for "a server", in all messages meanwhile."""
+    """Name options as "the command line" or "the labeler" knows them, or for "a server", in all messages meanwhile.
+
+    Or for "a comparison" in Python, whose `table` takes what is said of a table.
+    """
     token = _caller.set(caller)
     try:
         yield
@@ -49,9 +52,9 @@ def option(name: str, *values: object) -> str:
     caller = _caller.get()
     if caller == "the labeler" and name in IN_FRAMES:
         return IN_FRAMES[name].format(", ".join(map(repr, values)))
-    if caller in ("Python", "the labeler"):
+    if caller in ("Python", "the labeler", "a comparison"):
         value = repr(list(values)) if name in LISTS and values else ", ".join(map(repr, values))
-        return f"{name}={value}"
+        return f"table={{{name!r}: {value or '...'}}}" if caller == "a comparison" else f"{name}={value}"
     flag = f"{'bothways predict ' if caller == 'a server' else ''}--{name.replace('_', '-')}"
     return flag if values in ((), (True,)) else f"{flag} {_argument(name, values)}"
 

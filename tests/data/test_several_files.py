@@ -18,6 +18,7 @@ from bothways.data import (
     read_table,
     stream_sequences,
 )
+from bothways.errors import DataError
 
 START = datetime.datetime(2024, 3, 1)
 ANEW = "Names in 'machine' come again in other files, with the same"
@@ -150,3 +151,29 @@ def test_one_label_per_trial_where_each_file_counts_its_trials(tmp_path: Path) -
     ]
     columns: Columns = read_and_split(written(tmp_path, files)).columns
     assert columns.per == "sequence"
+
+
+def test_folders_that_tell_a_column_are_read(tmp_path: Path) -> None:
+    """As Spark and pandas write partitions."""
+    for number in range(3):
+        (tmp_path / f"machine={number}" / "day=2024-03-01").mkdir(parents=True)
+        site(number).drop("machine").write_parquet(tmp_path / f"machine={number}" / "day=2024-03-01" / "part-0.parquet")
+    (tmp_path / "_SUCCESS").touch()
+    split = read_and_split(tmp_path, order="t")
+    columns, _, _ = split.encoded()
+    assert (columns.sequence, columns.order, columns.features, lengths(split)) == ("machine", "t", ("x",), [120] * 3)
+    read = list(stream_sequences(tmp_path, columns, rows=50, say=lambda _: None))
+    assert [length for chunk in read for length in chunk.sequences.lengths.tolist()] == [120] * 3
+    assert set(read[0].frame.columns) == {"machine", "day", "t", "x", "label"}
+
+
+def test_a_column_of_the_file_is_not_read_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "machine=9").mkdir()
+    site(0).write_parquet(tmp_path / "machine=9" / "part-0.parquet")
+    assert read_table(tmp_path).column("machine").unique().sort().to_list() == [0, 1, 2]
+
+
+def test_files_of_a_delta_table_are_not_read_as_they_stand(tmp_path: Path) -> None:
+    (written(tmp_path, [site(0), site(1)], ".parquet") / "_delta_log").mkdir()
+    with pytest.raises(DataError, match=r"this is a Delta table; .* rows that were removed. Write .*pl\.read_delta\('"):
+        read_table(tmp_path)

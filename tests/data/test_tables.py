@@ -180,6 +180,12 @@ def test_no_such_file_and_an_empty_folder(tmp_path: Path, name: str) -> None:
         read_table(tmp_path / name / "*.csv")
 
 
+@pytest.mark.parametrize("address", ["https://example.com/some.csv", "s3://bucket/*.parquet"])
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(DataError, match=r"//.*: tables are read from files of this machine\. Download it first"):
+        read_table(address)
+
+
 def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path: Path) -> None:
     csv(tmp_path, "a\n1\n", "ab.csv")
     assert len(read_table(csv(tmp_path, "a\n1\n2\n", "[a]*.csv"))) == 2
@@ -1138,6 +1144,12 @@ def test_a_quote_that_is_not_closed_is_told(tmp_path: Path, field: str) -> None:
     rows = [f"a,{at},{note}" for at, note in enumerate(['"so, so"', '"one\ntwo"', field, "ok", "ok"])]
     with pytest.raises(DataError, match=r"some.csv: line 6 \('a,2,.*\) has a quote that no other closes. Quote such a"):
         read_table(csv(tmp_path, "# by hand\nm,t,note\n" + "\n".join(rows) + "\n"))
+
+
+def test_text_behind_a_closing_quote_is_told(tmp_path: Path) -> None:
+    """As in a table of R, whose fields blanks separate."""
+    with pytest.raises(DataError, match=r"some.csv: line 2 .* text behind a closing quote. .* something other than"):
+        read_table(csv(tmp_path, 'pump "at hour" state\n"pump 1" 3 ok\n'))
 
 
 def test_quotes_around_lines_stay(tmp_path: Path) -> None:

@@ -314,6 +314,7 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"problem": {"colour": 1}}, "no parameter 'colour'. It has: sequences, steps, unseen, threshold"),
         ({"problem": {"steps": 0}}, "steps is 0"),
         ({"data": "intrusion-flows", "problem": {"labels": "stage"}}, "intrusion-flows has no parameter 'labels'"),
+        ({"table": {"label": "state"}}, r"a generated problem, and table=\{'label': ...\} is for tables"),
         ({"cluster": "spark://here"}, "cluster is 'spark://here'"),
         ({"settings": {"direction": "both"}}, "direction is varied"),
         ({"vary": {"conv_window": [0, 12]}}, "conv_window=12: a convolution with a window of 12 steps is longer"),

@@ -322,7 +322,7 @@ def _explained(path: Path, file: Path, form: _Form, gone: Sequence[int]) -> Iter
 
 
 def _first_fault(file: Path, form: _Form, longer: bool) -> tuple[int, str]:
-    """The first line with more fields than the header, or with a quote that no other closes; and what to say of it."""
+    """The first line with more fields than the header, or with a quote at fault; and what to say of it."""
     held = list[str]()
 
     def lines() -> Iterator[str]:
@@ -345,8 +345,11 @@ def _first_fault(file: Path, form: _Form, longer: bool) -> tuple[int, str]:
             held.clear()
     if longer or not held:
         return 0, ""
-    shown, cure = held[0].strip()[:40], 'Quote such a field, and double the quote in it ("5"" pipe").'
-    return form.above + end + 1, f"({shown!r}) has a quote that no other closes. {cure}"
+    fault, cure = "has a quote that no other closes", 'Quote such a field, and double the quote in it ("5"" pipe").'
+    if len(held) == 1 and held[0].count('"') % 2 == 0:
+        fault = "has text behind a closing quote"
+        cure = 'Double a quote in a field ("5"" pipe"); or are fields separated by something other than , ; | or tabs?'
+    return form.above + end + 1, f"({held[0].strip()[:40]!r}) {fault}. {cure}"
 
 
 def shows_blocks(path: Path) -> bool:

@@ -32,9 +32,11 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
 
 
 def _scanned(path: Path) -> pl.LazyFrame:
+    """The columns of a file, and those that the names of its folders tell (`day=5/`), if it has none of them itself."""
     with path.open("rb") as file, _intact(path):
-        pl.read_parquet_schema(file)
-    return pl.scan_parquet(path, glob=False)
+        own = pl.read_parquet_schema(file)
+    told = {folder.partition("=")[0] for folder in path.parent.parts if "=" in folder}
+    return pl.scan_parquet(path, glob=False, hive_partitioning=told.isdisjoint(own))
 
 
 def _intact(path: Path) -> AbstractContextManager[None]:

@@ -138,6 +138,8 @@ def find_files(source: Source) -> Files:
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if not given or "" in given:  # which would be the working folder
         raise DataError("No file is given to read a table from.")
+    if remote := next((each for each in map(str, given) if "://" in each), None):
+        raise DataError(f"{remote}: tables are read from files of this machine. Download it first.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     if Path("-") in paths:
         raise DataError("-: tables are not read from standard input; save it in a file. Events are: bothways stream.")
@@ -214,6 +216,11 @@ def _passed_over(folder: Path, paths: Sequence[Path]) -> Iterator[str]:
 
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
+        if (path / "_delta_log").is_dir():
+            raise DataError(
+                f"{path}: this is a Delta table; files in it may hold rows that were removed. Write those that it has "
+                f"to a file (Polars: pl.read_delta({str(path)!r}).write_parquet('table.parquet'))."
+            )
         entries = _entries(path)
         inside = [entry for entry in entries if entry.is_file() and ending(entry) in FORMATS]
         tables = [entry for entry in inside if ending(entry) not in BESIDE] or _tables_among(entries)
@@ -221,6 +228,8 @@ def _expanded(path: Path) -> list[Path]:
             deep = [entry for entry in entries if entry.is_dir()]
             if deep and parts_of(deep):
                 return [file for folder in deep for file in _expanded(folder)]
+            if partitions := sorted(path.glob("*=*/**/*.parquet")):  # as Spark writes them: day=5/part-0.parquet
+                return partitions
             more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
         return tables or inside

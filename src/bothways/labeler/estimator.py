@@ -68,7 +68,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
     Some tools of scikit-learn take one row per label: `cross_val_predict`, `CalibratedClassifierCV` and
     `StackingClassifier` need a data frame, one long sequence, or one label per sequence; `permutation_importance` needs
-    a data frame of pandas or one long sequence. With several sequences in arrays and one label per step they fail.
+    a data frame of pandas or one long sequence. With several sequences in arrays and one label per step they fail, but
+    for `cross_val_predict` where all are of one length.
 
     Args:
         SETTINGS

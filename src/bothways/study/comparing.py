@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bothways import interrupts
-from bothways.errors import InputError, counted, option
+from bothways.errors import InputError, calling, counted, on_command_line, option
 from bothways.metrics import check_tags, class_to_detect, score
 from bothways.metrics.alarms import detectable
 from bothways.metrics.scores import check_monitor, with_rate_of
@@ -115,7 +115,8 @@ def compare(
     grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
     windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
     longest = max((int(each) for each in windows if each), default=None)
-    task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
+    with calling("the command line" if on_command_line() else "a comparison"):
+        task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
