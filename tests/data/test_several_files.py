@@ -168,9 +168,16 @@ def test_folders_that_tell_a_column_are_read(tmp_path: Path) -> None:
 
 
 def test_a_column_of_the_file_is_not_read_from_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "machine=9").mkdir()
-    site(0).write_parquet(tmp_path / "machine=9" / "part-0.parquet")
+    for number in (8, 9):
+        (tmp_path / f"machine={number}").mkdir()
+        site(0).write_parquet(tmp_path / f"machine={number}" / "part-0.parquet")
     assert read_table(tmp_path).column("machine").unique().sort().to_list() == [0, 1, 2]
+
+
+def test_the_folder_of_a_single_file_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run=9").mkdir()
+    site(0).write_parquet(file := tmp_path / "run=9" / "part-0.parquet")
+    assert "run" not in read_table(file).names
 
 
 def test_files_of_a_delta_table_are_not_read_as_they_stand(tmp_path: Path) -> None:

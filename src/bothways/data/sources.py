@@ -74,9 +74,10 @@ _CONLL = Format(
     line=conll_files.line,
     pieces=conll_files.pieces,
 )
+_PARQUET = Format(parquet_files.read, parquet_files.batches, fields="strings", words=LISTS)
 _TEXT = Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS)
 FORMATS: Mapping[str, Format] = {
-    ".parquet": Format(parquet_files.read, parquet_files.batches, fields="strings", words=LISTS),
+    ".parquet": _PARQUET,
     ".csv": _CSV,
     ".tsv": _TSV,
     ".jsonl": _LINES,
@@ -159,6 +160,9 @@ def find_files(source: Source) -> Files:
         name += f" ({len(paths)} files)"
     notices = tuple(notice for folder in map(Path, given) if folder.is_dir() for notice in _passed_over(folder, paths))
     files = Files(name, paths, next(iter(formats)), notices)
+    if files.format is _PARQUET and len({path.parent for path in paths}) > 1:
+        read, batches = (partial(each, folders=True) for each in (parquet_files.read, parquet_files.batches))
+        return files._replace(format=_PARQUET._replace(read=read, batches=batches))
     # The files of a table have the same columns, so all have one that numbers blocks, or none.
     one = len(paths) == 1 or not _of_fields(files.format) or all(map(csv_files.shows_blocks, paths))
     return files if one else with_blocks(files, False)
