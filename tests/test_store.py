@@ -229,8 +229,8 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 10}, r"written by a newer bothways \(file version 10; this one reads 9\)"),
-        ({"version": 8}, r"written by an early bothways \(file version 8; this one reads 9\). Train the model again"),
+        ({"version": 11}, r"written by a newer bothways \(file version 11; this one reads 10\)"),
+        ({"version": 9}, r"written by an early bothways \(file version 9; this one reads 10\). Train the model again"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
         (

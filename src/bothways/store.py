@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 9, "members": [{"network": {...}, "share": 1.0}, ...],
+    model.json            {"format": "bothways", "version": 10, "members": [{"network": {...}, "share": 1.0}, ...],
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5, "balance": 0.0}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
@@ -37,7 +37,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.runtime.codes import dequantized
 
 FORMAT = "bothways"
-VERSION = 9
+VERSION = 10
 
 NUMBER = (int, float)
 MAYBE = (int, float, NoneType)

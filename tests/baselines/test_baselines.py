@@ -465,7 +465,7 @@ def test_trees_look_at_levels_where_that_helps(drifts: bool) -> None:
     sequences = made((x + starts).reshape(-1, 1), labels.astype(int).ravel(), [100] * 30)
     fitted = trees.Trees.fit(sequences.take(np.arange(20)), 2, (), 0)
     assert fitted is not None
-    near = 2 * tree_inputs.AROUND + 1 + 3 * len(fitted.widths)
+    near = 2 * tree_inputs.AROUND + 1 + 4 * len(fitted.widths)
     if drifts:
         assert (fitted.inputs >= near).any()
         others = sequences.take(np.arange(20, 30))
@@ -485,9 +485,26 @@ def test_trees_look_at_levels_over_the_deviation_where_that_helps() -> None:
     sequences = made(x.reshape(-1, 1), labels.ravel(), [400] * 30)
     fitted = trees.Trees.fit(sequences.take(np.arange(20)), 2, (), 0)
     assert fitted is not None
-    assert (fitted.inputs >= 2 * tree_inputs.AROUND + 1 + 1 + 4 * len(fitted.widths)).any()
+    assert (fitted.inputs >= 2 * tree_inputs.AROUND + 1 + 1 + 5 * len(fitted.widths)).any()
     others = sequences.take(np.arange(20, 30))
     assert (fitted.predict(others) == others.labels).mean() > 0.8
+
+
+def test_trees_find_where_a_reading_is_frozen() -> None:
+    """For 6 to 9 steps it hardly moves: at the first of them what comes is flat, at the last what was, never both."""
+    generator = np.random.default_rng(0)
+    x, labels = generator.gamma(1, 3, (120, 60)), np.zeros((120, 60), int)
+    for row, own in zip(x, labels, strict=True):
+        begin = generator.integers(0, 48)
+        end = begin + generator.integers(6, 10)
+        row[begin:end] = row[begin] + generator.normal(0, 0.2, end - begin)
+        own[begin:end] = 1
+    sequences = made(x.reshape(-1, 1), labels.ravel(), [60] * 120)
+    fitted = trees.Trees.fit(sequences.take(np.arange(60)), 2, (), 0)
+    assert fitted is not None
+    others = sequences.take(np.arange(60, 120))
+    found = fitted.predict(others) & others.known_labels
+    assert 2 * found.sum() / (fitted.predict(others) + others.known_labels).sum() > 0.85  # F1
 
 
 def test_trees_of_rare_classes() -> None:

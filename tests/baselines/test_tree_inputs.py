@@ -32,11 +32,10 @@ def by_hand(sequence: Array, step: int, width: int) -> Array:
     """What both windows of a step say; beyond its ends a sequence goes on as it begins and ends."""
     wide = np.pad(sequence, ((width, width), (0, 0)), mode="edge")
     past, future = wide[step + 1 : step + 1 + width], wide[step + width : step + 2 * width]
-    both = wide[step + 1 : step + 2 * width]
     moves = np.abs(np.diff(wide[step : step + 2 * width + 1], axis=0))
-    extent, moved = both.max(axis=0) - both.min(axis=0), moves.sum(axis=0) / (2 * width)
+    moved = moves.sum(axis=0) / (2 * width)
     level = (future.mean(axis=0) + past.mean(axis=0)) / 2 - sequence[: step + 1].mean(axis=0)
-    return np.stack([future.mean(axis=0) - past.mean(axis=0), extent, moved, level])
+    return np.stack([future.mean(axis=0) - past.mean(axis=0), np.ptp(past, 0), np.ptp(future, 0), moved, level])
 
 
 def test_windows_by_hand() -> None:
@@ -50,11 +49,11 @@ def test_windows_by_hand() -> None:
         sequence = sequences.arrays()[number]
         of_widths = np.stack([by_hand(sequence, step, width) for width in WIDTHS.tolist()])
         level = sequence[step] - sequence[: step + 1].mean(axis=0)
-        expected = np.concatenate([of_widths[:, :3].reshape(6, 3), level[None], of_widths[:, 3]])
-        np.testing.assert_allclose(found[:9, row], expected, rtol=0, atol=1e-12)
+        expected = np.concatenate([of_widths[:, :4].reshape(8, 3), level[None], of_widths[:, 4]])
+        np.testing.assert_allclose(found[:11, row], expected, rtol=0, atol=1e-12)
         if step:
             over = expected / sequence[: step + 1].std(axis=0)
-            np.testing.assert_allclose(found[9:, row], over, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(found[11:, row], over, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("chosen", [[3], [70, 3, 3, 40], list(range(20, 60))])

@@ -11,7 +11,7 @@ from bothways.means import ROWS, moments_of
 from bothways.sequences import Array, Numbers, Sequences
 
 AROUND = 5  # neighbours: this many steps before and after a label
-WIDTHS = (8, 32)  # the steps of the windows of numbers that end and begin at a label: powers of two, ascending
+WIDTHS = (4, 8, 32)  # the steps of the windows of numbers that end and begin at a label: powers of two, ascending
 
 CODES = 254
 """Of each category this many codes have places of their own, the most frequent ones; others share the next one."""
@@ -33,9 +33,10 @@ def windows(
     float64, and means and deviations those of all steps of the sequence so far. What a window says is made of what its
     halves say, and so has the same bits wherever the sequence began, given the means.
 
-    For each width there are three values, each `(..., numbers)`: how far the mean of what comes is above that of what
-    was, the range of both together, and how far a step moves in the mean. Then how far the step is above the mean of
-    the sequence so far; and for each width how far the mean of both windows is. Then all of these over the deviations.
+    For each width there are four values, each `(..., numbers)`: how far the mean of what comes is above that of what
+    was, the range of what was and of what comes, and how far a step moves in the mean. Then how far the step is above
+    the mean of the sequence so far; and for each width how far the mean of both windows is. Then all of these over the
+    deviations.
     """
     found, above = list[Any](), [numbers - means]
     before, after = moved(numbers, -1), moved(numbers, 1)
@@ -52,8 +53,8 @@ def windows(
         width *= 2
         if width in widths:
             past, future = (sums[way] / np.float64(width) for way in (-1, 1))
-            extent = larger(most[-1], most[1]) - smaller(least[-1], least[1])
-            found += [future - past, extent, (moves[-1] + moves[1]) / np.float64(2 * width)]
+            extents = (most[way] - least[way] for way in (-1, 1))
+            found += [future - past, *extents, (moves[-1] + moves[1]) / np.float64(2 * width)]
             above.append((past + future) / np.float64(2) - means)
     found += above
     return found + [each / deviations for each in found]

@@ -16,7 +16,7 @@ from bothways.patterns.classifiers import NEVER, Classifier
 from bothways.patterns.forest import check_nodes
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
-ROWS, NUMBERS = 20_000, 6_000_000  # the most labels, and numbers beside them, of which trees learn in seconds
+ROWS, NUMBERS = 20_000, 9_000_000  # the most labels, and numbers beside them, of which trees learn in seconds
 TREES, ROUNDS, LEAVES = 600, 100, 16  # the most trees, rounds of one tree per class, and leaves of a tree
 SEVERAL = 6  # of this many sequences or more a third shows which inputs are to be looked at
 SHARE = 0.5  # of the inputs each node looks at this share, where there are numbers
@@ -89,7 +89,7 @@ class Trees(Classifier):
             random_state=seed,
         )
         targets, weights = labels[chosen], sequences.weights_of(chosen)
-        scaled = columns - count * (1 + 4 * len(widths))
+        scaled = columns - count * (1 + 5 * len(widths))
         choices = [inputs[:, : scaled - count * (1 + len(widths))], inputs[:, :scaled], inputs]
         of = sequences.offsets.searchsorted(chosen, "right")
         numbers = generator.permutation(np.unique(of))
