@@ -72,8 +72,8 @@ class Layer:
         frozen: take the weights as they are now, in the engine's own layout, which saves short runs much of their time.
             Later changes of them do not count, and runs cannot be recorded. It saves most with int8.
         bins: the first inputs are numbers that enter through `Bins`: x has a column for each number, where the kernels
-            have a row for each of its bins. Of frozen layers, without dropout, and not in bfloat16; in int8 they and what
-            they are multiplied with are float32.
+            have a row for each of its bins. Of frozen layers, without dropout, and not in bfloat16. In int8 they and
+            what they are multiplied with are float32.
 
     Raises:
         InputError: an argument has the wrong shape or dtype; the message names it.
