@@ -51,7 +51,9 @@ def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
         there = (codes == code).any(axis=1)
         means.append(numbers[there if there.any() else slice(None)].mean(axis=0))
     means += [each - numbers.mean(axis=0) for each in means]
-    whole = [*spectrum_by_hand(numbers, parts.bands), *rises_by_hand(numbers)]
+    distances = np.abs(numbers - numbers.mean(axis=0))
+    spectrum = [*spectrum_by_hand(numbers, parts.bands), *spectrum_by_hand(distances, parts.bands)]
+    whole = [*spectrum, *rises_by_hand(numbers)]
     return found + firsts + lasts + whole + np.ravel(means).tolist()
 
 
@@ -105,18 +107,21 @@ def test_features_are_quantiles_of_parts_counts_places_spectra_crossings_and_mea
 def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
     parts = DyadicFeatures.fit(sequences, ())
-    assert parts.size <= max(MOST, SERIES * columns) + MOST_BANDS + MOST_COUNTS + 1
+    assert parts.size <= max(MOST, SERIES * columns) + 2 * MOST_BANDS + MOST_COUNTS + 1
     assert parts.crossed == (length > 9 and columns < 300)
     assert (parts.bands > 0) == (length > 9 and columns < 300)
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
     assert parts.features(sequences).shape == (1, parts.size)
 
 
+@pytest.mark.parametrize("distances", [False, True])
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e25])
-def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float) -> None:
+def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float, distances: bool) -> None:
     random = np.random.default_rng(0)
     values = [np.stack([random.normal(size=n), np.full(n, 0.1), np.zeros(n)], axis=1) for n in (1, 40, 33, 64, 65)]
-    plain, scaled = (spectra(Sequences.from_arrays([each * by for each in values]), 3, 8) for by in (1, scale))
+    plain, scaled = (
+        spectra(Sequences.from_arrays([each * by for each in values]), 3, 8, distances) for by in (1, scale)
+    )
     np.testing.assert_allclose(scaled, plain, rtol=1e-9, atol=1e-9)
     constant = plain.reshape(5, -1, 3)[:, :, 1:]
     np.testing.assert_allclose(constant[:, :8], np.log(1e-6), rtol=1e-6)
@@ -149,6 +154,18 @@ def test_numbers_of_a_category_are_seen() -> None:
     assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.85
 
 
+def test_swings_of_loudness_are_told_apart() -> None:
+    random, values = np.random.default_rng(1), []
+    for i in range(160):
+        swing = 1 + 0.8 * np.sin(2 * np.pi * np.arange(300) * (0.05 if i % 2 else 0.1) + random.uniform(0, 6))
+        values.append((swing * random.normal(size=300))[:, None])
+    sequences = Sequences.from_arrays(values, np.arange(160) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(80)), 2, (), 0)
+    assert found is not None
+    others = sequences.take(np.arange(80, 160))
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.85
+
+
 def test_events_are_counted() -> None:
     """Sequences of unequal lengths with three or four pulses in noise that drifts."""
     random, values = np.random.default_rng(0), []
@@ -175,7 +192,7 @@ def test_means_are_those_of_the_most_frequent_codes() -> None:
 
 def test_files_of_earlier_versions_have_no_spectra_crossings_or_means() -> None:
     sequences = walks()
-    nothing: dict[str, Any] = {"bands": 0, "crossed": False, "averaged": np.zeros(0, np.int64)}
+    nothing: dict[str, Any] = {"bands": 0, "distances": False, "crossed": False, "averaged": np.zeros(0, np.int64)}
     parts = replace(DyadicFeatures.fit(sequences, CATEGORIES), **nothing)
     arrays = {name: array for name, array in parts.arrays().items() if name not in nothing}
     network = Network(features=4, classes=2, categories=CATEGORIES, per="sequence")

@@ -103,7 +103,9 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
             found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
     found += [graph.cast(each, np.float32) for each in (*first, *last)]
     if made.bands:
-        found.append(graph.where(some, graph.cast(_spectra(graph, made, data), np.float32), np.float32(0)))
+        for distances in (False, True)[: 1 + made.distances]:
+            own = graph.cast(_spectra(graph, made, data, distances), np.float32)
+            found.append(graph.where(some, own, np.float32(0)))
     if made.crossed:
         found.append(graph.where(some, graph.cast(_crossings(graph, made, data), np.float32), np.float32(0)))
     if len(made.averaged):
@@ -147,11 +149,18 @@ def _crossings(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     return graph("Concat", *counts, axis=1)
 
 
-def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, distances: bool) -> Value:
     """`(batch, (bands + lags) * numbers)` as `spectra` gives it."""
     values, length = _numbers(graph, made, data), at_least_one(graph, data.lengths, np.float64)
-    means = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
-    moves = graph("Pad", graph.where(data.inside, values - means, np.float64(0)), [0, 0, 0, 0, SEGMENT, 0])
+
+    def less_mean(numbers: Value) -> Value:
+        means = graph("ReduceSum", numbers, [1], keepdims=1) / graph.unsqueeze(length, 2)
+        return graph.where(data.inside, numbers - means, np.float64(0))
+
+    moves = less_mean(values)
+    if distances:
+        moves = less_mean(graph("Max", moves, moves * np.float64(-1)))
+    moves = graph("Pad", moves, [0, 0, 0, 0, SEGMENT, 0])
     time = graph("Squeeze", graph("Max", graph("ReduceMax", data.lengths, keepdims=1), np.int64(1)), [0])
     starts = graph("Range", np.int64(0), time, np.int64(HOP))
     segments = graph("Gather", moves, graph.unsqueeze(starts, 1) + np.arange(SEGMENT), axis=1)

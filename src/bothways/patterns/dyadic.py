@@ -32,8 +32,9 @@ class DyadicFeatures:
     It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
     changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
     occurs in the whole sequence, and looked where it does for the first and for the last time. The first feature is the
-    length; the last ones are of whole sequences: spectra and autocorrelations, how often numbers rise above their
-    surroundings, and where there are categories, too, the mean of each number on the steps of each code.
+    length; the last ones are of whole sequences: spectra and autocorrelations, those of distances from the mean, how
+    often numbers rise above their surroundings, and where there are categories, too, the mean of each number on the
+    steps of each code.
     """
 
     numbers: int  # how many numeric columns there are
@@ -41,6 +42,7 @@ class DyadicFeatures:
     quantiles: Numbers  # `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on
     codes: Numbers  # `(counted,)` ascending, those that are counted; each column's go on where those before it end
     bands: int  # of how many bands of frequencies there are spectra; 0 for none
+    distances: bool  # whether there are spectra of distances from the mean, too
     crossed: bool  # whether it is counted how often numbers rise above their surroundings
     averaged: Numbers  # ascending, the codes on whose steps means are taken
 
@@ -67,7 +69,7 @@ class DyadicFeatures:
         while True:
             quantiles = np.maximum(most >> np.arange(halvings + 1), 1)
             if SERIES * numbers * _parts_times(quantiles) <= MOST or (most == 1 and not halvings):
-                return cls(numbers, categories, quantiles, counted, bands, crossed, averaged)
+                return cls(numbers, categories, quantiles, counted, bands, bands > 0, crossed, averaged)
             if halvings and most <= FEW:
                 halvings -= 1
             else:
@@ -92,7 +94,9 @@ class DyadicFeatures:
                 some = sequences.take(numbers)
                 found[numbers, known:ends], found[numbers, means:] = self._quantiles(some), self._means(some)
                 if self.bands:
-                    found[numbers, last:rises] = spectra(some, self.numbers, self.bands)
+                    ways = (False, True)[: 1 + self.distances]
+                    both = [spectra(some, self.numbers, self.bands, distances) for distances in ways]
+                    found[numbers, last:rises] = np.concatenate(both, axis=1)
                 if self.crossed:
                     found[numbers, rises:means] = crossings(some, self.numbers)
         return found
@@ -100,7 +104,7 @@ class DyadicFeatures:
     @property
     def _of_spectra(self) -> int:
         """How many features are of spectra."""
-        return (self.bands + LAGS) * self.numbers if self.bands else 0
+        return (self.bands + LAGS) * self.numbers * (1 + self.distances) if self.bands else 0
 
     @property
     def _of_crossings(self) -> int:
@@ -113,7 +117,7 @@ class DyadicFeatures:
         return 2 * len(self.averaged) * self.numbers
 
     def arrays(self) -> dict[str, Array]:
-        flags = {"bands": np.array([self.bands]), "crossed": np.array([self.crossed])}
+        flags = {name: np.array([getattr(self, name)]) for name in ("bands", "distances", "crossed")}
         return {"quantiles": self.quantiles, "codes": self.codes, **flags, "averaged": self.averaged}
 
     @classmethod
@@ -121,17 +125,17 @@ class DyadicFeatures:
         """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
         # Files that do not say so have no spectra, no counts of crossings and no means.
-        none = {"bands": np.zeros(1, np.int64), "crossed": np.zeros(1, np.bool_), "averaged": np.zeros(0, np.int64)}
-        given = {**none, **arrays}
+        none = {"bands": np.zeros(1, np.int64), "averaged": np.zeros(0, np.int64)}
+        given = {**none, **dict.fromkeys(("distances", "crossed"), np.zeros(1, np.bool_)), **arrays}
         codes, averaged = (
             np.unique(checked_array(given, name, np.int64, (None,), 0, sum(network.categories) - 1))
             for name in ("codes", "averaged")
         )
         bands = int(checked_array(given, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
-        crossed = bool(checked_array(given, "crossed", np.bool_, (1,))[0])
+        distances, crossed = (bool(checked_array(given, name, np.bool_, (1,))[0]) for name in ("distances", "crossed"))
         if bands & (bands - 1):
             raise InputError(f"The bands of a spectrum are a power of two, not {bands}.")
-        return cls(network.numeric, network.categories, quantiles, codes, bands, crossed, averaged)
+        return cls(network.numeric, network.categories, quantiles, codes, bands, distances, crossed, averaged)
 
     def _occurrences(self, sequences: Sequences) -> tuple[Array, Array]:
         """`(sequences, counted)` how often codes occur, and `(sequences, 2 * counted)` where first and last.
