@@ -355,6 +355,24 @@ def test_random_convolutions(tmp_path: Path) -> None:
     check(model, tmp_path / "some.onnx", {"features": padded, "lengths": lengths}, sequences)
 
 
+def test_a_forest_on_long_sequences(tmp_path: Path) -> None:
+    """Their spectra, crossings and means by code."""
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 90, 120)
+    values = random.normal(size=(lengths.sum(), 4)).astype(np.float32)
+    values[:, 3] = random.integers(0, 3, len(values))
+    sequences = Sequences(values, lengths, (lengths + random.integers(0, 20, 120)) // 40, per="sequence")
+    found = Forest.fit(sequences, 3, (3,), seed=0)
+    assert found is not None
+    assert found.features.bands
+    assert found.features.crossed
+    model = Model([some_member(per="sequence", categories=(3,)), BaselineMember(found, 9.0)], ("a", "b", "c"))
+    known = np.arange(lengths.max()) < lengths[:, None]
+    padded = np.full((*known.shape, 4), np.nan, np.float32)
+    padded[known] = values
+    check(model, tmp_path / "some.onnx", {"features": padded, "lengths": lengths}, sequences)
+
+
 def test_an_array_is_one_constant() -> None:
     """All nodes that go down trees read the same tables."""
     graph, table = Graph(opset=18), np.arange(5.0)

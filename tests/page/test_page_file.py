@@ -86,7 +86,7 @@ MANY = (replace(CATEGORIES[0], values=(*CATEGORIES[0].values, *map(str, range(10
 def simple(kind: Any, per: str = "step", sizes: tuple[int, ...] = (4, 3)) -> BaselineMember:
     """A simple model that learned from what the networks read."""
     random = np.random.default_rng(2)
-    lengths = random.integers(1, 20, 100)
+    lengths = random.integers(1, 40, 100)
     values = random.normal(size=(lengths.sum(), 6)).astype(np.float32)
     values[:, 4] = random.integers(0, 4, len(values))
     values[:, 5] = random.integers(0, 3, len(values))

@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns import DyadicFeatures, Forest
 from bothways.patterns import forest as forests
-from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, SERIES, ends_of_parts
+from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, MOST_COUNTS, MOST_MEANS, SERIES, ends_of_parts
 from bothways.patterns.spectrum import FREQUENCIES, spectra
 from bothways.sequences import NO_LABEL, Array, Sequences
 
@@ -46,7 +46,30 @@ def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
     places = [np.flatnonzero((codes == code).any(axis=1)) / len(values) for code in parts.codes]
     firsts = [min(each, default=2) for each in places]
     lasts = [max(each, default=-1) for each in places]
-    return found + firsts + lasts + spectrum_by_hand(values[:, : parts.numbers], parts.bands)
+    numbers, means = values[:, : parts.numbers], list[Array]()
+    for code in parts.averaged:
+        there = (codes == code).any(axis=1)
+        means.append(numbers[there if there.any() else slice(None)].mean(axis=0))
+    means += [each - numbers.mean(axis=0) for each in means]
+    distances = np.abs(numbers - numbers.mean(axis=0))
+    spectrum = [*spectrum_by_hand(numbers, parts.bands), *spectrum_by_hand(distances, parts.bands)]
+    whole = [*spectrum, *rises_by_hand(numbers)]
+    return found + firsts + lasts + whole + np.ravel(means).tolist()
+
+
+def rises_by_hand(numbers: Array) -> list[float]:
+    """How often means of 1 to 16 steps, less those of 4 times as many, rise above each level."""
+    found, last = list[float](), len(numbers) - 1
+    for window in (1, 2, 4, 8, 16):
+        near, wide = (
+            np.array([numbers[np.minimum(np.arange(at, at + steps), last)].mean(axis=0) for at in range(last + 1)])
+            for steps in (window, 4 * window)
+        )
+        z = near - wide[np.maximum(np.arange(last + 1) - 3 * window // 2, 0)]
+        for level in (-1, 0, 1, 2):
+            above = z > level * np.sqrt((z**2).mean(axis=0)) + 1e-12
+            found += (above[1:] & ~above[:-1]).sum(axis=0).tolist()
+    return found
 
 
 def spectrum_by_hand(numbers: Array, bands: int) -> list[float]:
@@ -64,11 +87,13 @@ def spectrum_by_hand(numbers: Array, bands: int) -> list[float]:
     return [*logs.ravel().tolist(), *(np.cos(angles) @ shares).ravel().tolist()]
 
 
-def test_features_are_quantiles_of_parts_counts_places_and_spectra() -> None:
+def test_features_are_quantiles_of_parts_counts_places_spectra_crossings_and_means() -> None:
     sequences = walks()
     parts = DyadicFeatures.fit(sequences, CATEGORIES)
     assert parts.quantiles.tolist() == [8, 4, 2, 1]
     assert parts.bands == FREQUENCIES
+    assert parts.crossed
+    assert parts.averaged.tolist() == list(range(8))
     features = parts.features(sequences)
     assert features.shape == (120, parts.size)
     expected = [by_hand(parts, values) for values in np.split(sequences.values, sequences.offsets[1:-1])]
@@ -82,17 +107,21 @@ def test_features_are_quantiles_of_parts_counts_places_and_spectra() -> None:
 def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
     parts = DyadicFeatures.fit(sequences, ())
-    assert parts.size <= max(MOST, SERIES * columns) + MOST_BANDS + 1
+    assert parts.size <= max(MOST, SERIES * columns) + 2 * MOST_BANDS + MOST_COUNTS + 1
+    assert parts.crossed == (length > 9 and columns < 300)
     assert (parts.bands > 0) == (length > 9 and columns < 300)
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
     assert parts.features(sequences).shape == (1, parts.size)
 
 
+@pytest.mark.parametrize("distances", [False, True])
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e25])
-def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float) -> None:
+def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float, distances: bool) -> None:
     random = np.random.default_rng(0)
     values = [np.stack([random.normal(size=n), np.full(n, 0.1), np.zeros(n)], axis=1) for n in (1, 40, 33, 64, 65)]
-    plain, scaled = (spectra(Sequences.from_arrays([each * by for each in values]), 3, 8) for by in (1, scale))
+    plain, scaled = (
+        spectra(Sequences.from_arrays([each * by for each in values]), 3, 8, distances) for by in (1, scale)
+    )
     np.testing.assert_allclose(scaled, plain, rtol=1e-9, atol=1e-9)
     constant = plain.reshape(5, -1, 3)[:, :, 1:]
     np.testing.assert_allclose(constant[:, :8], np.log(1e-6), rtol=1e-6)
@@ -112,10 +141,60 @@ def test_tones_are_told_apart() -> None:
     assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.9
 
 
-def test_a_file_that_says_nothing_of_spectra_has_none() -> None:
+def test_numbers_of_a_category_are_seen() -> None:
+    """Sequences with the same numbers and categories: in half of them 1 has the larger numbers, in half 2."""
+    random, values = np.random.default_rng(0), []
+    for i in range(120):
+        codes = random.integers(1, 3, 20)
+        values.append(np.stack([random.normal(size=20) + (codes == 1 + i % 2), codes], axis=1))
+    sequences = Sequences.from_arrays(values, np.arange(120) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(60)), 2, (3,), 0)
+    assert found is not None
+    others = sequences.take(np.arange(60, 120))
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.85
+
+
+def test_swings_of_loudness_are_told_apart() -> None:
+    random, values = np.random.default_rng(1), []
+    for i in range(160):
+        swing = 1 + 0.8 * np.sin(2 * np.pi * np.arange(300) * (0.05 if i % 2 else 0.1) + random.uniform(0, 6))
+        values.append((swing * random.normal(size=300))[:, None])
+    sequences = Sequences.from_arrays(values, np.arange(160) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(80)), 2, (), 0)
+    assert found is not None
+    others = sequences.take(np.arange(80, 160))
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.85
+
+
+def test_events_are_counted() -> None:
+    """Sequences of unequal lengths with three or four pulses in noise that drifts."""
+    random, values = np.random.default_rng(0), []
+    for i in range(200):
+        length = int(random.integers(150, 400))
+        pulses = np.linspace(0, length, 5 + i % 2)[1:-1] + random.uniform(-10, 10, 3 + i % 2)
+        noise = random.normal(size=length) * 0.1 + random.normal(size=length).cumsum() * 0.05
+        values.append((noise + np.exp(-(((np.arange(length) - pulses[:, None]) / 5) ** 2)).sum(axis=0))[:, None])
+    sequences = Sequences.from_arrays(values, np.arange(200) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(100)), 2, (), 0)
+    assert found is not None
+    others = sequences.take(np.arange(100, 200))
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.85
+
+
+def test_means_are_those_of_the_most_frequent_codes() -> None:
+    random = np.random.default_rng(0)
+    values = np.hstack([random.normal(size=(2000, 300)), random.permutation(2000)[:, None] % 50 // 10])
+    values[::2, -1] = 3
+    parts = DyadicFeatures.fit(Sequences(values, np.full(10, 200), per="sequence"), (5,))
+    assert 3 in parts.averaged
+    assert len(parts.averaged) == MOST_MEANS // 300
+
+
+def test_files_of_earlier_versions_have_no_spectra_crossings_or_means() -> None:
     sequences = walks()
-    parts = replace(DyadicFeatures.fit(sequences, CATEGORIES), bands=0)
-    arrays = {name: array for name, array in parts.arrays().items() if name != "bands"}
+    nothing: dict[str, Any] = {"bands": 0, "distances": False, "crossed": False, "averaged": np.zeros(0, np.int64)}
+    parts = replace(DyadicFeatures.fit(sequences, CATEGORIES), **nothing)
+    arrays = {name: array for name, array in parts.arrays().items() if name not in nothing}
     network = Network(features=4, classes=2, categories=CATEGORIES, per="sequence")
     kept = DyadicFeatures.from_arrays(arrays, network)
     np.testing.assert_array_equal(kept.features(sequences), parts.features(sequences))
@@ -207,6 +286,7 @@ def test_large_parts_to_learn_from_are_sampled(monkeypatch: pytest.MonkeyPatch) 
     [
         ("quantiles", np.array([0]), "from 1 to"),
         ("codes", np.array([8]), "from 0 to 7"),
+        ("averaged", np.array([8]), "from 0 to 7"),
         ("inputs", np.full(9, 10**6, np.int32), "from -1 to"),
         ("values", np.zeros(2, np.float32), r"must be float32"),
         ("children", "backward", "must lead to later ones"),

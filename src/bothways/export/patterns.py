@@ -12,6 +12,7 @@ from bothways.export.trees import leaves
 from bothways.patterns import DyadicFeatures, Forest, NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
+from bothways.patterns.crossings import LEVELS, WIDER, WINDOWS, before
 from bothways.patterns.dyadic import NOWHERE, SERIES, ends_of_parts, levels
 from bothways.patterns.forest import RARELY
 from bothways.patterns.ngrams import LONGEST
@@ -102,15 +103,64 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
             found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
     found += [graph.cast(each, np.float32) for each in (*first, *last)]
     if made.bands:
-        found.append(graph.where(some, graph.cast(_spectra(graph, made, data), np.float32), np.float32(0)))
+        for distances in (False, True)[: 1 + made.distances]:
+            own = graph.cast(_spectra(graph, made, data, distances), np.float32)
+            found.append(graph.where(some, own, np.float32(0)))
+    if made.crossed:
+        found.append(graph.where(some, graph.cast(_crossings(graph, made, data), np.float32), np.float32(0)))
+    if len(made.averaged):
+        found.append(graph.where(some, graph.cast(_means(graph, made, data), np.float32), np.float32(0)))
     return graph("Concat", *found, axis=1)
 
 
-def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+def _means(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+    """`(batch, features)` the mean of each number on the steps of each code, or of all steps; and less the latter."""
+    values, length = _numbers(graph, made, data), at_least_one(graph, data.lengths, np.float64)
+    whole = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
+    codes, ends, found = joined_codes(data, made.categories), np.cumsum(made.categories), []
+    for column, of in enumerate(np.split(made.averaged, np.searchsorted(made.averaged, ends[:-1]))):
+        own = graph("Gather", codes, np.array([column]), axis=2)
+        same = graph.cast(graph("And", graph("Equal", own, of), data.inside), np.float64)
+        count = graph.unsqueeze(graph("ReduceSum", same, [1], keepdims=0), 2)
+        columns = (graph("Gather", values, np.array([number]), axis=2) for number in range(made.numbers))
+        sums = [graph.unsqueeze(graph("ReduceSum", same * each, [1], keepdims=0), 2) for each in columns]
+        means = graph("Concat", *sums, axis=2) / graph("Max", count, np.float64(1))
+        found.append(graph.where(graph("Greater", count, np.float64(0)), means, whole))
+    found += [each - whole for each in found]
+    return graph("Reshape", graph("Concat", *found, axis=1), [0, 2 * len(made.averaged) * made.numbers])
+
+
+def _crossings(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+    """`(batch, COUNTS * numbers)` as `crossings` gives it."""
+    length = graph.unsqueeze(at_least_one(graph, data.lengths, np.float64), 2)
+    sums, counts = {1: _numbers(graph, made, data)}, list[Value]()
+    for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
+        sums[2 * window] = sums[window] + moved(graph, data, sums[window], window)
+    for window in WINDOWS:
+        wide = moved(graph, data, sums[WIDER * window], before(window)) / np.float64(WIDER * window)
+        z = sums[window] / np.float64(window) - wide
+        squares = graph("ReduceSum", graph.where(data.inside, z * z, np.float64(0)), [1], keepdims=1)
+        size = graph("Sqrt", squares / length)
+        for level in LEVELS:
+            above = graph("And", graph("Greater", z, size * np.float64(level)), data.inside)
+            above = graph.cast(above, np.int64)
+            rises = graph("Greater", above, moved(graph, data, above, -1))
+            counts.append(graph("ReduceSum", graph.cast(rises, np.int64), [1], keepdims=0))
+    return graph("Concat", *counts, axis=1)
+
+
+def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, distances: bool) -> Value:
     """`(batch, (bands + lags) * numbers)` as `spectra` gives it."""
     values, length = _numbers(graph, made, data), at_least_one(graph, data.lengths, np.float64)
-    means = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
-    moves = graph("Pad", graph.where(data.inside, values - means, np.float64(0)), [0, 0, 0, 0, SEGMENT, 0])
+
+    def less_mean(numbers: Value) -> Value:
+        means = graph("ReduceSum", numbers, [1], keepdims=1) / graph.unsqueeze(length, 2)
+        return graph.where(data.inside, numbers - means, np.float64(0))
+
+    moves = less_mean(values)
+    if distances:
+        moves = less_mean(graph("Max", moves, moves * np.float64(-1)))
+    moves = graph("Pad", moves, [0, 0, 0, 0, SEGMENT, 0])
     time = graph("Squeeze", graph("Max", graph("ReduceMax", data.lengths, keepdims=1), np.int64(1)), [0])
     starts = graph("Range", np.int64(0), time, np.int64(HOP))
     segments = graph("Gather", moves, graph.unsqueeze(starts, 1) + np.arange(SEGMENT), axis=1)

@@ -1,4 +1,4 @@
-"""Parts of sequences: quantiles and spectra of numbers; how often, how early and how late categories occur."""
+"""Parts of sequences: what numbers and categories of the whole, and of its halves and so on, are like."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import LARGEST, blocks
+from bothways.patterns.crossings import COUNTS, crossings
 from bothways.patterns.spectrum import FREQUENCIES, LAGS, spectra
 from bothways.sequences import Array, Doubles, Numbers, Sequences
 
@@ -20,6 +21,7 @@ SERIES = 3  # of each column: its numbers, their changes, and the changes of the
 MOST, FEW = 2000, 4  # about the most quantiles in all; and how few of each there may be before parts are given up
 LONG, MOST_BANDS = 16, 1200  # the shortest sequences that have spectra, and the most features of these
 CODES = 254  # the most codes of each category that are counted, the most frequent ones
+MOST_COUNTS, MOST_MEANS = 1200, 500  # the most counts of crossings; and means by code, of the most frequent codes
 NOWHERE = (2.0, -1.0)  # where a code that does not occur comes first, and last
 
 
@@ -30,7 +32,9 @@ class DyadicFeatures:
     It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
     changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
     occurs in the whole sequence, and looked where it does for the first and for the last time. The first feature is the
-    length; the last ones are spectra and autocorrelations of whole sequences.
+    length; the last ones are of whole sequences: spectra and autocorrelations, those of distances from the mean, how
+    often numbers rise above their surroundings, and where there are categories, too, the mean of each number on the
+    steps of each code.
     """
 
     numbers: int  # how many numeric columns there are
@@ -38,14 +42,22 @@ class DyadicFeatures:
     quantiles: Numbers  # `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on
     codes: Numbers  # `(counted,)` ascending, those that are counted; each column's go on where those before it end
     bands: int  # of how many bands of frequencies there are spectra; 0 for none
+    distances: bool  # whether there are spectra of distances from the mean, too
+    crossed: bool  # whether it is counted how often numbers rise above their surroundings
+    averaged: Numbers  # ascending, the codes on whose steps means are taken
 
     @classmethod
     def fit(cls, sequences: Sequences, categories: tuple[int, ...]) -> DyadicFeatures:
         """As many parts and quantiles as sequences are long enough for, and columns few enough."""
-        numbers, codes = sequences.features - len(categories), list[Numbers]()
+        numbers, codes, often = sequences.features - len(categories), [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for column, (size, start) in enumerate(zip(categories, np.cumsum([0, *categories]), strict=False), numbers):
             counts = np.bincount(np.asarray(sequences.values[:, column], np.int64), minlength=size)
-            codes.append(start + np.sort(np.argsort(-counts, kind="stable")[: min(CODES, np.count_nonzero(counts))]))
+            chosen = np.sort(np.argsort(-counts, kind="stable")[: min(CODES, np.count_nonzero(counts))])
+            codes.append(start + chosen)
+            often.append(counts[chosen])
+        counted = np.concatenate(codes)
+        most_means = MOST_MEANS // numbers if numbers else 0
+        averaged = np.sort(counted[np.argsort(-np.concatenate(often), kind="stable")[:most_means]])
         length = int(np.median(sequences.lengths))
         most, halvings = min(QUANTILES, max(length // 4, 1)), min(HALVINGS, max(length, 1).bit_length() - 1)
         bands = FREQUENCIES
@@ -53,10 +65,11 @@ class DyadicFeatures:
             bands //= 2
         if not numbers or length < LONG or (bands + LAGS) * numbers > MOST_BANDS:
             bands = 0
+        crossed = 0 < COUNTS * numbers <= MOST_COUNTS and length >= LONG
         while True:
             quantiles = np.maximum(most >> np.arange(halvings + 1), 1)
             if SERIES * numbers * _parts_times(quantiles) <= MOST or (most == 1 and not halvings):
-                return cls(numbers, categories, quantiles, np.concatenate([np.zeros(0, np.int64), *codes]), bands)
+                return cls(numbers, categories, quantiles, counted, bands, bands > 0, crossed, averaged)
             if halvings and most <= FEW:
                 halvings -= 1
             else:
@@ -65,58 +78,105 @@ class DyadicFeatures:
     @property
     def size(self) -> int:
         """The number of features."""
-        return 1 + 3 * len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles) + self._of_spectra
+        plain = 1 + 3 * len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles)
+        return plain + self._of_spectra + self._of_crossings + self._of_means
 
     def features(self, sequences: Sequences) -> Array:
         """`(sequences, size)` float32; of a sequence without steps no number counts."""
         found = np.zeros((len(sequences), self.size), np.float32)
-        known, last = 1 + len(self.codes), self.size - self._of_spectra
+        known, means = 1 + len(self.codes), self.size - self._of_means
+        rises = means - self._of_crossings
+        last = rises - self._of_spectra
         ends = last - 2 * len(self.codes)
         found[:, 0], found[:, 1:known], found[:, ends:last] = sequences.lengths, *self._occurrences(sequences)
         if self.numbers:
             for numbers in blocks(sequences.lengths):
                 some = sequences.take(numbers)
-                found[numbers, known:ends] = self._quantiles(some)
+                found[numbers, known:ends], found[numbers, means:] = self._quantiles(some), self._means(some)
                 if self.bands:
-                    found[numbers, last:] = spectra(some, self.numbers, self.bands)
+                    ways = (False, True)[: 1 + self.distances]
+                    both = [spectra(some, self.numbers, self.bands, distances) for distances in ways]
+                    found[numbers, last:rises] = np.concatenate(both, axis=1)
+                if self.crossed:
+                    found[numbers, rises:means] = crossings(some, self.numbers)
         return found
 
     @property
     def _of_spectra(self) -> int:
         """How many features are of spectra."""
-        return (self.bands + LAGS) * self.numbers if self.bands else 0
+        return (self.bands + LAGS) * self.numbers * (1 + self.distances) if self.bands else 0
+
+    @property
+    def _of_crossings(self) -> int:
+        """How many features are counts of crossings."""
+        return COUNTS * self.numbers * self.crossed
+
+    @property
+    def _of_means(self) -> int:
+        """How many features are means by code."""
+        return 2 * len(self.averaged) * self.numbers
 
     def arrays(self) -> dict[str, Array]:
-        return {"quantiles": self.quantiles, "codes": self.codes, "bands": np.array([self.bands])}
+        flags = {name: np.array([getattr(self, name)]) for name in ("bands", "distances", "crossed")}
+        return {"quantiles": self.quantiles, "codes": self.codes, **flags, "averaged": self.averaged}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> DyadicFeatures:
         """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
-        codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
-        given = {"bands": np.zeros(1, np.int64), **arrays}  # files that do not say so have no spectra
+        # Files that do not say so have no spectra, no counts of crossings and no means.
+        none = {"bands": np.zeros(1, np.int64), "averaged": np.zeros(0, np.int64)}
+        given = {**none, **dict.fromkeys(("distances", "crossed"), np.zeros(1, np.bool_)), **arrays}
+        codes, averaged = (
+            np.unique(checked_array(given, name, np.int64, (None,), 0, sum(network.categories) - 1))
+            for name in ("codes", "averaged")
+        )
         bands = int(checked_array(given, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
+        distances, crossed = (bool(checked_array(given, name, np.bool_, (1,))[0]) for name in ("distances", "crossed"))
         if bands & (bands - 1):
             raise InputError(f"The bands of a spectrum are a power of two, not {bands}.")
-        return cls(network.numeric, network.categories, quantiles, np.unique(codes), bands)
+        return cls(network.numeric, network.categories, quantiles, codes, bands, distances, crossed, averaged)
 
     def _occurrences(self, sequences: Sequences) -> tuple[Array, Array]:
         """`(sequences, counted)` how often codes occur, and `(sequences, 2 * counted)` where first and last.
 
         Places are shares of the length, from 0 to below 1; `NOWHERE` says that a code does not occur.
         """
-        counted = len(self.codes)
-        places = np.full(sum(self.categories), counted)
-        places[self.codes] = np.arange(counted)
-        codes = np.asarray(sequences.values[:, self.numbers :], np.int64)
-        found = places[codes + np.cumsum([0, *self.categories])[:-1].astype(np.int64)]
-        cells = (found + (sequences.sequence_of_steps * (counted + 1))[:, None]).ravel()
+        counted, cells = len(self.codes), self._cells(sequences, self.codes)
         counts = np.bincount(cells, minlength=len(sequences) * (counted + 1))
-        shares = np.repeat(sequences.positions / sequences.lengths[sequences.sequence_of_steps], found.shape[1])
+        shares = sequences.positions / sequences.lengths[sequences.sequence_of_steps]
+        shares = np.repeat(shares, len(self.categories))
         first, last = (np.full(counts.size, nowhere) for nowhere in NOWHERE)
         first[cells[::-1]], last[cells] = shares[::-1], shares  # what is written last stays
         counts, first, last = (each.reshape(len(sequences), -1)[:, :counted] for each in (counts, first, last))
         return counts, np.concatenate([first, last], axis=1)
+
+    def _means(self, sequences: Sequences) -> Array:
+        """`(sequences, features)` of sequences that all have steps: means on the steps of each code.
+
+        Where a code does not occur, the mean of the whole sequence stands for it. All means come again, less that of
+        the whole.
+        """
+        shape, columns = (len(sequences), len(self.averaged) + 1), len(self.categories)
+        if not len(self.averaged):
+            return np.zeros((len(sequences), 0))
+        cells = self._cells(sequences, self.averaged)
+        values = np.repeat(_clipped(sequences, self.numbers), columns, axis=1)
+        sums, counts = (
+            np.stack([np.bincount(cells, each, shape[0] * shape[1]).reshape(shape) for each in every], axis=2)
+            for every in (values, np.ones((1, len(cells))))
+        )
+        whole = sums.sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), whole)[:, :-1]
+        return np.concatenate([means, means - whole], axis=1).reshape(len(sequences), -1)
+
+    def _cells(self, sequences: Sequences, codes: Numbers) -> Numbers:
+        """`(steps * categories,)` the sequence of each code times `len(codes) + 1`, and its place among the codes."""
+        places = np.full(sum(self.categories), len(codes))
+        places[codes] = np.arange(len(codes))
+        found = np.asarray(sequences.values[:, self.numbers :], np.int64)
+        found = places[found + np.cumsum([0, *self.categories])[:-1].astype(np.int64)]
+        return (found + (sequences.sequence_of_steps * (len(codes) + 1))[:, None]).ravel()
 
     def _quantiles(self, sequences: Sequences) -> Array:
         """`(sequences, features)` of sequences that all have steps: for each part and quantile those of all series."""
@@ -143,13 +203,17 @@ class DyadicFeatures:
 
     def _series(self, sequences: Sequences) -> Doubles:
         """`(series, steps)` the numbers of each column, then all changes, then their changes; 0 at a first step."""
-        values = np.asarray(sequences.values[:, : self.numbers].T, np.float64).clip(-LARGEST, LARGEST)
-        series = [values]
+        series = [_clipped(sequences, self.numbers)]
         for _ in range(SERIES - 1):
             changes = np.diff(series[-1], axis=1, prepend=0)
             changes[:, sequences.offsets[:-1]] = 0
             series.append(changes)
         return np.concatenate(series)
+
+
+def _clipped(sequences: Sequences, numbers: int) -> Doubles:
+    """`(numbers, steps)` the numeric columns."""
+    return np.asarray(sequences.values[:, :numbers].T, np.float64).clip(-LARGEST, LARGEST)
 
 
 def levels(count: int) -> Doubles:

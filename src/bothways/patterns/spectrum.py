@@ -19,8 +19,10 @@ LEAST = 1e-6  # shares are no smaller, so that they have logarithms
 FAINT, TINY = 1e-14, np.finfo(np.float64).tiny  # of all squares, what may be due to rounding; and above 0
 
 
-def spectra(sequences: Sequences, numbers: int, bands: int) -> Doubles:
+def spectra(sequences: Sequences, numbers: int, bands: int, distances: bool = False) -> Doubles:
     """How much of the power of each numeric column, less its mean, is in bands of frequencies; and autocorrelations.
+
+    With `distances` it is that of absolute distances from the mean: of how loud a noise is, say.
 
     `(sequences, (bands + LAGS) * numbers)` for the first `numbers` columns of sequences that all have steps: all
     columns of the first band first, logarithms of shares; then autocorrelations, from -1 to 1. `bands` is a divisor of
@@ -31,6 +33,9 @@ def spectra(sequences: Sequences, numbers: int, bands: int) -> Doubles:
     values = np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
     moves = values - means_of(values, lengths, "both")
+    if distances:
+        moves = np.abs(moves)
+        moves -= means_of(moves, lengths, "both")
     counts = -(-lengths // HOP)
     first = np.cumsum(counts) - counts
     at = ((np.arange(counts.sum()) - np.repeat(first, counts)) * HOP)[:, None] + np.arange(SEGMENT)

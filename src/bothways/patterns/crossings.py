@@ -1,0 +1,43 @@
+"""How often the numbers of sequences rise above their surroundings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bothways.patterns.convolutions import LARGEST
+from bothways.sequences import Array, Doubles, Sequences
+
+WINDOWS, WIDER = (1, 2, 4, 8, 16), 4  # steps of means, and how many times as many those have that they are compared to
+LEVELS = (-1.0, 0.0, 1.0, 2.0)  # above which they rise, in standard deviations of a sequence
+COUNTS = len(WINDOWS) * len(LEVELS)  # for each column
+
+
+def crossings(sequences: Sequences, numbers: int) -> Doubles:
+    """`(sequences, COUNTS * numbers)` for the first `numbers` columns of sequences that all have steps.
+
+    It is counted how often the mean of a few steps, less that of four times as many around them, rises above each
+    level: events count once, however long a sequence is and however its numbers drift. The first and last steps go on
+    past the ends.
+    """
+    starts, places = sequences.offsets[:-1], np.arange(sequences.steps)
+    first, last = (np.repeat(each, sequences.lengths) for each in (starts, starts + sequences.lengths - 1))
+
+    def moved(values: Array, shift: int) -> Array:
+        return np.asarray(values[np.clip(places + shift, first, last)])
+
+    sums = {1: np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)}
+    for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
+        sums[2 * window] = sums[window] + moved(sums[window], window)
+    found = []
+    for window in WINDOWS:
+        z = sums[window] / window - moved(sums[WIDER * window], before(window)) / (WIDER * window)
+        sizes = np.sqrt(np.add.reduceat(z * z, starts) / sequences.lengths[:, None])
+        for level in LEVELS:
+            above = z > np.repeat(level * sizes, sequences.lengths, axis=0)
+            found.append(np.add.reduceat(above & ~moved(above, -1), starts, dtype=np.float64))
+    return np.concatenate(found, axis=1)
+
+
+def before(window: int) -> int:
+    """Where the wider window begins, from where this one does."""
+    return -((WIDER - 1) * window // 2)
