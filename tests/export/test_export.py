@@ -365,7 +365,7 @@ def test_a_forest_on_long_sequences(tmp_path: Path) -> None:
     found = Forest.fit(sequences, 3, (3,), seed=0)
     assert found is not None
     assert found.features.bands
-    assert found.features.crossed
+    assert found.features.counts_crossings
     model = Model([some_member(per="sequence", categories=(3,)), BaselineMember(found, 9.0)], ("a", "b", "c"))
     known = np.arange(lengths.max()) < lengths[:, None]
     padded = np.full((*known.shape, 4), np.nan, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns import DyadicFeatures, Forest
 from bothways.patterns import forest as forests
+from bothways.patterns.correlations import correlations, pairs_of
 from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, MOST_COUNTS, MOST_MEANS, SERIES, ends_of_parts
 from bothways.patterns.spectrum import FREQUENCIES, spectra
 from bothways.sequences import NO_LABEL, Array, Sequences
@@ -33,7 +35,9 @@ def walks(count: int = 120, longest: int = 60, numbers: int = 2, seed: int = 0) 
 def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
     """The features of a sequence, one after the other."""
     codes = values[:, parts.numbers :].astype(int) + np.cumsum([0, *parts.categories])[:-1]
+    places = [np.flatnonzero((codes == code).any(axis=1)) / len(values) for code in parts.codes]
     found = [float(len(values)), *((codes == code).sum() for code in parts.codes)]
+    found += [min(each, default=2) for each in places] + [max(each, default=-1) for each in places]
     series = [values[:, : parts.numbers]]
     for _ in range(SERIES - 1):
         series.append(np.vstack([np.zeros(parts.numbers), np.diff(series[-1], axis=0)]))
@@ -43,9 +47,6 @@ def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
         for part in range(1 << halvings):
             start, end = part * len(values) // (1 << halvings), -(-(part + 1) * len(values) // (1 << halvings))
             found += np.quantile(np.hstack(series)[start:end], shares, axis=0).ravel().tolist()
-    places = [np.flatnonzero((codes == code).any(axis=1)) / len(values) for code in parts.codes]
-    firsts = [min(each, default=2) for each in places]
-    lasts = [max(each, default=-1) for each in places]
     numbers, means = values[:, : parts.numbers], list[Array]()
     for code in parts.averaged:
         there = (codes == code).any(axis=1)
@@ -53,8 +54,20 @@ def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
     means += [each - numbers.mean(axis=0) for each in means]
     distances = np.abs(numbers - numbers.mean(axis=0))
     spectrum = [*spectrum_by_hand(numbers, parts.bands), *spectrum_by_hand(distances, parts.bands)]
-    whole = [*spectrum, *rises_by_hand(numbers)]
-    return found + firsts + lasts + whole + np.ravel(means).tolist()
+    return found + np.ravel(means).tolist() + [*spectrum, *rises_by_hand(numbers), *pairs_by_hand(numbers)]
+
+
+def pairs_by_hand(numbers: Array) -> list[float]:
+    """Correlations of all pairs of columns, of their changes, and of each with what the other was a step before."""
+    found, turns = list[float](), list[float]()
+    for values in (numbers, np.vstack([0 * numbers[:1], np.diff(numbers, axis=0)])):
+        units = values - values.mean(axis=0)
+        units /= np.maximum(np.sqrt((units**2).sum(axis=0)), 1e-150)
+        before = units[[0, *range(len(units) - 1)]]
+        pairs = list(itertools.combinations(range(numbers.shape[1]), 2))
+        found += [units[:, i] @ units[:, j] for i, j in pairs]
+        turns += [before[:, i] @ units[:, j] - units[:, i] @ before[:, j] for i, j in pairs]
+    return found + turns[: len(pairs)]
 
 
 def rises_by_hand(numbers: Array) -> list[float]:
@@ -92,7 +105,7 @@ def test_features_are_quantiles_of_parts_counts_places_spectra_crossings_and_mea
     parts = DyadicFeatures.fit(sequences, CATEGORIES)
     assert parts.quantiles.tolist() == [8, 4, 2, 1]
     assert parts.bands == FREQUENCIES
-    assert parts.crossed
+    assert parts.counts_crossings
     assert parts.averaged.tolist() == list(range(8))
     features = parts.features(sequences)
     assert features.shape == (120, parts.size)
@@ -107,8 +120,8 @@ def test_features_are_quantiles_of_parts_counts_places_spectra_crossings_and_mea
 def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
     parts = DyadicFeatures.fit(sequences, ())
-    assert parts.size <= max(MOST, SERIES * columns) + 2 * MOST_BANDS + MOST_COUNTS + 1
-    assert parts.crossed == (length > 9 and columns < 300)
+    assert parts.size <= max(MOST, SERIES * columns) + 2 * MOST_BANDS + MOST_COUNTS + 3 * pairs_of(columns).shape[1] + 1
+    assert parts.counts_crossings == (length > 9 and columns < 300)
     assert (parts.bands > 0) == (length > 9 and columns < 300)
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
     assert parts.features(sequences).shape == (1, parts.size)
@@ -190,16 +203,40 @@ def test_means_are_those_of_the_most_frequent_codes() -> None:
     assert len(parts.averaged) == MOST_MEANS // 300
 
 
-def test_files_of_earlier_versions_have_no_spectra_crossings_or_means() -> None:
-    sequences = walks()
-    nothing: dict[str, Any] = {"bands": 0, "distances": False, "crossed": False, "averaged": np.zeros(0, np.int64)}
-    parts = replace(DyadicFeatures.fit(sequences, CATEGORIES), **nothing)
-    arrays = {name: array for name, array in parts.arrays().items() if name not in nothing}
-    network = Network(features=4, classes=2, categories=CATEGORIES, per="sequence")
-    kept = DyadicFeatures.from_arrays(arrays, network)
-    np.testing.assert_array_equal(kept.features(sequences), parts.features(sequences))
+def test_a_spectrum_has_bands_of_one_width() -> None:
+    arrays = DyadicFeatures.fit(walks(), CATEGORIES).arrays() | {"bands": np.array([3])}
     with pytest.raises(InputError, match="power of two, not 3"):
-        DyadicFeatures.from_arrays({**arrays, "bands": np.array([3])}, network)
+        DyadicFeatures.from_arrays(arrays, Network(features=4, classes=2, categories=CATEGORIES, per="sequence"))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e25])
+def test_columns_that_are_constant_go_with_no_others(scale: float) -> None:
+    random = np.random.default_rng(0)
+    values = [np.stack([random.normal(size=n), np.full(n, 0.1), random.normal(size=n)], axis=1) for n in (1, 2, 64)]
+    plain, scaled = (correlations(Sequences.from_arrays([each * by for each in values]), 3) for by in (1, scale))
+    np.testing.assert_allclose(scaled, plain, rtol=1e-9, atol=1e-6)
+    of_pairs = plain.reshape(3, 3, 3)
+    np.testing.assert_allclose(of_pairs[:, :, [0, 2]], 0, atol=1e-6)
+    assert (np.abs(of_pairs[1:, 0, 1]) > 0.05).all()
+
+
+def test_correlations_are_those_of_all_pairs() -> None:
+    values = [np.random.default_rng(n).normal(size=(n, 4)).cumsum(axis=0) for n in (3, 10, 70)]
+    found = correlations(Sequences.from_arrays(values), 4)
+    np.testing.assert_allclose(found, [pairs_by_hand(each) for each in values], rtol=1e-9, atol=1e-9)
+
+
+def test_columns_that_go_together_are_seen() -> None:
+    """Two columns of noise that are alike in half of the sequences, and opposite in the others."""
+    random, values = np.random.default_rng(1), []
+    for i in range(120):
+        both = random.normal(size=(60, 2))
+        values.append(both + random.normal(size=(60, 1)) * (1, 1 if i % 2 else -1))
+    sequences = Sequences.from_arrays(values, np.arange(120) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(60)), 2, (), 0)
+    assert found is not None
+    others = sequences.take(np.arange(60, 120))
+    assert (found.logits(others).argmax(axis=1) == others.labels).mean() > 0.9
 
 
 def test_the_order_of_categories_is_seen() -> None:

@@ -12,6 +12,7 @@ from bothways.export.trees import leaves
 from bothways.patterns import DyadicFeatures, Forest, NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
+from bothways.patterns.correlations import pairs_of
 from bothways.patterns.crossings import LEVELS, WIDER, WINDOWS, before
 from bothways.patterns.dyadic import NOWHERE, SERIES, ends_of_parts, levels
 from bothways.patterns.forest import RARELY
@@ -93,24 +94,23 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
             found.append(graph("ReduceSum", graph.cast(same, np.int64), [1], keepdims=0))
             for places, reduce, nowhere in zip((first, last), ("ReduceMin", "ReduceMax"), NOWHERE, strict=True):
                 places.append(graph(reduce, graph.where(same, share, np.float64(nowhere)), [1], keepdims=0))
-    found = [graph.cast(each, np.float32) for each in found]
+    parts = [graph.cast(each, np.float32) for each in (*found, *first, *last)]
     if made.numbers:
-        some = graph("Greater", lengths, np.int64(0))
-        series = _series(graph, made, data)
+        of_numbers, series = list[Value](), _series(graph, made, data)
         for halvings, count in enumerate(made.quantiles.tolist()):
             quantiles = _quantiles(graph, series, lengths, 1 << halvings, count)
-            flat = graph("Reshape", quantiles, [0, (count << halvings) * SERIES * made.numbers])
-            found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
-    found += [graph.cast(each, np.float32) for each in (*first, *last)]
-    if made.bands:
-        for distances in (False, True)[: 1 + made.distances]:
-            own = graph.cast(_spectra(graph, made, data, distances), np.float32)
-            found.append(graph.where(some, own, np.float32(0)))
-    if made.crossed:
-        found.append(graph.where(some, graph.cast(_crossings(graph, made, data), np.float32), np.float32(0)))
-    if len(made.averaged):
-        found.append(graph.where(some, graph.cast(_means(graph, made, data), np.float32), np.float32(0)))
-    return graph("Concat", *found, axis=1)
+            of_numbers.append(graph("Reshape", quantiles, [0, (count << halvings) * SERIES * made.numbers]))
+        if len(made.averaged):
+            of_numbers.append(_means(graph, made, data))
+        if made.bands:
+            of_numbers += [_spectra(graph, made, data, distances) for distances in (False, True)]
+        if made.counts_crossings:
+            of_numbers.append(graph.cast(_crossings(graph, made, data), np.float64))
+        if made.long and pairs_of(made.numbers).size:
+            of_numbers.append(_correlations(graph, made, data))
+        numbers = graph.cast(graph("Concat", *of_numbers, axis=1), np.float32)
+        parts.append(graph.where(graph("Greater", lengths, np.int64(0)), numbers, np.float32(0)))
+    return graph("Concat", *parts, axis=1)
 
 
 def _means(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
@@ -149,17 +149,39 @@ def _crossings(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     return graph("Concat", *counts, axis=1)
 
 
+def _correlations(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+    """`(batch, 3 * pairs)` as `correlations` gives it."""
+    values, (one, other) = _numbers(graph, made, data), pairs_of(made.numbers)
+    units, found = list[Value](), list[Value]()
+
+    def add(first: Value, second: Value) -> Value:
+        pairs = graph("Gather", first, one, axis=2) * graph("Gather", second, other, axis=2)
+        return graph("ReduceSum", graph.where(data.inside, pairs, np.float64(0)), [1], keepdims=0)
+
+    for each in (values, values - moved(graph, data, values, -1)):
+        each = graph.where(data.inside, each, np.float64(0))
+        moves = _less_mean(graph, data, each)
+        sums = (graph("ReduceSum", some * some, [1], keepdims=1) for some in (moves, each))
+        squares = next(sums) + next(sums) * np.float64(FAINT)
+        units.append(moves / graph("Sqrt", graph("Max", squares, np.float64(TINY))))
+        found.append(add(units[-1], units[-1]))
+    before = moved(graph, data, units[0], -1)
+    return graph("Concat", *found, add(before, units[0]) - add(units[0], before), axis=1)
+
+
+def _less_mean(graph: Graph, data: Inputs, numbers: Value) -> Value:
+    """Numbers that are 0 beyond the ends of sequences, less their means there; the same beyond."""
+    length = at_least_one(graph, data.lengths, np.float64)
+    means = graph("ReduceSum", numbers, [1], keepdims=1) / graph.unsqueeze(length, 2)
+    return graph.where(data.inside, numbers - means, np.float64(0))
+
+
 def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, distances: bool) -> Value:
     """`(batch, (bands + lags) * numbers)` as `spectra` gives it."""
-    values, length = _numbers(graph, made, data), at_least_one(graph, data.lengths, np.float64)
-
-    def less_mean(numbers: Value) -> Value:
-        means = graph("ReduceSum", numbers, [1], keepdims=1) / graph.unsqueeze(length, 2)
-        return graph.where(data.inside, numbers - means, np.float64(0))
-
-    moves = less_mean(values)
+    values = _numbers(graph, made, data)
+    moves = _less_mean(graph, data, values)
     if distances:
-        moves = less_mean(graph("Max", moves, moves * np.float64(-1)))
+        moves = _less_mean(graph, data, graph("Max", moves, moves * np.float64(-1)))
     moves = graph("Pad", moves, [0, 0, 0, 0, SEGMENT, 0])
     time = graph("Squeeze", graph("Max", graph("ReduceMax", data.lengths, keepdims=1), np.int64(1)), [0])
     starts = graph("Range", np.int64(0), time, np.int64(HOP))

@@ -12,6 +12,7 @@ from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import LARGEST, blocks
+from bothways.patterns.correlations import correlations, pairs_of
 from bothways.patterns.crossings import COUNTS, crossings
 from bothways.patterns.spectrum import FREQUENCIES, LAGS, spectra
 from bothways.sequences import Array, Doubles, Numbers, Sequences
@@ -30,11 +31,10 @@ class DyadicFeatures:
     """What a sequence and its dyadic parts (halves, quarters, eighths) are like.
 
     It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
-    changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
-    occurs in the whole sequence, and looked where it does for the first and for the last time. The first feature is the
-    length; the last ones are of whole sequences: spectra and autocorrelations, those of distances from the mean, how
-    often numbers rise above their surroundings, and where there are categories, too, the mean of each number on the
-    steps of each code.
+    changes from step to step, and of the changes of these. Of whole sequences there are spectra and autocorrelations,
+    those of distances from the mean, how often numbers rise above their surroundings, and how columns go together.
+    Where there are categories, it is counted how often each occurs, and looked where it does for the first and for the
+    last time, and what the mean of each number is there. The first feature is the length.
     """
 
     numbers: int  # how many numeric columns there are
@@ -42,8 +42,9 @@ class DyadicFeatures:
     quantiles: Numbers  # `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on
     codes: Numbers  # `(counted,)` ascending, those that are counted; each column's go on where those before it end
     bands: int  # of how many bands of frequencies there are spectra; 0 for none
-    distances: bool  # whether there are spectra of distances from the mean, too
-    crossed: bool  # whether it is counted how often numbers rise above their surroundings
+    long: (
+        bool  # whether it is counted how often numbers rise above their surroundings, and seen how columns go together
+    )
     averaged: Numbers  # ascending, the codes on whose steps means are taken
 
     @classmethod
@@ -65,11 +66,10 @@ class DyadicFeatures:
             bands //= 2
         if not numbers or length < LONG or (bands + LAGS) * numbers > MOST_BANDS:
             bands = 0
-        crossed = 0 < COUNTS * numbers <= MOST_COUNTS and length >= LONG
         while True:
             quantiles = np.maximum(most >> np.arange(halvings + 1), 1)
             if SERIES * numbers * _parts_times(quantiles) <= MOST or (most == 1 and not halvings):
-                return cls(numbers, categories, quantiles, counted, bands, bands > 0, crossed, averaged)
+                return cls(numbers, categories, quantiles, counted, bands, length >= LONG, averaged)
             if halvings and most <= FEW:
                 halvings -= 1
             else:
@@ -78,67 +78,54 @@ class DyadicFeatures:
     @property
     def size(self) -> int:
         """The number of features."""
-        plain = 1 + 3 * len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles)
-        return plain + self._of_spectra + self._of_crossings + self._of_means
+        of_numbers = SERIES * _parts_times(self.quantiles) + 2 * (self.bands + LAGS) * (self.bands > 0)
+        of_numbers += COUNTS * self.counts_crossings + 2 * len(self.averaged)
+        of_pairs = 3 * pairs_of(self.numbers).shape[1] * self.long
+        return 1 + 3 * len(self.codes) + self.numbers * of_numbers + of_pairs
+
+    @property
+    def counts_crossings(self) -> bool:
+        """Whether sequences are long enough for that, and columns few enough."""
+        return self.long and COUNTS * self.numbers <= MOST_COUNTS
 
     def features(self, sequences: Sequences) -> Array:
         """`(sequences, size)` float32; of a sequence without steps no number counts."""
         found = np.zeros((len(sequences), self.size), np.float32)
-        known, means = 1 + len(self.codes), self.size - self._of_means
-        rises = means - self._of_crossings
-        last = rises - self._of_spectra
-        ends = last - 2 * len(self.codes)
-        found[:, 0], found[:, 1:known], found[:, ends:last] = sequences.lengths, *self._occurrences(sequences)
+        of_codes = 1 + 3 * len(self.codes)
+        found[:, 0], found[:, 1:of_codes] = sequences.lengths, self._occurrences(sequences)
         if self.numbers:
             for numbers in blocks(sequences.lengths):
                 some = sequences.take(numbers)
-                found[numbers, known:ends], found[numbers, means:] = self._quantiles(some), self._means(some)
+                parts = [self._quantiles(some), self._means(some)]
                 if self.bands:
-                    ways = (False, True)[: 1 + self.distances]
-                    both = [spectra(some, self.numbers, self.bands, distances) for distances in ways]
-                    found[numbers, last:rises] = np.concatenate(both, axis=1)
-                if self.crossed:
-                    found[numbers, rises:means] = crossings(some, self.numbers)
+                    parts += [spectra(some, self.numbers, self.bands, distances) for distances in (False, True)]
+                if self.counts_crossings:
+                    parts.append(crossings(some, self.numbers))
+                if self.long:
+                    parts.append(correlations(some, self.numbers))
+                found[numbers, of_codes:] = np.concatenate(parts, axis=1)
         return found
 
-    @property
-    def _of_spectra(self) -> int:
-        """How many features are of spectra."""
-        return (self.bands + LAGS) * self.numbers * (1 + self.distances) if self.bands else 0
-
-    @property
-    def _of_crossings(self) -> int:
-        """How many features are counts of crossings."""
-        return COUNTS * self.numbers * self.crossed
-
-    @property
-    def _of_means(self) -> int:
-        """How many features are means by code."""
-        return 2 * len(self.averaged) * self.numbers
-
     def arrays(self) -> dict[str, Array]:
-        flags = {name: np.array([getattr(self, name)]) for name in ("bands", "distances", "crossed")}
+        flags = {name: np.array([getattr(self, name)]) for name in ("bands", "long")}
         return {"quantiles": self.quantiles, "codes": self.codes, **flags, "averaged": self.averaged}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> DyadicFeatures:
         """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
-        # Files that do not say so have no spectra, no counts of crossings and no means.
-        none = {"bands": np.zeros(1, np.int64), "averaged": np.zeros(0, np.int64)}
-        given = {**none, **dict.fromkeys(("distances", "crossed"), np.zeros(1, np.bool_)), **arrays}
         codes, averaged = (
-            np.unique(checked_array(given, name, np.int64, (None,), 0, sum(network.categories) - 1))
+            np.unique(checked_array(arrays, name, np.int64, (None,), 0, sum(network.categories) - 1))
             for name in ("codes", "averaged")
         )
-        bands = int(checked_array(given, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
-        distances, crossed = (bool(checked_array(given, name, np.bool_, (1,))[0]) for name in ("distances", "crossed"))
+        bands = int(checked_array(arrays, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
+        long = bool(checked_array(arrays, "long", np.bool_, (1,))[0])
         if bands & (bands - 1):
             raise InputError(f"The bands of a spectrum are a power of two, not {bands}.")
-        return cls(network.numeric, network.categories, quantiles, codes, bands, distances, crossed, averaged)
+        return cls(network.numeric, network.categories, quantiles, codes, bands, long, averaged)
 
-    def _occurrences(self, sequences: Sequences) -> tuple[Array, Array]:
-        """`(sequences, counted)` how often codes occur, and `(sequences, 2 * counted)` where first and last.
+    def _occurrences(self, sequences: Sequences) -> Array:
+        """`(sequences, 3 * counted)` how often codes occur, then where each does first, then where last.
 
         Places are shares of the length, from 0 to below 1; `NOWHERE` says that a code does not occur.
         """
@@ -148,8 +135,8 @@ class DyadicFeatures:
         shares = np.repeat(shares, len(self.categories))
         first, last = (np.full(counts.size, nowhere) for nowhere in NOWHERE)
         first[cells[::-1]], last[cells] = shares[::-1], shares  # what is written last stays
-        counts, first, last = (each.reshape(len(sequences), -1)[:, :counted] for each in (counts, first, last))
-        return counts, np.concatenate([first, last], axis=1)
+        found = [each.reshape(len(sequences), -1)[:, :counted] for each in (counts, first, last)]
+        return np.concatenate(found, axis=1)
 
     def _means(self, sequences: Sequences) -> Array:
         """`(sequences, features)` of sequences that all have steps: means on the steps of each code.
