@@ -7,12 +7,12 @@ import numpy as np
 from bothways.means import means_of
 from bothways.patterns.convolutions import LARGEST
 from bothways.patterns.spectrum import FAINT, TINY
-from bothways.sequences import Doubles, Sequences
+from bothways.sequences import Doubles, Numbers, Sequences
 
 MOST_COLUMNS = 16  # with more there would be too many pairs
 
 
-def pairs_of(numbers: int) -> Doubles:
+def pairs_of(numbers: int) -> Numbers:
     """`(2, pairs)` the columns of all pairs; none of too many columns."""
     return np.stack(np.triu_indices(numbers if numbers <= MOST_COLUMNS else 0, 1))
 

@@ -80,7 +80,7 @@ class DyadicFeatures:
         """The number of features."""
         of_numbers = SERIES * _parts_times(self.quantiles) + 2 * (self.bands + LAGS) * (self.bands > 0)
         of_numbers += COUNTS * self.counts_crossings + 2 * len(self.averaged)
-        of_pairs = 3 * pairs_of(self.numbers).shape[1] * self.long
+        of_pairs: int = 3 * pairs_of(self.numbers).shape[1] * self.long
         return 1 + 3 * len(self.codes) + self.numbers * of_numbers + of_pairs
 
     @property
