@@ -41,7 +41,7 @@ def make_layer(
     x[-1, -1, :numbers] = 1e30
     values = np.concatenate([piecewise(x[..., :numbers], *bins), x[..., numbers:]], axis=-1)
     mask = case.options.get("mask")
-    expected = reference.run(values, case.directions, mask=mask).outputs
+    expected = np.asarray(reference.run(values, case.directions, mask=mask).outputs)
     return engine.Layer(case.directions, precision=precision, frozen=True, bins=bins), x, mask, expected
 
 

@@ -161,7 +161,7 @@ def find_files(source: Source) -> Files:
     notices = tuple(notice for folder in map(Path, given) if folder.is_dir() for notice in _passed_over(folder, paths))
     files = Files(name, paths, next(iter(formats)), notices)
     if files.format is _PARQUET and len({path.parent for path in paths}) > 1:
-        read, batches = (partial(each, folders=True) for each in (parquet_files.read, parquet_files.batches))
+        read, batches = partial(parquet_files.read, folders=True), partial(parquet_files.batches, folders=True)
         return files._replace(format=_PARQUET._replace(read=read, batches=batches))
     # The files of a table have the same columns, so all have one that numbers blocks, or none.
     one = len(paths) == 1 or not _of_fields(files.format) or all(map(csv_files.shows_blocks, paths))
