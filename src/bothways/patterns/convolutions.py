@@ -12,7 +12,7 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Numbers, Sequences
 
 TAPS, KERNELS = 9, 84  # the steps that a kernel looks at, and all kernels whose weights are three times 2 and else -1
 
@@ -161,6 +161,11 @@ class RandomConvolutions:
 def _counts(true: Array, sequences: Sequences) -> Array:
     """How often something is true in each sequence, from `(n, steps)`; all sequences have steps."""
     return np.add.reduceat(true.view(np.uint8), sequences.offsets[:-1], axis=1, dtype=np.uint32)
+
+
+def clipped(sequences: Sequences, numbers: int) -> Doubles:
+    """`(steps, numbers)` the first columns, so that sums of them and of their squares are finite."""
+    return np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
 
 
 def blocks(lengths: Numbers) -> Iterator[Numbers]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.means import means_of
-from bothways.patterns.convolutions import LARGEST
+from bothways.patterns.convolutions import clipped
 from bothways.patterns.spectrum import FAINT, TINY
 from bothways.sequences import Doubles, Numbers, Sequences
 
@@ -25,7 +25,7 @@ def correlations(sequences: Sequences, numbers: int) -> Doubles:
     with what the second was. Where a column is constant all of these are 0.
     """
     starts, lengths = sequences.offsets[:-1], sequences.lengths
-    values = np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
+    values = clipped(sequences, numbers)
     changes = np.diff(values, axis=0, prepend=0)
     changes[starts] = 0
     one, other = pairs_of(numbers)

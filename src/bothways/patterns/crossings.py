@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bothways.patterns.convolutions import LARGEST
+from bothways.patterns.convolutions import clipped
 from bothways.sequences import Array, Doubles, Sequences
 
 WINDOWS, WIDER = (1, 2, 4, 8, 16), 4  # steps of means, and how many times as many those have that they are compared to
@@ -25,7 +25,7 @@ def crossings(sequences: Sequences, numbers: int) -> Doubles:
     def moved(values: Array, shift: int) -> Array:
         return np.asarray(values[np.clip(places + shift, first, last)])
 
-    sums = {1: np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)}
+    sums = {1: clipped(sequences, numbers)}
     for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
         sums[2 * window] = sums[window] + moved(sums[window], window)
     found = []

@@ -11,7 +11,7 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.convolutions import LARGEST, blocks
+from bothways.patterns.convolutions import blocks, clipped
 from bothways.patterns.correlations import correlations, pairs_of
 from bothways.patterns.crossings import COUNTS, crossings
 from bothways.patterns.spectrum import FREQUENCIES, LAGS, spectra
@@ -148,7 +148,7 @@ class DyadicFeatures:
         if not len(self.averaged):
             return np.zeros((len(sequences), 0))
         cells = self._cells(sequences, self.averaged)
-        values = np.repeat(_clipped(sequences, self.numbers), columns, axis=1)
+        values = np.repeat(clipped(sequences, self.numbers).T, columns, axis=1)
         sums, counts = (
             np.stack([np.bincount(cells, each, shape[0] * shape[1]).reshape(shape) for each in every], axis=2)
             for every in (values, np.ones((1, len(cells))))
@@ -190,17 +190,12 @@ class DyadicFeatures:
 
     def _series(self, sequences: Sequences) -> Doubles:
         """`(series, steps)` the numbers of each column, then all changes, then their changes; 0 at a first step."""
-        series = [_clipped(sequences, self.numbers)]
+        series = [np.asarray(clipped(sequences, self.numbers).T)]
         for _ in range(SERIES - 1):
             changes = np.diff(series[-1], axis=1, prepend=0)
             changes[:, sequences.offsets[:-1]] = 0
             series.append(changes)
         return np.concatenate(series)
-
-
-def _clipped(sequences: Sequences, numbers: int) -> Doubles:
-    """`(numbers, steps)` the numeric columns."""
-    return np.asarray(sequences.values[:, :numbers].T, np.float64).clip(-LARGEST, LARGEST)
 
 
 def levels(count: int) -> Doubles:

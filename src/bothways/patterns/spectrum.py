@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.means import means_of
-from bothways.patterns.convolutions import LARGEST
+from bothways.patterns.convolutions import clipped
 from bothways.sequences import Doubles, Sequences
 
 SEGMENT, HOP = 64, 32  # steps of a segment, and from one to the next
@@ -30,7 +30,7 @@ def spectra(sequences: Sequences, numbers: int, bands: int, distances: bool = Fa
     (Welch, 1967, "The use of fast Fourier transform for the estimation of power spectra"). Beyond the end there are
     zeros.
     """
-    values = np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
+    values = clipped(sequences, numbers)
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
     moves = values - means_of(values, lengths, "both")
     if distances:
