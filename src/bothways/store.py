@@ -37,7 +37,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.runtime.codes import dequantized
 
 FORMAT = "bothways"
-VERSION = 10
+VERSION = 11
 
 NUMBER = (int, float)
 MAYBE = (int, float, NoneType)

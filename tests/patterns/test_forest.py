@@ -15,7 +15,7 @@ from bothways.network import Network
 from bothways.patterns import DyadicFeatures, Forest
 from bothways.patterns import forest as forests
 from bothways.patterns.correlations import correlations, pairs_of
-from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, MOST_COUNTS, MOST_MEANS, SERIES, ends_of_parts
+from bothways.patterns.dyadic import HALVINGS, MOST, MOST_BANDS, MOST_COUNTS, MOST_MEANS, SERIES, SPANS, ends_of_parts
 from bothways.patterns.spectrum import FREQUENCIES, spectra
 from bothways.sequences import NO_LABEL, Array, Sequences
 
@@ -47,23 +47,41 @@ def by_hand(parts: DyadicFeatures, values: Array) -> list[float]:
     places = [np.flatnonzero((codes == code).any(axis=1)) / len(values) for code in parts.codes]
     found = [float(len(values)), *((codes == code).sum() for code in parts.codes)]
     found += [min(each, default=2) for each in places] + [max(each, default=-1) for each in places]
-    series = [values[:, : parts.numbers]]
+    numbers = with_norm_by_hand(values[:, : parts.numbers], parts.scale)
+    series = [numbers]
     for _ in range(SERIES - 1):
-        series.append(np.vstack([np.zeros(parts.numbers), np.diff(series[-1], axis=0)]))
+        series.append(np.vstack([0 * numbers[:1], np.diff(series[-1], axis=0)]))
         series[-1][0] = 0
     for halvings, count in enumerate(parts.quantiles):
         shares = np.linspace(0, 1, count) if count > 1 else [0.5]
         for part in range(1 << halvings):
             start, end = part * len(values) // (1 << halvings), -(-(part + 1) * len(values) // (1 << halvings))
             found += np.quantile(np.hstack(series)[start:end], shares, axis=0).ravel().tolist()
-    numbers, means = values[:, : parts.numbers], list[Array]()
+    means = list[Array]()
     for code in parts.averaged:
         there = (codes == code).any(axis=1)
         means.append(numbers[there if there.any() else slice(None)].mean(axis=0))
     means += [each - numbers.mean(axis=0) for each in means]
+    found += np.ravel(means).tolist()
     distances = np.abs(numbers - numbers.mean(axis=0))
-    spectrum = [*spectrum_by_hand(numbers, parts.bands), *spectrum_by_hand(distances, parts.bands)]
-    return found + np.ravel(means).tolist() + [*spectrum, *rises_by_hand(numbers), *pairs_by_hand(numbers)]
+    spectrum = list[float]()
+    for span in parts.spans:
+        for moves in (numbers, distances):
+            moves = moves - moves.mean(axis=0)
+            means = [each.mean(axis=0) for each in np.split(moves, range(span, len(moves), span))]
+            spectrum += spectrum_by_hand(np.array(means), parts.bands)
+    return [*found, *spectrum, *rises_by_hand(numbers), *pairs_by_hand(numbers)]
+
+
+def with_norm_by_hand(numbers: Array, scale: Array) -> Array:
+    """Numbers, and how far all of them are from their means."""
+    moves = (numbers - numbers.mean(axis=0)) / scale
+    norm = np.linalg.norm(moves, axis=1, keepdims=True).astype(np.float32)
+    return np.hstack([numbers, norm]) if len(scale) > 1 else numbers
+
+
+def correlated(values: list[Array]) -> Array:
+    return correlations(np.concatenate(values), Sequences.from_arrays(values))
 
 
 def pairs_by_hand(numbers: Array) -> list[float]:
@@ -96,12 +114,12 @@ def rises_by_hand(numbers: Array) -> list[float]:
 
 def spectrum_by_hand(numbers: Array, bands: int) -> list[float]:
     """Shares of bands, then autocorrelations, of all columns."""
-    powers, moves = np.zeros((32, numbers.shape[1])), numbers - numbers.mean(axis=0)
+    powers = np.zeros((32, numbers.shape[1]))
     for start in range(0, len(numbers), 32):
         for frequency in range(32):
             turns = np.exp(-2j * np.pi * (frequency + 1) * np.arange(64) / 64)
             turns *= 0.5 * (1 - np.cos(2 * np.pi * np.arange(64) / 64))
-            piece = moves[start : start + 64]
+            piece = numbers[start : start + 64]
             powers[frequency] += np.abs((turns[: len(piece), None] * piece).sum(axis=0)) ** 2
     shares = powers / np.maximum(powers.sum(axis=0), 1e-300)
     angles = 2 * np.pi * np.arange(1, 9)[:, None] * np.arange(1, 33) / 64
@@ -113,7 +131,7 @@ def test_features_are_quantiles_of_parts_counts_places_spectra_crossings_and_mea
     sequences = walks()
     parts = DyadicFeatures.fit(sequences, CATEGORIES)
     assert parts.quantiles.tolist() == [8, 4, 2, 1]
-    assert parts.bands == FREQUENCIES
+    assert (parts.bands, parts.spans.tolist()) == (FREQUENCIES, [1])
     assert parts.counts_crossings
     assert parts.averaged.tolist() == list(range(8))
     features = parts.features(sequences)
@@ -129,20 +147,22 @@ def test_features_are_quantiles_of_parts_counts_places_spectra_crossings_and_mea
 def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
     parts = DyadicFeatures.fit(sequences, ())
-    assert parts.size <= max(MOST, SERIES * columns) + 2 * MOST_BANDS + MOST_COUNTS + 3 * pairs_of(columns).shape[1] + 1
+    of_pairs, of_spectra = 3 * pairs_of(columns + 1).shape[1], 2 * len(SPANS) * MOST_BANDS
+    assert parts.size <= 1 + max(MOST, SERIES * (columns + 1)) + of_spectra + MOST_COUNTS + of_pairs
     assert parts.counts_crossings == (length > 9 and columns < 300)
-    assert (parts.bands > 0) == (length > 9 and columns < 300)
+    assert parts.spans.tolist() == ([1, 8, 64] if length > 9 and columns < 300 else [])
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
     assert parts.features(sequences).shape == (1, parts.size)
 
 
+@pytest.mark.parametrize("span", [1, 8])
 @pytest.mark.parametrize("distances", [False, True])
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e25])
-def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float, distances: bool) -> None:
+def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float, distances: bool, span: int) -> None:
     random = np.random.default_rng(0)
     values = [np.stack([random.normal(size=n), np.full(n, 0.1), np.zeros(n)], axis=1) for n in (1, 40, 33, 64, 65)]
     plain, scaled = (
-        spectra(Sequences.from_arrays([each * by for each in values]), 3, 8, distances) for by in (1, scale)
+        spectra(np.concatenate(values) * by, np.array([1, 40, 33, 64, 65]), 8, distances, span) for by in (1, scale)
     )
     np.testing.assert_allclose(scaled, plain, rtol=1e-9, atol=1e-9)
     constant = plain.reshape(5, -1, 3)[:, :, 1:]
@@ -179,6 +199,26 @@ def test_swings_of_loudness_are_told_apart() -> None:
     assert right_on_the_rest(sequences) > 0.85
 
 
+def test_swings_that_are_slower_than_a_segment_are_told_apart() -> None:
+    random, values = np.random.default_rng(1), []
+    for i in range(120):
+        swing = 1 + 0.8 * np.sin(2 * np.pi * np.arange(800) / (90 if i % 2 else 130) + random.uniform(0, 6))
+        values.append((swing * random.normal(size=800))[:, None])
+    sequences = Sequences.from_arrays(values, np.arange(120) % 2, per="sequence")
+    assert right_on_the_rest(sequences) > 0.85
+
+
+def test_turns_are_seen_whichever_way_axes_point() -> None:
+    """Two axes that turn by chance; the radius swings in half of the sequences faster than in the others."""
+    random, values = np.random.default_rng(1), []
+    for i in range(120):
+        angle, phase = random.uniform(0, 6.3, 200), random.uniform(0, 6)
+        radius = 1 + 0.05 * np.sin(np.arange(200) / (2 if i % 2 else 3) + phase)
+        values.append(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    sequences = Sequences.from_arrays(values, np.arange(120) % 2, per="sequence")
+    assert right_on_the_rest(sequences) > 0.9
+
+
 def test_events_are_counted() -> None:
     """Sequences of unequal lengths with three or four pulses in noise that drifts."""
     random, values = np.random.default_rng(0), []
@@ -197,7 +237,7 @@ def test_means_are_those_of_the_most_frequent_codes() -> None:
     values[::2, -1] = 3
     parts = DyadicFeatures.fit(Sequences(values, np.full(10, 200), per="sequence"), (5,))
     assert 3 in parts.averaged
-    assert len(parts.averaged) == MOST_MEANS // 300
+    assert len(parts.averaged) == MOST_MEANS // 301
 
 
 def test_a_spectrum_has_bands_of_one_width() -> None:
@@ -210,7 +250,7 @@ def test_a_spectrum_has_bands_of_one_width() -> None:
 def test_columns_that_are_constant_go_with_no_others(scale: float) -> None:
     random = np.random.default_rng(0)
     values = [np.stack([random.normal(size=n), np.full(n, 0.1), random.normal(size=n)], axis=1) for n in (1, 2, 64)]
-    plain, scaled = (correlations(Sequences.from_arrays([each * by for each in values]), 3) for by in (1, scale))
+    plain, scaled = (correlated([each * by for each in values]) for by in (1, scale))
     np.testing.assert_allclose(scaled, plain, rtol=1e-9, atol=1e-6)
     of_pairs = plain.reshape(3, 3, 3)
     np.testing.assert_allclose(of_pairs[:, :, [0, 2]], 0, atol=1e-6)
@@ -219,7 +259,7 @@ def test_columns_that_are_constant_go_with_no_others(scale: float) -> None:
 
 def test_correlations_are_those_of_all_pairs() -> None:
     values = [np.random.default_rng(n).normal(size=(n, 4)).cumsum(axis=0) for n in (3, 10, 70)]
-    found = correlations(Sequences.from_arrays(values), 4)
+    found = correlated(values)
     np.testing.assert_allclose(found, [pairs_by_hand(each) for each in values], rtol=1e-9, atol=1e-9)
 
 

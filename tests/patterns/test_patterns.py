@@ -10,6 +10,7 @@ import pytest
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns import ConvolutionPatterns, NGramPatterns, NGrams, Patterns, RandomConvolutions, classifiers
+from bothways.patterns.numbers import with_norm
 from bothways.sequences import Sequences
 
 CATEGORIES = (5, 4)
@@ -104,7 +105,7 @@ def test_arrays_that_do_not_fit_are_refused(fitted: Patterns) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("dilations", 0), ("dilations", 1 << 40), ("columns", 2), ("columns", -1), ("scale", 0.0),
+    ("name", "value"), [("dilations", 0), ("dilations", 1 << 40), ("columns", 3), ("columns", -1), ("scale", 0.0),
                         ("mean", np.nan), ("thresholds", np.inf), ("kernel", 1e30)]
 )  # fmt: skip
 def test_convolutions_of_a_stranger(name: str, value: Any) -> None:
@@ -121,10 +122,12 @@ def test_a_feature_is_the_share_of_steps_above_a_threshold() -> None:
     found = RandomConvolutions.fit(sequences, CATEGORIES, seed=0)
     assert found is not None
     features = found.features(sequences)[:, : found.thresholds.size].reshape(len(sequences), *found.thresholds.shape)
+    numbers = (with_norm(sequences, found.scale[:2]) - found.mean) / found.scale
+    standardised = np.split(numbers, sequences.offsets[1:-1])
     taps, number = (0, 1, 2), 0  # the first kernel has its 2s on the first three taps
     for dilation, (step, columns, reads) in enumerate(zip(found.dilations, found.columns, found.reads, strict=True)):
-        for i, values in enumerate(sequences.arrays()):
-            values = ((values[:, :2] - found.mean) / found.scale)[:, columns[reads[:, number]]].sum(axis=1)
+        for i, values in enumerate(standardised):
+            values = values[:, columns[reads[:, number]]].sum(axis=1)
             at = np.arange(len(values))[:, None] + (np.arange(9) - 4) * step
             weights = np.where(np.isin(np.arange(9), taps), 2.0, -1.0)
             outputs = values[np.clip(at, 0, max(len(values) - 1, 0))] @ weights if len(values) else np.zeros(0)
@@ -132,8 +135,8 @@ def test_a_feature_is_the_share_of_steps_above_a_threshold() -> None:
             expected = above.mean(axis=0) if len(values) else np.zeros(above.shape[1])
             np.testing.assert_allclose(features[i, dilation, number], expected, rtol=0, atol=0.1)
             assert np.abs(features[i, dilation, number] - expected).mean() < 0.01
-    for i, values in enumerate(sequences.arrays()):
-        above = ((values[:, :2] - found.mean) / found.scale)[:, :, None] > found.levels
+    for i, values in enumerate(standardised):
+        above = values[:, :, None] > found.levels
         expected = above.mean(axis=0) if len(values) else np.zeros(above.shape[1:])
         np.testing.assert_allclose(found.features(sequences)[i, found.thresholds.size :], expected.ravel(), atol=0.05)
 

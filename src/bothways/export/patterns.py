@@ -11,12 +11,13 @@ from bothways.export.inputs import Inputs, at_least_one, joined_codes, moved
 from bothways.export.trees import leaves
 from bothways.patterns import DyadicFeatures, Forest, NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
-from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
+from bothways.patterns.convolutions import KERNELS, TAPS, WEIGHTS
 from bothways.patterns.correlations import pairs_of
 from bothways.patterns.crossings import LEVELS, WIDER, WINDOWS, before
 from bothways.patterns.dyadic import NOWHERE, SERIES, ends_of_parts, levels
 from bothways.patterns.forest import RARELY
 from bothways.patterns.ngrams import LONGEST
+from bothways.patterns.numbers import LARGEST, ROUNDING, numbers_of
 from bothways.patterns.spectrum import FAINT, FREQUENCIES, HOP, LAGS, LEAST, SEGMENT, TINY, TURNS, WINDOW
 from bothways.sequences import Array, Numbers
 
@@ -37,8 +38,7 @@ def _convolutions(graph: Graph, found: RandomConvolutions, data: Inputs) -> Valu
 
     Thresholds are such sums themselves, so the last bit counts: terms are added one by one, in the order of SciPy.
     """
-    z = graph("Slice", data.numbers, [0], [len(found.mean)], [2])
-    z = (graph.cast(z, np.float64) - found.mean) / found.scale
+    z = (_with_norm(graph, data, found.scale[: numbers_of(len(found.scale))]) - found.mean) / found.scale
     z = graph.cast(graph("Clip", z, np.float64(-LARGEST), np.float64(LARGEST)), np.float32)
     counts = []
     for dilation, columns, reads, thresholds in zip(
@@ -96,44 +96,45 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
                 places.append(graph(reduce, graph.where(same, share, np.float64(nowhere)), [1], keepdims=0))
     parts = [graph.cast(each, np.float32) for each in (*found, *first, *last)]
     if made.numbers:
-        of_numbers, series = list[Value](), _series(graph, made, data)
+        of_numbers, values = list[Value](), _with_norm(graph, data, made.scale)
+        series = _series(graph, data, values)
         for halvings, count in enumerate(made.quantiles.tolist()):
             quantiles = _quantiles(graph, series, lengths, 1 << halvings, count)
-            of_numbers.append(graph("Reshape", quantiles, [0, (count << halvings) * SERIES * made.numbers]))
+            of_numbers.append(graph("Reshape", quantiles, [0, (count << halvings) * SERIES * made.columns]))
         if len(made.averaged):
-            of_numbers.append(_means(graph, made, data))
-        if made.bands:
-            of_numbers += [_spectra(graph, made, data, distances) for distances in (False, True)]
+            of_numbers.append(_means(graph, made, data, values))
+        for span in made.spans.tolist():
+            of_numbers += [_spectra(graph, made, data, values, far, span) for far in (False, True)]
         if made.counts_crossings:
-            of_numbers.append(graph.cast(_crossings(graph, made, data), np.float64))
-        if made.long and pairs_of(made.numbers).size:
-            of_numbers.append(_correlations(graph, made, data))
+            of_numbers.append(graph.cast(_crossings(graph, data, values), np.float64))
+        if made.long and pairs_of(made.columns).size:
+            of_numbers.append(_correlations(graph, made, data, values))
         numbers = graph.cast(graph("Concat", *of_numbers, axis=1), np.float32)
         parts.append(graph.where(graph("Greater", lengths, np.int64(0)), numbers, np.float32(0)))
     return graph("Concat", *parts, axis=1)
 
 
-def _means(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+def _means(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value) -> Value:
     """`(batch, features)` the mean of each number on the steps of each code, or of all steps; and less the latter."""
-    values, length = _numbers(graph, made, data), at_least_one(graph, data.lengths, np.float64)
+    length = at_least_one(graph, data.lengths, np.float64)
     whole = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
     codes, ends, found = joined_codes(data, made.categories), np.cumsum(made.categories), []
     for column, of in enumerate(np.split(made.averaged, np.searchsorted(made.averaged, ends[:-1]))):
         own = graph("Gather", codes, np.array([column]), axis=2)
         same = graph.cast(graph("And", graph("Equal", own, of), data.inside), np.float64)
         count = graph.unsqueeze(graph("ReduceSum", same, [1], keepdims=0), 2)
-        columns = (graph("Gather", values, np.array([number]), axis=2) for number in range(made.numbers))
+        columns = (graph("Gather", values, np.array([number]), axis=2) for number in range(made.columns))
         sums = [graph.unsqueeze(graph("ReduceSum", same * each, [1], keepdims=0), 2) for each in columns]
         means = graph("Concat", *sums, axis=2) / graph("Max", count, np.float64(1))
         found.append(graph.where(graph("Greater", count, np.float64(0)), means, whole))
     found += [each - whole for each in found]
-    return graph("Reshape", graph("Concat", *found, axis=1), [0, 2 * len(made.averaged) * made.numbers])
+    return graph("Reshape", graph("Concat", *found, axis=1), [0, 2 * len(made.averaged) * made.columns])
 
 
-def _crossings(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
-    """`(batch, COUNTS * numbers)` as `crossings` gives it."""
+def _crossings(graph: Graph, data: Inputs, values: Value) -> Value:
+    """`(batch, COUNTS * columns)` as `crossings` gives it."""
     length = graph.unsqueeze(at_least_one(graph, data.lengths, np.float64), 2)
-    sums, counts = {1: _numbers(graph, made, data)}, list[Value]()
+    sums, counts = {1: values}, list[Value]()
     for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
         sums[2 * window] = sums[window] + moved(graph, data, sums[window], window)
     for window in WINDOWS:
@@ -149,9 +150,9 @@ def _crossings(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     return graph("Concat", *counts, axis=1)
 
 
-def _correlations(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+def _correlations(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value) -> Value:
     """`(batch, 3 * pairs)` as `correlations` gives it."""
-    values, (one, other) = _numbers(graph, made, data), pairs_of(made.numbers)
+    one, other = pairs_of(made.columns)
     units, found = list[Value](), list[Value]()
 
     def add(first: Value, second: Value) -> Value:
@@ -176,14 +177,21 @@ def _less_mean(graph: Graph, data: Inputs, numbers: Value) -> Value:
     return graph.where(data.inside, numbers - means, np.float64(0))
 
 
-def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, distances: bool) -> Value:
-    """`(batch, (bands + lags) * numbers)` as `spectra` gives it."""
-    values = _numbers(graph, made, data)
+def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value, distances: bool, span: int) -> Value:
+    """`(batch, (bands + lags) * columns)` as `spectra` gives it."""
     moves = _less_mean(graph, data, values)
     if distances:
-        moves = _less_mean(graph, data, graph("Max", moves, moves * np.float64(-1)))
-    moves = graph("Pad", moves, [0, 0, 0, 0, SEGMENT, 0])
+        moves = _less_mean(graph, data, graph("Abs", moves))
     time = graph("Squeeze", graph("Max", graph("ReduceMax", data.lengths, keepdims=1), np.int64(1)), [0])
+    if span > 1:
+        time = (time + np.int64(span - 1)) / np.int64(span)
+        moves = graph("Pad", moves, [0, 0, 0, 0, span, 0])
+        moves = graph("Slice", moves, [0], graph.unsqueeze(time * np.int64(span), 0), [1])
+        windows = graph("Reshape", moves, [0, -1, span, made.columns])
+        left = graph.unsqueeze(data.lengths, 1) - graph("Range", np.int64(0), time, np.int64(1)) * np.int64(span)
+        counts = graph.cast(graph("Max", graph("Min", left, np.int64(span)), np.int64(1)), np.float64)
+        moves = graph("ReduceSum", windows, [2], keepdims=0) / graph.unsqueeze(counts, 2)
+    moves = graph("Pad", moves, [0, 0, 0, 0, SEGMENT, 0])
     starts = graph("Range", np.int64(0), time, np.int64(HOP))
     segments = graph("Gather", moves, graph.unsqueeze(starts, 1) + np.arange(SEGMENT), axis=1)
     segments = graph("Transpose", segments, perm=[0, 1, 3, 2])
@@ -196,18 +204,27 @@ def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, distances: bool) 
     of_bands = graph("Reshape", shares, [0, 0, made.bands, FREQUENCIES // made.bands])
     logs = graph("Log", graph("ReduceSum", of_bands, [3], keepdims=0) + np.float64(LEAST))
     both = graph("Concat", logs, graph("MatMul", shares, TURNS), axis=2)
-    return graph("Reshape", graph("Transpose", both, perm=[0, 2, 1]), [0, (made.bands + LAGS) * made.numbers])
+    return graph("Reshape", graph("Transpose", both, perm=[0, 2, 1]), [0, (made.bands + LAGS) * made.columns])
 
 
-def _numbers(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
-    """`(batch, time, numbers)`, in double precision."""
-    numbers = graph("Slice", data.numbers, [0], [made.numbers], [2])
-    return graph("Clip", graph.cast(numbers, np.float64), np.float64(-LARGEST), np.float64(LARGEST))
+def _with_norm(graph: Graph, data: Inputs, scale: Array) -> Value:
+    """`(batch, time, columns)` in float64 as `with_norm` gives it."""
+    limits = np.float64(-LARGEST), np.float64(LARGEST)
+    numbers = graph("Slice", data.numbers, [0], [len(scale)], [2])
+    numbers = graph("Clip", graph.cast(numbers, np.float64), *limits)
+    if len(scale) < 2:
+        return numbers
+    moves = _less_mean(graph, data, numbers)
+    small = graph("LessOrEqual", graph("Abs", moves), graph("Abs", numbers) * np.float64(ROUNDING))
+    moves = graph("Clip", graph.where(small, np.float64(0), moves) / scale, *limits)
+    norm = graph("Sqrt", graph("ReduceSum", moves * moves, [2], keepdims=1))
+    norm = graph.cast(graph.cast(norm, np.float32), np.float64)
+    return graph("Concat", numbers, norm, axis=2)
 
 
-def _series(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
+def _series(graph: Graph, data: Inputs, values: Value) -> Value:
     """`(batch, time, series)`, in double precision."""
-    series = [_numbers(graph, made, data)]
+    series = [values]
     for _ in range(SERIES - 1):
         series.append(series[-1] - moved(graph, data, series[-1], -1))
     return graph("Concat", *series, axis=2)

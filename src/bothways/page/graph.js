@@ -270,7 +270,7 @@ const EXPRESSIONS = {
   Max: pair("a > b ? a : b"), Min: pair("a < b ? a : b"),
   Less: asks("a < b"), LessOrEqual: asks("a <= b"), Greater: asks("a > b"), GreaterOrEqual: asks("a >= b"), Equal: asks("a === b"),
   And: asks("a & b"), Or: asks("a | b"), Not: asks("a ? 0 : 1"), IsNaN: asks("a !== a"),
-  Log: alone("Math.log(a)"), Exp: alone("Math.exp(a)"), Sqrt: alone("Math.sqrt(a)"), Floor: alone("Math.floor(a)"), Relu: alone("a > 0 ? a : 0"),
+  Log: alone("Math.log(a)"), Exp: alone("Math.exp(a)"), Sqrt: alone("Math.sqrt(a)"), Floor: alone("Math.floor(a)"), Abs: alone("Math.abs(a)"), Relu: alone("a > 0 ? a : 0"),
   Where: ([condition, yes, no]) => each("a ? b : c", [condition, yes, no], type_of(yes)),
   Clip: ([v, low, high]) => each("a < b ? b : a > c ? c : a", [v, low, high], type_of(v)),
   Cast: ([v], {to}) => type_of(v) === TYPES[to] ? v : each(to.startsWith("int") ? "Math.trunc(a)" : "a", [v], TYPES[to]),

@@ -12,7 +12,8 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.sequences import Array, Doubles, Numbers, Sequences
+from bothways.patterns.numbers import LARGEST, blocks, clipped, columns_of, numbers_of, scale_of, with_norm
+from bothways.sequences import Array, Numbers, Sequences
 
 TAPS, KERNELS = 9, 84  # the steps that a kernel looks at, and all kernels whose weights are three times 2 and else -1
 
@@ -26,8 +27,7 @@ FEATURES, DILATIONS, POOL, LEVELS = 5000, 16, 9, 16
 """At most this many features of kernels, dilations, columns that the kernels of a dilation read, and levels of each."""
 
 WIDEST, MOST = 1 << 20, 1 << 16  # no dilation is wider, and no more features are read from a file
-SAMPLE, BLOCK = 16_384, 2048  # steps from which thresholds are drawn, and steps that are worked on together
-LARGEST = 1e30  # standardised numbers are clipped to this, so that sums of them are finite
+SAMPLE = 16_384  # steps from which thresholds are drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +38,16 @@ class RandomConvolutions:
     sequence's steps at which a convolution exceeds a quantile of what it gave in training. With several columns each
     kernel adds up some of them. The first and last steps go on past the ends, so that a sequence may have any length.
     Kernels do not see how large numbers are: the shares of steps above quantiles of each column are features, too.
+    Several numbers have one more column, their norm.
     """
 
-    mean: Array  # `(numbers,)` of each numeric column
-    scale: Array  # `(numbers,)` and its standard deviation
+    mean: Array  # `(columns,)` of each numeric column, and of the norm
+    scale: Array  # `(columns,)` and its standard deviation
     dilations: Numbers  # `(dilations,)` the steps between two taps
     columns: Numbers  # `(dilations, pool)` the columns that the kernels of a dilation may read
     reads: Array  # `(dilations, pool, kernels)` whether they do
     thresholds: Array  # `(dilations, kernels, thresholds)`
-    levels: Array  # `(numbers, levels)` the quantiles of each standardised column
+    levels: Array  # `(columns, levels)` the quantiles of each standardised column
 
     @classmethod
     def fit(
@@ -58,11 +59,12 @@ class RandomConvolutions:
         """
         generator, most = np.random.default_rng(seed), min(most, FEATURES)
         numbers = sequences.features - len(categories)
-        values = np.asarray(sequences.values[:, :numbers], np.float64)
-        if not values.size or not (varies := np.flatnonzero(values.max(axis=0) > values.min(axis=0))).size:
+        if not numbers or not sequences.steps:
             return None
-        mean, scale = values.mean(axis=0), values.std(axis=0)
-        scale[scale == 0] = 1
+        values = with_norm(sequences, scale_of(clipped(sequences, numbers)))
+        if not (varies := np.flatnonzero(np.ptp(values, axis=0))).size:
+            return None
+        mean, scale = values.mean(axis=0), scale_of(values)
         widest = np.log2(max((np.quantile(sequences.lengths, 0.9) - 1) / (TAPS - 1), 1))
         dilations = np.unique(np.logspace(0, widest, DILATIONS, base=2).astype(np.int64))
         pool = min(POOL, len(varies))
@@ -70,7 +72,7 @@ class RandomConvolutions:
         shape = (len(dilations), pool, KERNELS)
         sizes = 2 ** generator.uniform(0, np.log2(pool + 1), (len(dilations), 1, KERNELS))
         reads = generator.random(shape).argsort(axis=1).argsort(axis=1) < sizes.astype(np.int64)
-        none = np.zeros((len(dilations), KERNELS, 0), np.float32), np.zeros((numbers, 0))
+        none = np.zeros((len(dilations), KERNELS, 0), np.float32), np.zeros((len(mean), 0))
         plain = cls(mean, scale, dilations, columns, reads, *none)
         order = generator.permutation(np.flatnonzero(sequences.lengths))
         sample = sequences.take(order[: 1 + np.searchsorted(np.cumsum(sequences.lengths[order]), SAMPLE)])
@@ -78,7 +80,7 @@ class RandomConvolutions:
         levels = (np.arange(1, 1 + count * KERNELS) * (np.sqrt(5) + 1) / 2 % 1).reshape(count, KERNELS).T
         taken = (levels * (sample.steps - 1)).astype(np.int64)
         outputs = plain._outputs(sample)
-        quantiles = np.arange(1, 1 + min(LEVELS, most // numbers)) / (1 + min(LEVELS, most // numbers))
+        quantiles = np.arange(1, 1 + min(LEVELS, most // len(mean))) / (1 + min(LEVELS, most // len(mean)))
         own = np.quantile(plain._standardised(sequences), quantiles, axis=1).T.astype(np.float32)
         thresholds = np.stack([np.take_along_axis(np.sort(each), taken, axis=1) for each in outputs])
         return replace(plain, levels=own, thresholds=thresholds)
@@ -114,20 +116,20 @@ class RandomConvolutions:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> RandomConvolutions:
         """What `arrays` gave, for sequences such as this network labels; `InputError` for what does not fit them."""
-        numbers = network.numeric
+        size = columns_of(network.numeric)
         dilations = checked_array(arrays, "dilations", np.int64, (None,), 1, WIDEST)
-        columns = checked_array(arrays, "columns", np.int64, (len(dilations), None), 0, numbers - 1)
+        columns = checked_array(arrays, "columns", np.int64, (len(dilations), None), 0, size - 1)
         if not 0 < columns.size <= DILATIONS * POOL:
             raise InputError(
                 f"The array 'columns' is {columns.shape}; it needs 1 to {DILATIONS} by 1 to {POOL} numbers."
             )
         thresholds = checked_array(arrays, "thresholds", np.float32, (len(dilations), KERNELS, None))
-        levels = checked_array(arrays, "levels", np.float32, (numbers, None))
-        if (size := thresholds.size + levels.size) > MOST:
-            raise InputError(f"The arrays 'thresholds' and 'levels' have {size:,} numbers; they may have {MOST:,}.")
+        levels = checked_array(arrays, "levels", np.float32, (size, None))
+        if (count := thresholds.size + levels.size) > MOST:
+            raise InputError(f"The arrays 'thresholds' and 'levels' have {count:,} numbers; they may have {MOST:,}.")
         return cls(
-            checked_array(arrays, "mean", np.float64, (numbers,)),
-            checked_array(arrays, "scale", np.float64, (numbers,), np.nextafter(0, 1)),
+            checked_array(arrays, "mean", np.float64, (size,)),
+            checked_array(arrays, "scale", np.float64, (size,), np.nextafter(0, 1)),
             dilations,
             columns,
             checked_array(arrays, "reads", np.bool_, (*columns.shape, KERNELS)),
@@ -136,9 +138,10 @@ class RandomConvolutions:
         )
 
     def _standardised(self, sequences: Sequences) -> Array:
-        """`(numbers, steps)` float32."""
+        """`(columns, steps)` float32."""
+        values = with_norm(sequences, self.scale[: numbers_of(len(self.scale))])
         with np.errstate(over="ignore"):  # a file may hold numbers of any size
-            values = (sequences.values[:, : len(self.mean)] - self.mean) / self.scale
+            values = (values - self.mean) / self.scale
         return np.ascontiguousarray(np.clip(values.T, -LARGEST, LARGEST), np.float32)
 
     def _outputs(self, sequences: Sequences) -> Iterator[Array]:
@@ -161,15 +164,3 @@ class RandomConvolutions:
 def _counts(true: Array, sequences: Sequences) -> Array:
     """How often something is true in each sequence, from `(n, steps)`; all sequences have steps."""
     return np.add.reduceat(true.view(np.uint8), sequences.offsets[:-1], axis=1, dtype=np.uint32)
-
-
-def clipped(sequences: Sequences, numbers: int) -> Doubles:
-    """`(steps, numbers)` the first columns, so that sums of them and of their squares are finite."""
-    return np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
-
-
-def blocks(lengths: Numbers) -> Iterator[Numbers]:
-    """The numbers of all sequences that have steps, in turn, as many at a time as have few steps."""
-    numbers = np.flatnonzero(lengths)
-    blocks = (np.cumsum(lengths[numbers]) - 1) // BLOCK
-    return iter(np.split(numbers, np.flatnonzero(np.diff(blocks)) + 1) if len(numbers) else ())

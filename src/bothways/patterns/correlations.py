@@ -5,30 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.means import means_of
-from bothways.patterns.convolutions import clipped
 from bothways.patterns.spectrum import FAINT, TINY
 from bothways.sequences import Doubles, Numbers, Sequences
 
 MOST_COLUMNS = 16  # with more there would be too many pairs
 
 
-def pairs_of(numbers: int) -> Numbers:
+def pairs_of(columns: int) -> Numbers:
     """`(2, pairs)` the columns of all pairs; none of too many columns."""
-    return np.stack(np.triu_indices(numbers if numbers <= MOST_COLUMNS else 0, 1))
+    return np.stack(np.triu_indices(columns if columns <= MOST_COLUMNS else 0, 1))
 
 
-def correlations(sequences: Sequences, numbers: int) -> Doubles:
-    """`(sequences, 3 * pairs)` for the first `numbers` columns of sequences that all have steps.
+def correlations(values: Doubles, sequences: Sequences) -> Doubles:
+    """`(sequences, 3 * pairs)` for `values`, `(steps, columns)`, of sequences that all have steps.
 
     For each pair of columns the correlation of their numbers, and that of their changes from step to step; and how they
     turn about each other: by how much the second one goes with what the first was a step before, more than the first
     with what the second was. Where a column is constant all of these are 0.
     """
     starts, lengths = sequences.offsets[:-1], sequences.lengths
-    values = clipped(sequences, numbers)
     changes = np.diff(values, axis=0, prepend=0)
     changes[starts] = 0
-    one, other = pairs_of(numbers)
+    one, other = pairs_of(values.shape[1])
     units, found = list[Doubles](), list[Doubles]()
     for each in (values, changes):
         moves = each - means_of(each, lengths, "both")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bothways.patterns.convolutions import clipped
 from bothways.sequences import Array, Doubles, Sequences
 
 WINDOWS, WIDER = (1, 2, 4, 8, 16), 4  # steps of means, and how many times as many those have that they are compared to
@@ -12,8 +11,8 @@ LEVELS = (-1.0, 0.0, 1.0, 2.0)  # above which they rise, in standard deviations 
 COUNTS = len(WINDOWS) * len(LEVELS)  # for each column
 
 
-def crossings(sequences: Sequences, numbers: int) -> Doubles:
-    """`(sequences, COUNTS * numbers)` for the first `numbers` columns of sequences that all have steps.
+def crossings(values: Doubles, sequences: Sequences) -> Doubles:
+    """`(sequences, COUNTS * columns)` for `values`, `(steps, columns)`, of sequences that all have steps.
 
     It is counted how often the mean of a few steps, less that of four times as many around them, rises above each
     level: events count once, however long a sequence is and however its numbers drift. The first and last steps go on
@@ -25,7 +24,7 @@ def crossings(sequences: Sequences, numbers: int) -> Doubles:
     def moved(values: Array, shift: int) -> Array:
         return np.asarray(values[np.clip(places + shift, first, last)])
 
-    sums = {1: clipped(sequences, numbers)}
+    sums = {1: values}
     for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
         sums[2 * window] = sums[window] + moved(sums[window], window)
     found = []
