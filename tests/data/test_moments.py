@@ -387,6 +387,7 @@ def by_days(name: str, form: str, whole: bool = False) -> pl.DataFrame:
         ("Datum", "%d%m%Y", "day-first"),
         ("event_date", "%m%d%Y", "month-first"),
         ("yyyymm", "%Y%m", None),
+        ("AAAAMMJJ", "%Y%m%d", None),
         ("year_month", "%Y%m", None),
     ],
 )

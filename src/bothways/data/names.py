@@ -70,6 +70,7 @@ SHORT_PARTS = {
 CLOCKS = frozenset(
     words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
     + words("yearmonth yyyymm yyyymmdd ddmmyyyy mmddyyyy yearweek yyyyww hhmm hhmmss")
+    + words("aaaamm aaaammjj aaaammdd jjjjmm jjjjmmtt jjjjmmdd")
 ) | {"horodatage", "tiempo", "fecha"}
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""
 
@@ -156,7 +157,7 @@ def digits_of_date(name: str) -> int:
         [8, 8, 6, 6, 0, 0]
     """
     last, _ = _last_of_clock(name)
-    if last in ("yearmonth", "yyyymm") or PARTS_OF_TIME.get(last) == "month":
+    if last in ("yearmonth", "yyyymm", "aaaamm", "jjjjmm") or PARTS_OF_TIME.get(last) == "month":
         return 6
     return 8 * (last in CLOCKS or PARTS_OF_TIME.get(last) == "day")
 
