@@ -328,6 +328,7 @@ def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path
     [
         *("\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"),
         *("0000-00-00", "0000-00-00 00:00:00", "00.00.0000"),
+        *("nil", "Missing", "n.a.", "..", ":", "\u2014", "#N/A N/A", "-1.#IND"),
     ],
 )
 def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:
@@ -405,7 +406,7 @@ def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes, ending: str
         (["R$ 1.200,50", "R$ -3,00"], [1200.5, -3.0]),
         (["CHF 5.00", "CHF -7.50"], [5.0, -7.5]),
         (["($3.00)", "$1,200.50"], [-3.0, 1200.5]),
-        (["\u22120.04", "1.5"], [-0.04, 1.5]),
+        (["\u22120.04", "1.5", "\u20132.5"], [-0.04, 1.5, -2.5]),
         (["USD 5.00", "EUR 3.00"], ["USD 5.00", "EUR 3.00"]),
     ],
 )
@@ -466,6 +467,14 @@ def test_ids_that_would_become_one_stay_text() -> None:
     assert reader.read(pl.DataFrame({"code": ["1.1"]}))["code"].to_list() == [1.1]
     with pytest.raises(LaterRowsDifferError):
         reader.read(pl.DataFrame({"code": ["1.10"]}))
+
+
+def test_a_column_called_number_may_hold_amounts() -> None:
+    """Two of them may be the same number, written in two ways."""
+    texts = ["1.1", "1.10", *(f"{k}.25" for k in range(20))]
+    for reader, again in ((FieldReader(), 1), (FieldReader(numbers=["number"]), 5)):
+        assert reader.read(pl.DataFrame({"number": texts * again})).schema["number"] == pl.Float64
+    assert FieldReader().read(pl.DataFrame({"number": texts * 5})).schema["number"] == pl.String
 
 
 def test_labels_are_written_as_they_stand(tmp_path: Path) -> None:

@@ -33,13 +33,15 @@ from bothways.settings import Reading
 
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them
 NO_VALUES = (
-    *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?"),
+    *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a"),
+    *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "..", "...", ":", "\u2013", "\u2014"),
     *(date + time for date in NO_DATES for time in ("", " 00:00:00")),
 )
-"""What databases and spreadsheets write where there is no value."""
+"""What databases, spreadsheets, C and statistical offices write where there is no value."""
 
 MISSING = (
     *("?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
+    *("nil", "missing", "n.a.", "no data", "not available"),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
@@ -248,8 +250,11 @@ class FieldReader:
         return column
 
     def _joins_ids(self, name: str, fields: pl.Series, values: pl.Series) -> bool:
-        """Whether numbers would make one id of two."""
-        if self.whole and (name in self.ids or names_sequences(name)):
+        """Whether numbers would make one id of two; fractions most of which differ are no ids, unless they are `ids`."""
+        if name in self.numbers:
+            return False
+        amounts = values.dtype.is_float() and 2 * values.n_unique() > values.count()
+        if self.whole and (name in self.ids or (names_sequences(name) and not amounts)):
             return fields.set(values.is_null(), None).n_unique() > values.n_unique()
         if name not in self.ids or (values.cast(pl.String) == fields).all():
             return False

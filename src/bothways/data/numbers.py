@@ -32,7 +32,7 @@ BEHIND_FRACTION = r"^\d[\d.,]*[.,]\d+-$"  # what shows that the minus is one, an
 EXPONENT = r"^([-+]?[\d.,]+)[dD]([-+]\d+)$"  # as Fortran writes it
 LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
 NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
-MINUS = "\u2212"
+MINUS = "\u2212\u2013"  # and the dash that word processors put in its place
 LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
@@ -95,8 +95,8 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
     if all_fit(text, LISTED):
         return text.clear(len(text)).cast(pl.Float64)
-    if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
-        text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    if text.str.contains(f"^[(]|[{MINUS}]").any():
+        text = text.str.replace_all(f"[{MINUS}]", "-").str.replace(IN_PARENTHESES, "${1}-${2}")
     if text.str.contains(BEHIND_FRACTION).any():
         text = text.str.replace(BEHIND, "-${1}")
     if text.str.contains(EXPONENT).any():
