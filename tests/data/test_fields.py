@@ -316,11 +316,24 @@ def test_lists_and_objects_in_text_are_refused(tmp_path: Path, field: str) -> No
 
 @pytest.mark.parametrize(
     "fields",
-    [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"], ["02a0", "0316", "018f", "0130"]],
+    [
+        *(["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"], ["02a0", "0316", "018f", "0130"]),
+        *(["{row}", "1{row}", "2{row}", "c{row}"], ["{row}", "1{row}", "PC {row}"]),
+    ],
 )
 def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path, fields: list[str]) -> None:
     rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
     assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)
+
+
+def test_numbers_among_text_are_counted(tmp_path: Path) -> None:
+    def why(*fields: str) -> str:
+        rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
+        columns = choose_columns(read_table(csv(tmp_path, "x;label\n" + rows)), sequence="none")
+        return {guess.name: guess.why for guess in columns.guesses}["x"]
+
+    assert why("{row}.5", "low", "high", "off") == "text, though 30 of 120 fields are numbers"
+    assert why("4", "f", "r") == "text"
 
 
 @pytest.mark.parametrize(

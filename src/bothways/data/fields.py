@@ -23,6 +23,7 @@ from bothways.data.numbers import (
     THOUSANDS,
     UNIT,
     all_fit,
+    are_codes,
     plain,
     separated,
     split_unit,
@@ -308,19 +309,22 @@ def reading_notices(readings: Mapping[str, str]) -> list[str]:
 def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     """The first field that keeps a column of text from being numbers, how many do, and which, if they are a few words.
 
-    None if most fields do, unless these are a few words and the others many numbers.
+    None if most fields do, unless these are a few words and the others many numbers; and if they are codes, such as
+    C168 among whole numbers.
     """
     text = stripped(column)
     words = text.str.to_lowercase().is_in(MISSING)
     numbers = max((separated(text, sign) for sign in ".,"), key=lambda each: each.count())
     stray = numbers.is_null() & text.is_not_null()
     named = stray & ~words if (stray & ~words).any() else stray
-    others = text.filter(named).unique().sort().to_list()
-    few = len(others) <= FEW_WORDS
+    differ = text.filter(named).unique().sort()
+    few = len(differ) <= FEW_WORDS
+    if not few and numbers.dtype.is_integer() and are_codes(differ):
+        return None
     least = FEW_BYTES if all_fit(text, HEX) else 1
     if numbers.count() < least * stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
         return None
-    return int(named.arg_max() or 0), int(stray.sum()), others if few else []
+    return int(named.arg_max() or 0), int(stray.sum()), differ.to_list() if few else []
 
 
 def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:

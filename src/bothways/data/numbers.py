@@ -39,6 +39,8 @@ ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, n
 NINES = r"^-?9{2,}(?:\.9+|\.0)?$"
 FEW_TIMES = 3  # a value that comes less often is no word for a missing one
 
+NEARLY = 0.9  # of codes, a few may be a word
+
 SHOWING = 100  # the first fields, which show whether there may be more of their kind
 
 
@@ -69,6 +71,12 @@ def without_decimals(column: pl.Series) -> pl.Series:
 def may_be_amounts(text: pl.Series) -> bool:
     """Whether most texts are a number and a unit, a sign or a second number, though not in one way that can be read."""
     return 2 * (text.str.contains(AMOUNTS) & ~text.str.contains(r"^[\d.,]+$")).sum() > len(text)
+
+
+def are_codes(texts: pl.Series) -> bool:
+    """Whether nearly all texts hold a letter and a digit, and are no amount."""
+    fits = texts.str.contains(r"\p{L}") & texts.str.contains(r"\d") & ~texts.str.contains(AMOUNTS)
+    return len(texts) > 0 and fits.sum() >= NEARLY * len(texts)
 
 
 def are_whole(numbers: pl.Series) -> bool:
@@ -149,7 +157,9 @@ def split_unit(text: pl.Series, missing: Collection[str], sure: bool) -> tuple[p
 
 
 def text_of(column: pl.Series) -> str:
-    """What to say of a column of text: that, and whether it is numbers with several units.
+    """What to say of a column of text: that, whether it is numbers with several units, and how many fields are numbers.
+
+    They are counted where many differ and a tenth of the fields are.
 
     Example:
         >>> text_of(pl.Series(["0.24 kg", "300 g"] * 20)), text_of(pl.Series(["on", "off"]))
@@ -161,6 +171,9 @@ def text_of(column: pl.Series) -> str:
     parts = some.filter(some != "").str.extract_groups(WITH_UNIT).struct.unnest()
     units = parts.to_series(2).unique().sort().to_list()  # None among them where a field has none
     if None in units or not 1 < len(units) <= FEW_UNITS:
-        return "text"
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+        numbers = numbers.filter(numbers.is_finite())
+        many = numbers.n_unique() > MANY_NUMBERS and 10 * len(numbers) >= column.count()
+        return f"text, though {len(numbers):,} of {column.count():,} fields are numbers" if many else "text"
     shown = ", ".join(map(repr, units[:-1])) + f" and {units[-1]!r}"
     return f"text: numbers with the units {shown}; in one unit they would be read as numbers"
