@@ -136,6 +136,8 @@ def test_whole_numbers_that_are_kinds_by_their_names() -> None:
         Table("some.csv", pl.DataFrame(rows)), label="label", numeric=["dest_port"], categorical=["size"]
     )
     assert columns.categories == ("size",)
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows).rename({"dest_port": "sample identifier"})))
+    assert columns.categories == ("sample identifier",)
     assert all(guess.plain for guess in columns.guesses)
 
 
@@ -305,6 +307,23 @@ def test_what_each_sequence_has_one_of_is_no_feature() -> None:
     assert why(numbered, "admission_no")[1].startswith("each sequence has one of its own"), "it joins none"
     sizes = choose_columns(Table("some.csv", log(size=DEVICES + 30, code=[f"c{each // 2}" for each in DEVICES])))
     assert sizes.features == ("x", "size", "code")
+
+
+def test_what_nearly_each_sequence_has_one_of_is_no_feature() -> None:
+    """Two countries share a code."""
+    columns = choose_columns(Table("some.csv", log(iso=[f"c{max(each, 1)}" for each in DEVICES])))
+    said = "nearly each sequence has one of its own (categorical=['iso'] to learn from it)"
+    assert why(columns, "iso") == ("left out", said)
+
+
+def test_the_code_of_a_label_tells_no_sequences_apart() -> None:
+    kinds = np.arange(150) // 50
+    rows = {"x": np.arange(150) * 7 % 11, "species": np.array(["setosa", "versicolor", "virginica"])[kinds]}
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows | {"species_id": kinds + 1})), label="species")
+    assert columns.sequence is None
+    assert why(columns, "species_id")[0] == "category"
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows | {"machine": kinds + 1})), label="species")
+    assert columns.sequence == "machine", "what sequences surely belong to tells them apart"
 
 
 def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:

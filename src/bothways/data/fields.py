@@ -35,14 +35,14 @@ from bothways.settings import Reading
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them
 NO_VALUES = (
     *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a"),
-    *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "..", "...", ":", "\u2013", "\u2014"),
+    *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
     *(date + time for date in NO_DATES for time in ("", " 00:00:00")),
 )
-"""What databases, spreadsheets, C and statistical offices write where there is no value."""
+"""What databases, spreadsheets and C write where there is no value."""
 
 MISSING = (
     *("?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
-    *("nil", "missing", "n.a.", "no data", "not available"),
+    *("nil", "missing", "n.a.", "no data", "not available", "..", "...", ":", "\u2013", "\u2014"),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""

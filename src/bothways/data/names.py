@@ -92,7 +92,7 @@ DURATIONS = frozenset(
 NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
 """Words beside them in names of columns that hold times of day nevertheless."""
 
-IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
+IDS = ("id", "ids", "identifier", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 PLACES = ("idx", "index", "ix")
 """Last words in names of numbers: of things, as in `sentence_idx`, or of places among them, as in `row_index`."""

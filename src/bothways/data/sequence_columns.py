@@ -36,6 +36,7 @@ PERIODS = tuple(
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
+NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one
 MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
 FIRST = 100  # most columns show within this many rows that they are no counters
@@ -45,7 +46,9 @@ GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 
 
-def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]) -> list[Guess]:
+def guess_sequence(
+    table: Table, names: Collection[str], clocks: Collection[str], label: str | None = None
+) -> list[Guess]:
     """The column that tells sequences apart, if one does.
 
     A column of text or whole numbers, of two rows a value on average, tells sequences apart
@@ -62,7 +65,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     Of several that are called so, or that are called an id and shown by a clock or counter, it is the one whose values
     the others only join; these are left out.
 
-    What takes turns, as devices do that report one after the other, is asked about.
+    What takes turns, as devices do that report one after the other, is asked about. What is called an id of anything
+    and has one value for each label is a code of the label, as `species_id` beside `species`.
 
     Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
     does. What is not called so (`event_id`, or `zone` with values such as `A-7`), and few words (`mobile`, `desktop`),
@@ -91,6 +95,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         empty, ids = column.null_count(), column.drop_nulls()
         distinct = ids.n_unique()
         if not 2 <= distinct <= len(column) // 2:
+            continue
+        if named < 2 and label is not None and _joins(table, name, label) and _joins(table, label, name):
             continue
         runs = one_run_each(ids)
         if empty:
@@ -150,7 +156,7 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
 
     Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others;
     so are things that may be called so (`ip`) and of which most sequences have one of their own, and text and ids of
-    which each sequence has one of its own (`vessel_name` beside `mmsi`).
+    which nearly each sequence has one of its own (`vessel_name` beside `mmsi`).
     """
     guesses, count = list[Guess](), table.column(sequence).n_unique()
     for name in names:
@@ -159,8 +165,9 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
             continue
         values = column.n_unique()
         own = is_thing(name) and 2 * values > count
-        if values == count and not column.null_count() and _joins(table, sequence, name):
-            why = f"each sequence has one of its own ({option('categorical', name)} to learn from it)"
+        if values >= NEARLY * count and not column.null_count() and _joins(table, sequence, name):
+            each = "each" if values == count else "nearly each"
+            why = f"{each} sequence has one of its own ({option('categorical', name)} to learn from it)"
             guesses.append(Guess(name, "left out", why))
         elif (named >= 2 or name in likely or own) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"

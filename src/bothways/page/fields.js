@@ -1,7 +1,7 @@
 /* What fields of text mean: bothways.data.fields. */
 const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
-  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "..", "...", ":", "\u2013", "\u2014",
-  "nil", "missing", "n.a.", "no data", "not available",
+  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+  "nil", "missing", "n.a.", "no data", "not available", "..", "...", ":", "\u2013", "\u2014",
   ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?(?:0|[1-9]\d{0,2}(?:\.\d{3})*)$/, THOUSANDS = [/^[+-]?\d+$/, /\.\d\d0$/]
