@@ -136,9 +136,9 @@ def test_whole_numbers_that_are_kinds_by_their_names() -> None:
         Table("some.csv", pl.DataFrame(rows)), label="label", numeric=["dest_port"], categorical=["size"]
     )
     assert columns.categories == ("size",)
+    assert all(guess.plain for guess in columns.guesses)
     columns = choose_columns(Table("some.csv", pl.DataFrame(rows).rename({"dest_port": "sample identifier"})))
     assert columns.categories == ("sample identifier",)
-    assert all(guess.plain for guess in columns.guesses)
 
 
 def test_one_label_for_each_sequence_where_none_changes() -> None:
