@@ -301,11 +301,6 @@ def changed(reading: str) -> bool:
     return "missing" not in reading and reading.endswith((LEFT_OUT, IN_SECONDS, NEGATIVE, AS_STRINGS))
 
 
-def reading_notices(readings: Mapping[str, str]) -> list[str]:
-    """What `FieldReader.notices` says, in sentences."""
-    return [f"Column {name!r}: {text}{'' if text.endswith('?') else '.'}" for name, text in readings.items()]
-
-
 def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     """The first field that keeps a column of text from being numbers, how many do, and which, if they are a few words.
 
