@@ -96,7 +96,8 @@ def guess_sequence(
         distinct = ids.n_unique()
         if not 2 <= distinct <= len(column) // 2:
             continue
-        if named < 2 and label is not None and _joins(table, name, label) and _joins(table, label, name):
+        code = named == 1 and not is_thing(name) and label is not None
+        if code and _joins(table, name, str(label)) and _joins(table, str(label), name):
             continue
         runs = one_run_each(ids)
         if empty:
