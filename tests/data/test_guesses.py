@@ -309,6 +309,12 @@ def test_what_each_sequence_has_one_of_is_no_feature() -> None:
     assert sizes.features == ("x", "size", "code")
 
 
+def test_a_flag_that_only_rises_is_no_meter() -> None:
+    columns = choose_columns(Table("some.csv", log(late=(MINUTES > 50).astype(int), used=np.sqrt(MINUTES))))
+    assert why(columns, "late")[1] == "numbers"
+    assert why(columns, "used")[1].startswith("numbers; only rises within sequences, as a meter does")
+
+
 def test_what_nearly_each_sequence_has_one_of_is_no_feature() -> None:
     """Two countries share a code."""
     columns = choose_columns(Table("some.csv", log(iso=[f"c{max(each, 1)}" for each in DEVICES])))

@@ -164,14 +164,14 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
         named, column = names_sequences(name), table.column(name)
         if name == sequence or not (named or isinstance(column.dtype, TEXT)) or _ids(table, name) is None:
             continue
-        values = column.n_unique()
+        values, joins = column.n_unique(), _joins(table, sequence, name)
         own = is_thing(name) and 2 * values > count
-        if values >= NEARLY * count and not column.null_count() and _joins(table, sequence, name):
-            each = "each" if values == count else "nearly each"
-            why = f"{each} sequence has one of its own ({option('categorical', name)} to learn from it)"
-            guesses.append(Guess(name, "left out", why))
-        elif (named >= 2 or name in likely or own) and _joins(table, sequence, name):
+        each = "each" if values == count else "nearly each" if values >= NEARLY * count else ""
+        if joins and (named >= 2 or name in likely or own) and (each != "each" or column.null_count()):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
+            guesses.append(Guess(name, "left out", why))
+        elif joins and each and not column.null_count():
+            why = f"{each} sequence has one of its own ({option('categorical', name)} to learn from it)"
             guesses.append(Guess(name, "left out", why))
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
