@@ -310,8 +310,10 @@ def test_what_each_sequence_has_one_of_is_no_feature() -> None:
 
 
 def test_a_flag_that_only_rises_is_no_meter() -> None:
-    columns = choose_columns(Table("some.csv", log(late=(MINUTES > 50).astype(int), used=np.sqrt(MINUTES))))
-    assert why(columns, "late")[1] == "numbers"
+    subjects, visits = np.repeat(np.arange(60), 4), np.tile(np.arange(4), 60)
+    rows = {"subject": subjects, "last": visits // 3, "used": np.sqrt(visits), "label": subjects % 2}
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows)))
+    assert why(columns, "last")[1] == "numbers"
     assert why(columns, "used")[1].startswith("numbers; only rises within sequences, as a meter does")
 
 
