@@ -324,6 +324,21 @@ def test_what_nearly_each_sequence_has_one_of_is_no_feature() -> None:
     assert why(columns, "iso") == ("left out", said)
 
 
+def test_rows_that_are_sorted_by_a_category_are_no_sequences() -> None:
+    kinds, rows = np.repeat(["adelie", "chinstrap", "gentoo"], 100), np.arange(300)
+    base = {"kind": kinds, "x": rows * 7 % 11, "label": rows % 2}
+    years = pl.DataFrame(base | {"year": 2007 + rows % 100 // 34})
+    assert choose_columns(Table("some.csv", years)).sequence is None
+    measured = pl.DataFrame(base | {"year": 1900 + rows % 100})
+    assert choose_columns(Table("some.csv", measured)).sequence == "kind"
+    numbers = pl.DataFrame(base | {"rowid": np.concatenate([rows[start::3] for start in range(3)])})
+    assert choose_columns(Table("some.csv", numbers)).sequence is None
+    counted = pl.DataFrame(base | {"rowid": rows % 100})
+    assert choose_columns(Table("some.csv", counted)).sequence == "kind"
+    sold = pl.DataFrame({"Yr.Sold": 2006 + rows // 50, "PID": rows % 50 * 7, "x": rows * 7 % 11, "label": rows % 2})
+    assert choose_columns(Table("some.csv", sold)).sequence is None
+
+
 def test_the_code_of_a_label_tells_no_sequences_apart() -> None:
     kinds = np.arange(150) // 50
     rows = {"x": np.arange(150) * 7 % 11, "species": np.array(["setosa", "versicolor", "virginica"])[kinds]}

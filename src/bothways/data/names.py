@@ -39,7 +39,7 @@ CASE = "case_concept_name"
 """What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
 
 CALENDAR = words(
-    "hour hours hr minute minutes second day doy weekday week month quarter year period slot interval shift "
+    "hour hours hr minute minutes second day doy weekday wday dow week month quarter year yr period slot interval shift "
     "stunde woche monat jahr schicht heure semaine mois hora semana mes"
 )
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""

@@ -205,8 +205,9 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
 def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
     """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back.
 
-    One that starts over at its first number may have sequences of one row. Of many the first few: each takes a look at
-    all columns.
+    One that starts over at its first number may have sequences of one row. One that has a number of its own for each
+    row turns back several times, or it numbers rows that are sorted by something else. Of many the first few: each
+    takes a look at all columns.
     """
     schema, found = table.schema, list[tuple[str, pl.Series, bool, int]]()
     for name in names:
@@ -220,7 +221,8 @@ def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series
             if column.null_count() or again or (2 if over else 3) * len(falls) > len(values):
                 break
         else:
-            if len(falls) and not _are_of_a_calendar(values, falls):
+            own = len(falls) + 1 < FEW_WORDS and column.n_unique() == len(column)  # as rows that are sorted by a label
+            if len(falls) and not own and not _are_of_a_calendar(values, falls):
                 found.append((name, column, False, len(falls)))
     return found
 
@@ -234,7 +236,8 @@ def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
 def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
     """Whether each value has each time but once where times come again, or where they turn back, never turns back.
 
-    Times turn back at half of the changes of the value at least; at others they may go on.
+    Times turn back at half of the changes of the value at least; at others they may go on. Of few values most steps
+    have a time of their own, or the rows are sorted by a category and then by year.
     """
     if again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
         return True
@@ -242,7 +245,8 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
         return False
     rows, same = grouped_rows(column, len(column))
     ups, downs = moves(numbers_of(clock)[rows], same)
-    return (ups > 0) != (downs > 0)
+    most = column.n_unique() >= FEW_WORDS or 2 * (ups + downs) >= same.sum()
+    return (ups > 0) != (downs > 0) and most
 
 
 def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
