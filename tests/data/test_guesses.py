@@ -339,6 +339,23 @@ def test_rows_that_are_sorted_by_a_category_are_no_sequences() -> None:
     assert choose_columns(Table("some.csv", sold)).sequence is None
 
 
+@pytest.mark.parametrize("name", ["id", "subject", "patient_no"])
+@pytest.mark.parametrize("missed", [False, True])
+def test_the_number_of_a_visit_tells_no_sequences_apart(name: str, missed: bool) -> None:
+    visits = {name: np.repeat(np.arange(50), 4), "visit": np.tile(np.arange(1, 5), 50)}
+    frame = pl.DataFrame(visits | {"x": np.arange(200) * 7 % 11, "label": np.arange(200) % 2})
+    columns = choose_columns(Table("some.csv", frame.filter(pl.col("x") > 0) if missed else frame))
+    assert columns.sequence == name
+    assert "visit" not in columns.features or missed
+
+
+def test_rows_of_visits_are_no_steps_of_one() -> None:
+    """Each visit has several rows, so it is one sequence."""
+    rows = np.arange(600)
+    frame = pl.DataFrame({"patient": rows // 60, "visit": rows // 10, "x": rows * 7 % 11, "label": rows % 2})
+    assert choose_columns(Table("some.csv", frame)).sequence == "visit"
+
+
 def test_the_code_of_a_label_tells_no_sequences_apart() -> None:
     kinds = np.arange(150) // 50
     rows = {"x": np.arange(150) * 7 % 11, "species": np.array(["setosa", "versicolor", "virginica"])[kinds]}
@@ -350,8 +367,8 @@ def test_the_code_of_a_label_tells_no_sequences_apart() -> None:
 
 
 def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
-    trials = one(subject=[f"S{each}" for each in DEVICES], trial=MINUTES + 1)
-    with pytest.raises(DataError, match=r"It may be 'subject' or 'trial'\. Say it with sequence=\.$"):
+    trials = one(subject=[f"S{each}" for each in DEVICES], machine=MINUTES + 1)
+    with pytest.raises(DataError, match=r"It may be 'subject' or 'machine'\. Say it with sequence=\.$"):
         choose_columns(Table("some.csv", trials))
 
 

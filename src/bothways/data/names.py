@@ -35,6 +35,9 @@ MAYBE_THINGS = frozenset(
 )
 """The same, if the values show it as well."""
 
+OCCASIONS = frozenset(words("visit trial session episode trip stay admission encounter visite séance sesión sitzung"))
+"""Those of them that may be numbered for each person or thing, as the visits of patients are."""
+
 CASE = "case_concept_name"
 """What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
 
@@ -196,6 +199,11 @@ def side_by_side(names: Iterable[Any]) -> str:
 def is_thing(name: str) -> bool:
     """Whether a column is called after what sequences belong to, for sure or perhaps."""
     return bool(names_sequences(name)) and _noun(name) in THINGS | MAYBE_THINGS
+
+
+def is_occasion(name: str) -> bool:
+    """Whether a column is called after what may be numbered for each person or thing, and no id."""
+    return _noun(name) in OCCASIONS and not {*words(name)} & {"id", "ids", "identifier", "key", "uuid", "guid"}
 
 
 def _noun(name: str) -> str:

@@ -20,7 +20,7 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
-from bothways.data.names import CALENDAR, CLOCKS, clock_rank, is_thing, names_sequences, words
+from bothways.data.names import CALENDAR, CLOCKS, clock_rank, is_occasion, is_thing, names_sequences, words
 from bothways.data.numbers import are_whole
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
@@ -54,7 +54,7 @@ def guess_sequence(
     A column of text or whole numbers, of two rows a value on average, tells sequences apart
 
     - if it is called after what sequences belong to (`machine`, `session_id`), and each value is one run of rows, or
-      its values are numbers or hold digits as ids do; if it is called their index, each value is one run or two;
+      its values are numbers or hold digits as ids do, unless these number the rows of each (`visit`); if it is called their index, each value is one run or two;
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
       follows another, or most times come several times and each but once a value, as where devices report together,
@@ -98,6 +98,8 @@ def guess_sequence(
             continue
         code = named == 1 and not is_thing(name) and label is not None
         if code and _joins(table, name, str(label)) and _joins(table, str(label), name):
+            continue
+        if is_occasion(name) and _numbers_rows(table, name, names):
             continue
         runs = one_run_each(ids)
         if empty:
@@ -270,6 +272,17 @@ def _numbers_in(table: Table, name: str, other: str) -> bool:
     number, runs = pl.col("number"), pl.DataFrame({"other": table.column(other), "number": column}).group_by("other")
     each_once = (number.n_unique() == pl.len()) & (number.max() - number.min() + 1 == pl.len())
     return bool(runs.agg(each_once & (number.min() <= 1))["number"].all())
+
+
+def _numbers_rows(table: Table, name: str, names: Collection[str]) -> bool:
+    """Whether whole numbers count the rows of each person or thing: they start over, or come once for each id."""
+    column = table.column(name)
+    if not column.dtype.is_integer():
+        return False
+    ids = (other for other in names if other != name and names_sequences(other))
+    return _starts_over(column) or any(
+        table.columns([name, other]).n_unique() == len(column) >= 2 * table.column(other).n_unique() for other in ids
+    )
 
 
 def _joins(table: Table, finer: str, coarser: str) -> bool:
