@@ -349,6 +349,14 @@ def test_the_number_of_a_visit_tells_no_sequences_apart(name: str, missed: bool)
     assert "visit" not in columns.features or missed
 
 
+def test_a_flag_that_is_called_after_a_thing_is_asked_about() -> None:
+    for name, sequence in (("driver", None), ("driver_id", "driver_id")):
+        frame = {name: np.arange(200) * 7 % 5 % 2, "x": np.arange(200) * 7 % 11, "label": np.arange(200) % 3 % 2}
+        columns = choose_columns(Table("some.csv", pl.DataFrame(frame)))
+        assert columns.sequence == sequence
+        assert sequence or why(columns, name)[1].startswith("may tell sequences apart (")
+
+
 def test_rows_of_visits_are_no_steps_of_one() -> None:
     """Each visit has several rows, so it is one sequence."""
     rows = np.arange(600)

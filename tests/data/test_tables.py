@@ -831,7 +831,10 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     assert "is no number. If it is the unit of the column, take this row out. Put it right, " in said(
         "units.csv", "x,label\n°C,-\n1,0\n2,1\n"
     )
-    assert "separated by something other" in said("blanks.csv", "x  label\n1  0\n2  1\n")
+    blanks = said("blanks.csv", "x  label\n1  0\n2  1\n")
+    assert (
+        r"separated by something other than , ; | or tabs? Put commas between them (pandas: read_csv('FILE'" in blanks
+    )
     assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')
     test = csv(tmp_path, "x\n1\n", "test.csv")
     assert "files without labels are for `bothways predict`" in said("train.csv", "x,label\n1,0\n", test)

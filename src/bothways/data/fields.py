@@ -251,7 +251,7 @@ class FieldReader:
         return column
 
     def _joins_ids(self, name: str, fields: pl.Series, values: pl.Series) -> bool:
-        """Whether numbers would make one id of two; fractions most of which differ are no ids, unless they are `ids`."""
+        """Whether numbers would make one id of two; fractions most of which differ are none, unless in `ids`."""
         if name in self.numbers:
             return False
         amounts = values.dtype.is_float() and 2 * values.n_unique() > values.count()

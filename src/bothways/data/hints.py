@@ -103,5 +103,7 @@ def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
             "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
         )
     if len(schema) == 1 and re.search(r"\W", next(iter(schema))):
-        return " Are the fields separated by something other than , ; | or tabs?"
+        blanks = " Put commas between them (pandas: read_csv('FILE', sep=r'\\s+').to_csv('FILE.csv', index=False))."
+        separated = re.search(r"\S\s", next(iter(schema))) is not None
+        return " Are the fields separated by something other than , ; | or tabs?" + separated * blanks
     return ""

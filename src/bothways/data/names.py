@@ -42,8 +42,8 @@ CASE = "case_concept_name"
 """What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
 
 CALENDAR = words(
-    "hour hours hr minute minutes second day doy weekday wday dow week month quarter year yr period slot interval shift "
-    "stunde woche monat jahr schicht heure semaine mois hora semana mes"
+    "hour hours hr minute minutes second day doy weekday wday dow week month quarter year yr period slot interval "
+    "shift stunde woche monat jahr schicht heure semaine mois hora semana mes"
 )
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
@@ -95,7 +95,8 @@ DURATIONS = frozenset(
 NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
 """Words beside them in names of columns that hold times of day nevertheless."""
 
-IDS = ("id", "ids", "identifier", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
+IDS = ("id", "ids", "identifier", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")
+"""Last words in names of ids."""
 
 PLACES = ("idx", "index", "ix")
 """Last words in names of numbers: of things, as in `sentence_idx`, or of places among them, as in `row_index`."""

@@ -284,7 +284,9 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         unit = "If it is the unit of the column, take this row out. " if (row, count) == (0, 1) else ""
         raise _stray(table, name, found, "number", f"{unit}Put it right", droppable)
     if not (droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all()):
-        cures = f", or say what they are: {option('numeric', name)} or {option('categorical', name)}" if droppable else ""
+        cures = (
+            f", or say what they are: {option('numeric', name)} or {option('categorical', name)}" if droppable else ""
+        )
         raise DataError(
             f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers{cures}."
         )

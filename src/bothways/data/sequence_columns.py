@@ -20,7 +20,7 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
-from bothways.data.names import CALENDAR, CLOCKS, clock_rank, is_occasion, is_thing, names_sequences, words
+from bothways.data.names import CALENDAR, CLOCKS, IDS, clock_rank, is_occasion, is_thing, names_sequences, words
 from bothways.data.numbers import are_whole
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
@@ -54,7 +54,8 @@ def guess_sequence(
     A column of text or whole numbers, of two rows a value on average, tells sequences apart
 
     - if it is called after what sequences belong to (`machine`, `session_id`), and each value is one run of rows, or
-      its values are numbers or hold digits as ids do, unless these number the rows of each (`visit`); if it is called their index, each value is one run or two;
+      its values are numbers or hold digits as ids do, unless these number the rows of each (`visit`) or are 0 and 1; if
+      it is called their index, each value is one run or two;
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
       follows another, or most times come several times and each but once a value, as where devices report together,
@@ -106,7 +107,7 @@ def guess_sequence(
             if named >= 2 and (runs or _holds_digits(ids)):
                 partly.append(name)
             continue
-        if named >= 2 and (runs or _holds_digits(column)):
+        if named >= 2 and (runs or _holds_digits(column)) and not _is_flag(name, ids):
             ranks[name] = (named, f"by its name and its {distinct:,} values")
             continue
         telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
@@ -386,6 +387,11 @@ def _ids(table: Table, name: str) -> pl.Series | None:
 def _holds_digits(column: pl.Series) -> bool:
     """Whether values are whole numbers, or most hold a digit."""
     return column.dtype.is_integer() or bool((column.unique().cast(pl.String).str.contains(r"\d").mean() or 0) > 0.5)  # type: ignore[operator]
+
+
+def _is_flag(name: str, column: pl.Series) -> bool:
+    """Whether all whole numbers are 0 or 1, and the column is called no id: `driver` may say whether one drove."""
+    return column.dtype.is_integer() and not {*words(name)[-1:]} & {*IDS} and column.is_in([0, 1]).all()
 
 
 def _are_runs(column: pl.Series) -> bool:

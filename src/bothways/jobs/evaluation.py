@@ -13,8 +13,8 @@ import numpy as np
 
 from bothways import baselines, metrics, store
 from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
-from bothways.data.hints import column_notices
 from bothways.data.guesses import label_of_words
+from bothways.data.hints import column_notices
 from bothways.data.leaks import said_of_known
 from bothways.data.roles import NONE
 from bothways.data.sources import find_files, with_blocks
