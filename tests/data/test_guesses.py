@@ -357,6 +357,13 @@ def test_a_flag_that_is_called_after_a_thing_is_asked_about() -> None:
         assert sequence or why(columns, name)[1].startswith("may tell sequences apart (")
 
 
+def test_visits_of_patients_whom_two_centers_number_are_told() -> None:
+    rows = np.arange(200)
+    frame = {"center": rows // 100, "id": rows % 100 // 4, "visit": rows % 4 + 1, "x": rows * 7 % 11, "label": rows % 2}
+    said = "numbers the rows of each sequence, and no column tells these apart (numeric=['visit'] to keep it)"
+    assert why(choose_columns(Table("some.csv", pl.DataFrame(frame))), "visit") == ("left out", said)
+
+
 def test_rows_of_visits_are_no_steps_of_one() -> None:
     """Each visit has several rows, so it is one sequence."""
     rows = np.arange(600)

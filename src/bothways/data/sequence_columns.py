@@ -101,6 +101,8 @@ def guess_sequence(
         if code and _joins(table, name, str(label)) and _joins(table, str(label), name):
             continue
         if is_occasion(name) and _numbers_rows(table, name, names):
+            why = "numbers the rows of each sequence, and no column tells these apart"
+            unsure.append(Guess(name, "left out", f"{why} ({option('numeric', name)} to keep it)"))
             continue
         runs = one_run_each(ids)
         if empty:
