@@ -864,3 +864,10 @@ def test_the_rate_that_was_asked_for_is_shown_whole(capsys: pytest.CaptureFixtur
     sequences = Sequences(np.zeros((2, 1)), np.array([2]), np.array([0, 1]))
     show_evaluation(evaluate(sequences, np.eye(2), ["calm", "attack"], positive=1, threshold=0.5, asked=1e-5))
     assert "chosen for 0.001 % false alarms" in " ".join(capsys.readouterr().out.split())
+
+
+def test_of_many_labels_in_few_rows_scikit_learn_says_nothing(run: Run, tmp_path: Path) -> None:
+    labels = [f"grade {row % 30}" for row in range(60)]
+    pl.DataFrame({"x": np.arange(60) * 7 % 11, "z": np.arange(60) % 9, "label": labels}).write_csv(tmp_path / "s.csv")
+    code, _, err = run("train", tmp_path / "s.csv", "--sequence", "none", "-o", tmp_path / "s.bothways", *TINY)
+    assert (code, "Warning" in err) == (0, False)

@@ -420,6 +420,11 @@ def test_rows_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(shares["one_step"], shares["trees"]) > 0.9
 
 
+def test_a_regression_on_many_labels_of_few_steps_warns_of_nothing() -> None:
+    sequences = made(np.arange(60.0)[:, None], np.arange(60) % 40, [60])
+    assert linear.OneStep.fit(sequences, 40, (), 0) is not None
+
+
 def test_one_class_only() -> None:
     sequences = made(np.zeros((3, 1)), [1, 1, 1], [3])
     assert list(right(sequences, 2)) == ["majority"]

@@ -316,11 +316,24 @@ def test_lists_and_objects_in_text_are_refused(tmp_path: Path, field: str) -> No
 
 @pytest.mark.parametrize(
     "fields",
-    [["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"], ["02a0", "0316", "018f", "0130"]],
+    [
+        *(["OK", "OK", "OK", "404", "500"], ["a{row}", "b{row}", "c{row}", "{row}"], ["02a0", "0316", "018f", "0130"]),
+        *(["{row}", "1{row}", "2{row}", "c{row}"], ["{row}", "1{row}", "PC {row}"]),
+    ],
 )
 def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path, fields: list[str]) -> None:
     rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
     assert choose_columns(read_table(csv(tmp_path, "x;label\n" + rows))).categories == ("x",)
+
+
+def test_numbers_among_text_are_counted(tmp_path: Path) -> None:
+    def why(*fields: str) -> str:
+        rows = "".join(f"{field.format(row=row)};{row % 2}\n" for row, field in enumerate(fields * 30))
+        columns = choose_columns(read_table(csv(tmp_path, "x;label\n" + rows)), sequence="none")
+        return {guess.name: guess.why for guess in columns.guesses}["x"]
+
+    assert why("{row}.5", "low", "high", "off") == "text, though 30 of 120 fields are numbers"
+    assert why("4", "f", "r") == "text"
 
 
 @pytest.mark.parametrize(
@@ -328,6 +341,7 @@ def test_codes_and_names_some_of_which_are_numbers_are_categories(tmp_path: Path
     [
         *("\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"),
         *("0000-00-00", "0000-00-00 00:00:00", "00.00.0000"),
+        *("nil", "Missing", "n.a.", "..", ":", "\u2014", "#N/A N/A", "-1.#IND"),
     ],
 )
 def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:
@@ -405,7 +419,7 @@ def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes, ending: str
         (["R$ 1.200,50", "R$ -3,00"], [1200.5, -3.0]),
         (["CHF 5.00", "CHF -7.50"], [5.0, -7.5]),
         (["($3.00)", "$1,200.50"], [-3.0, 1200.5]),
-        (["\u22120.04", "1.5"], [-0.04, 1.5]),
+        (["\u22120.04", "1.5", "\u20132.5"], [-0.04, 1.5, -2.5]),
         (["USD 5.00", "EUR 3.00"], ["USD 5.00", "EUR 3.00"]),
     ],
 )
@@ -466,6 +480,14 @@ def test_ids_that_would_become_one_stay_text() -> None:
     assert reader.read(pl.DataFrame({"code": ["1.1"]}))["code"].to_list() == [1.1]
     with pytest.raises(LaterRowsDifferError):
         reader.read(pl.DataFrame({"code": ["1.10"]}))
+
+
+def test_a_column_called_number_may_hold_amounts() -> None:
+    """Two of them may be the same number, written in two ways."""
+    texts = ["1.1", "1.10", *(f"{k}.25" for k in range(20))]
+    for reader, again in ((FieldReader(), 1), (FieldReader(numbers=["number"]), 5)):
+        assert reader.read(pl.DataFrame({"number": texts * again})).schema["number"] == pl.Float64
+    assert FieldReader().read(pl.DataFrame({"number": texts * 5})).schema["number"] == pl.String
 
 
 def test_labels_are_written_as_they_stand(tmp_path: Path) -> None:

@@ -137,6 +137,8 @@ def test_whole_numbers_that_are_kinds_by_their_names() -> None:
     )
     assert columns.categories == ("size",)
     assert all(guess.plain for guess in columns.guesses)
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows).rename({"dest_port": "sample identifier"})))
+    assert columns.categories == ("sample identifier",)
 
 
 def test_one_label_for_each_sequence_where_none_changes() -> None:
@@ -307,9 +309,81 @@ def test_what_each_sequence_has_one_of_is_no_feature() -> None:
     assert sizes.features == ("x", "size", "code")
 
 
+def test_a_flag_that_only_rises_is_no_meter() -> None:
+    subjects, visits = np.repeat(np.arange(60), 4), np.tile(np.arange(4), 60)
+    rows = {"subject": subjects, "last": visits // 3, "used": np.sqrt(visits), "label": subjects % 2}
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows)))
+    assert why(columns, "last")[1] == "numbers"
+    assert why(columns, "used")[1].startswith("numbers; only rises within sequences, as a meter does")
+
+
+def test_what_nearly_each_sequence_has_one_of_is_no_feature() -> None:
+    """Two countries share a code."""
+    columns = choose_columns(Table("some.csv", log(iso=[f"c{max(each, 1)}" for each in DEVICES])))
+    said = "nearly each sequence has one of its own (categorical=['iso'] to learn from it)"
+    assert why(columns, "iso") == ("left out", said)
+
+
+def test_rows_that_are_sorted_by_a_category_are_no_sequences() -> None:
+    kinds, rows = np.repeat(["adelie", "chinstrap", "gentoo"], 100), np.arange(300)
+    base = {"kind": kinds, "x": rows * 7 % 11, "label": rows % 2}
+    years = pl.DataFrame(base | {"year": 2007 + rows % 100 // 34})
+    assert choose_columns(Table("some.csv", years)).sequence is None
+    measured = pl.DataFrame(base | {"year": 1900 + rows % 100})
+    assert choose_columns(Table("some.csv", measured)).sequence == "kind"
+    numbers = pl.DataFrame(base | {"rowid": np.concatenate([rows[start::3] for start in range(3)])})
+    assert choose_columns(Table("some.csv", numbers)).sequence is None
+    counted = pl.DataFrame(base | {"rowid": rows % 100})
+    assert choose_columns(Table("some.csv", counted)).sequence == "kind"
+    sold = pl.DataFrame({"Yr.Sold": 2006 + rows // 50, "PID": rows % 50 * 7, "x": rows * 7 % 11, "label": rows % 2})
+    assert choose_columns(Table("some.csv", sold)).sequence is None
+
+
+@pytest.mark.parametrize("name", ["id", "subject", "patient_no"])
+@pytest.mark.parametrize("missed", [False, True])
+def test_the_number_of_a_visit_tells_no_sequences_apart(name: str, missed: bool) -> None:
+    visits = {name: np.repeat(np.arange(50), 4), "visit": np.tile(np.arange(1, 5), 50)}
+    frame = pl.DataFrame(visits | {"x": np.arange(200) * 7 % 11, "label": np.arange(200) % 2})
+    columns = choose_columns(Table("some.csv", frame.filter(pl.col("x") > 0) if missed else frame))
+    assert columns.sequence == name
+    assert "visit" not in columns.features or missed
+
+
+def test_a_flag_that_is_called_after_a_thing_is_asked_about() -> None:
+    for name, sequence in (("driver", None), ("driver_id", "driver_id")):
+        frame = {name: np.arange(200) * 7 % 5 % 2, "x": np.arange(200) * 7 % 11, "label": np.arange(200) % 3 % 2}
+        columns = choose_columns(Table("some.csv", pl.DataFrame(frame)))
+        assert columns.sequence == sequence
+        assert sequence or why(columns, name)[1].startswith("may tell sequences apart (")
+
+
+def test_visits_of_patients_whom_two_centers_number_are_told() -> None:
+    rows = np.arange(200)
+    frame = {"center": rows // 100, "id": rows % 100 // 4, "visit": rows % 4 + 1, "x": rows * 7 % 11, "label": rows % 2}
+    said = "numbers the rows of each sequence, and no column tells these apart (numeric=['visit'] to keep it)"
+    assert why(choose_columns(Table("some.csv", pl.DataFrame(frame))), "visit") == ("left out", said)
+
+
+def test_rows_of_visits_are_no_steps_of_one() -> None:
+    """Each visit has several rows, so it is one sequence."""
+    rows = np.arange(600)
+    frame = pl.DataFrame({"patient": rows // 60, "visit": rows // 10, "x": rows * 7 % 11, "label": rows % 2})
+    assert choose_columns(Table("some.csv", frame)).sequence == "visit"
+
+
+def test_the_code_of_a_label_tells_no_sequences_apart() -> None:
+    kinds = np.arange(150) // 50
+    rows = {"x": np.arange(150) * 7 % 11, "species": np.array(["setosa", "versicolor", "virginica"])[kinds]}
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows | {"species_id": kinds + 1})), label="species")
+    assert columns.sequence is None
+    assert why(columns, "species_id")[0] == "category"
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows | {"machine": kinds + 1})), label="species")
+    assert columns.sequence == "machine", "what sequences surely belong to tells them apart"
+
+
 def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
-    trials = one(subject=[f"S{each}" for each in DEVICES], trial=MINUTES + 1)
-    with pytest.raises(DataError, match=r"It may be 'subject' or 'trial'\. Say it with sequence=\.$"):
+    trials = one(subject=[f"S{each}" for each in DEVICES], machine=MINUTES + 1)
+    with pytest.raises(DataError, match=r"It may be 'subject' or 'machine'\. Say it with sequence=\.$"):
         choose_columns(Table("some.csv", trials))
 
 

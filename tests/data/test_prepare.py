@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs
-from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split, refuse_leaks
+from bothways.data import Columns, Parts, Table, evaluation_part, guess_rows, read_and_split, refuse_leaks
 from bothways.data.tables import with_joined
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
@@ -646,3 +646,19 @@ def test_days_may_be_sequences(group: str | None) -> None:
     split = read_and_split(Table("some.csv", frame), sequence="date", group=group)
     assert (split.columns.sequence, split.columns.features) == ("date", ("load",))
     assert not any("several" in notice for notice in split.notices)
+
+
+def test_many_columns_of_which_the_same_is_said_share_a_line(tmp_path: Path) -> None:
+    """A table of a survey has fields that are missing in most columns, in each another number of them."""
+    rows = [",".join(["NA" if row < name else str(row * name % 7) for name in range(40)]) for row in range(60)]
+    text = ",".join(["label", *(f"x{name}" for name in range(40))]) + "\n"
+    (tmp_path / "some.csv").write_text(text + "".join(f"{row % 2},{line}\n" for row, line in enumerate(rows)))
+    split = read_and_split(tmp_path / "some.csv", sequence="none", order="none")
+    columns, _, notices = split.encoded()
+    assert [row for row in guess_rows(columns.guesses) if "missing" in row[2]] == [
+        ("x1, x2, x3 and 36 more", "feature", "numbers; 1 to 39 fields are missing ('NA')")
+    ]
+    assert notices == [
+        "Columns 'x1', 'x2', 'x3' and 36 more: 1 to 39 rows of the train part without a finite number; filled with the "
+        "mean, and a column says where."
+    ]

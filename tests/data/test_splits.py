@@ -298,6 +298,13 @@ def test_where_labels_come_late_the_user_says_the_parts() -> None:
         split_table(late, Columns("label", ("x",)), seed=0)
 
 
+def test_where_the_train_part_has_no_label_that_is_said() -> None:
+    labels = pl.Series([None] * 180 + [True, False] * 10)
+    late = Table("some.csv", pl.DataFrame({"x": np.arange(200.0), "label": labels}))
+    with pytest.raises(DataError, match=r"the train part has no label in 'label'; telling"):
+        split_table(late, Columns("label", ("x",)), seed=0)
+
+
 @pytest.mark.parametrize(
     ("more", "columns", "said"),
     [

@@ -569,6 +569,12 @@ def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str) -> None:
         read_table(csv(tmp_path, f"{header}\n1,2,3\n"))
 
 
+def test_numbers_in_order_behind_an_empty_name_are_a_header(tmp_path: Path) -> None:
+    table = read_table(csv(tmp_path, ",1940,1945,1950.5\nFood,22.2,44.5,59.6\nHealth,3.5,5.8,9.7\n"))
+    assert table.names == ["", "1940", "1945", "1950.5"]
+    assert len(table) == 2
+
+
 @pytest.mark.parametrize("line", ["M{0},2024-05-{1},3.5,ok", "a,{0},1.5,ok", "SN10{1};2;hot", "3/5/2024 8:{1};2;hot"])
 def test_a_line_as_those_below_is_no_header(tmp_path: Path, line: str) -> None:
     rows = [line.format(row, 10 + row) for row in range(5)]
@@ -825,7 +831,10 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     assert "is no number. If it is the unit of the column, take this row out. Put it right, " in said(
         "units.csv", "x,label\n°C,-\n1,0\n2,1\n"
     )
-    assert "separated by something other" in said("blanks.csv", "x  label\n1  0\n2  1\n")
+    blanks = said("blanks.csv", "x  label\n1  0\n2  1\n")
+    assert (
+        r"separated by something other than , ; | or tabs? Put commas between them (pandas: read_csv('FILE'" in blanks
+    )
     assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')
     test = csv(tmp_path, "x\n1\n", "test.csv")
     assert "files without labels are for `bothways predict`" in said("train.csv", "x,label\n1,0\n", test)

@@ -64,8 +64,9 @@ class OneStep(Classifier):
         means = csr_array((1 / np.bincount(rows)[rows], (rows, np.arange(len(rows)))), (len(chosen), len(rows)))
         regression = LogisticRegression(max_iter=ITERATIONS)
         with warnings.catch_warnings():
-            # It is good enough as it is, and must not take longer.
+            # It is good enough as it is, and must not take longer; nor does it matter that labels are many.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             regression.fit(means @ hstack(inputs, "csr"), labels, sequences.weights_of(chosen))
         # For two classes there is one column of weights, that of the second one.
         fitted = seen if len(seen) > 2 else seen[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import warnings
 from io import TextIOWrapper
 
 from bothways import interrupts
@@ -26,6 +27,8 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C."""
     interrupts.kept = ""
+    # Of scikit-learn, where labels are many and rows few; commands say in their own words what is too rare.
+    warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # of letters that the encoding of a terminal has not
     try:

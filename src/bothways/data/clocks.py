@@ -248,7 +248,7 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
     if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
         sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
         return Guess(name, "left out", f"counts the steps ({sort}{keep} to learn from it)")
-    if np.count_nonzero(differences) < MANY_VALUES:
+    if np.count_nonzero(differences) < MANY_VALUES or column.n_unique() < 3:  # two values make a flag, no meter
         return None
     only = "only rises" if rises else "only falls"
     if whole and few:

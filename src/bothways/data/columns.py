@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from bothways.data.encoding import INCOMPLETE, Encoding, Number
+from bothways.data.hints import in_one, named, uncounted
 from bothways.data.numbers import SECONDS
 from bothways.data.vectors import Vectors
 from bothways.data.words import BLOCK
@@ -21,7 +22,6 @@ WORDS = 50  # a category with fewer values than this holds no words
 NAMED = "part of the name of a sequence"
 TOLD = "part of the time that sorts the steps"
 PLAIN = ("as given", "numbers", "text", NAMED, TOLD)  # reasons that need no word of their own
-SHOWN = 3  # at most this many columns are named where several have one role for one reason
 MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 
 
@@ -191,14 +191,17 @@ class Columns:
 def guess_rows(guesses: Iterable[Guess]) -> list[tuple[str, str, str]]:
     """Guesses in few rows: columns, role, why. Columns of one role for one reason share a row.
 
-    Of what is beyond `MOST_ROWS`, only how much it is.
+    So do those whose reasons differ in numbers of fields alone, if there would be more than `MOST_ROWS`. Of what is
+    beyond these, only how much it is.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
+    guesses = list(guesses)
+    many = len({(guess.role, guess.why) for guess in guesses}) > MOST_ROWS
+    groups: dict[tuple[str, str], list[Guess]] = {}
     for guess in guesses:
-        groups.setdefault((guess.role, guess.why), []).append(guess.name or "''")
+        groups.setdefault((guess.role, uncounted(guess.why) if many else guess.why), []).append(guess)
     rows = [
-        (", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""), role, why)
-        for (role, why), names in groups.items()
+        (named([guess.name or "''" for guess in group]), role, in_one([guess.why for guess in group]))
+        for (role, _), group in groups.items()
     ]
     left = sum(map(len, list(groups.values())[MOST_ROWS:]))
     return [*rows[:MOST_ROWS], *([(counted(left, "further column"), "", "--json of info lists them")] if left else [])]

@@ -281,9 +281,12 @@ def look_so(lines: Sequence[str]) -> bool:
 def _are_data(names: Sequence[str]) -> bool:
     """Whether names are data: a number comes twice, all are numbers, or most are numbers with fractions.
 
-    But columns may be counted from 0 or 1; and fractions in order are wavelengths or the like.
+    But columns may be counted from 0 or 1; fractions in order are wavelengths or the like; and so are all numbers in
+    order behind an empty name, that of the names of rows.
     """
     filled, numbers = list(filter(None, names)), list(filter(is_number, names))
+    if names[:1] == [""] and numbers == filled and (values := [*map(float, filled)]) == sorted({*values}):
+        return False
     counted_on = [list(range(start, start + len(filled))) for start in (0, 1)]
     if len(set(numbers)) < len(numbers) or (numbers == filled != [] and list(map(float, filled)) not in counted_on):
         return True

@@ -17,6 +17,7 @@ import polars as pl
 
 from bothways.data.calendar import CLOCK, clock_of, timestamps
 from bothways.data.fields import as_text
+from bothways.data.hints import column_notices
 from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
 from bothways.data.vectors import Vectors
@@ -292,11 +293,8 @@ class Tally:
 
     def notices(self) -> list[str]:
         """The same in words."""
-        notices = [
-            f"Column {name!r}: {counted(count, 'row')} without a finite number, which training never met; filled with "
-            "the mean of the train part."
-            for name, count in self.filled.items()
-        ]
+        met = "without a finite number, which training never met; filled with the mean of the train part"
+        notices = column_notices((name, f"{counted(count, 'row')} {met}") for name, count in self.filled.items())
         for name, values in self.unknown.items():
             shown = ", ".join(reprlib.repr(value) for value, _ in values.most_common(SHOWN))
             least = "at least " if self.others[name] else ""

@@ -23,6 +23,7 @@ from bothways.data.numbers import (
     THOUSANDS,
     UNIT,
     all_fit,
+    are_codes,
     plain,
     separated,
     split_unit,
@@ -33,13 +34,15 @@ from bothways.settings import Reading
 
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them
 NO_VALUES = (
-    *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?"),
+    *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a"),
+    *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
     *(date + time for date in NO_DATES for time in ("", " 00:00:00")),
 )
-"""What databases and spreadsheets write where there is no value."""
+"""What databases, spreadsheets and C write where there is no value."""
 
 MISSING = (
     *("?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", *NO_VALUES),
+    *("nil", "missing", "n.a.", "no data", "not available", "..", "...", ":", "\u2013", "\u2014"),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
@@ -248,8 +251,11 @@ class FieldReader:
         return column
 
     def _joins_ids(self, name: str, fields: pl.Series, values: pl.Series) -> bool:
-        """Whether numbers would make one id of two."""
-        if self.whole and (name in self.ids or names_sequences(name)):
+        """Whether numbers would make one id of two; fractions most of which differ are none, unless in `ids`."""
+        if name in self.numbers:
+            return False
+        amounts = values.dtype.is_float() and 2 * values.n_unique() > values.count()
+        if self.whole and (name in self.ids or (names_sequences(name) and not amounts)):
             return fields.set(values.is_null(), None).n_unique() > values.n_unique()
         if name not in self.ids or (values.cast(pl.String) == fields).all():
             return False
@@ -295,27 +301,25 @@ def changed(reading: str) -> bool:
     return "missing" not in reading and reading.endswith((LEFT_OUT, IN_SECONDS, NEGATIVE, AS_STRINGS))
 
 
-def reading_notices(readings: Mapping[str, str]) -> list[str]:
-    """What `FieldReader.notices` says, in sentences."""
-    return [f"Column {name!r}: {text}{'' if text.endswith('?') else '.'}" for name, text in readings.items()]
-
-
 def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     """The first field that keeps a column of text from being numbers, how many do, and which, if they are a few words.
 
-    None if most fields do, unless these are a few words and the others many numbers.
+    None if most fields do, unless these are a few words and the others many numbers; and if they are codes, such as
+    C168 among whole numbers.
     """
     text = stripped(column)
     words = text.str.to_lowercase().is_in(MISSING)
     numbers = max((separated(text, sign) for sign in ".,"), key=lambda each: each.count())
     stray = numbers.is_null() & text.is_not_null()
     named = stray & ~words if (stray & ~words).any() else stray
-    others = text.filter(named).unique().sort().to_list()
-    few = len(others) <= FEW_WORDS
+    differ = text.filter(named).unique().sort()
+    few = len(differ) <= FEW_WORDS
+    if not few and numbers.dtype.is_integer() and are_codes(differ):
+        return None
     least = FEW_BYTES if all_fit(text, HEX) else 1
     if numbers.count() < least * stray.sum() and not (few and numbers.n_unique() > MANY_NUMBERS):
         return None
-    return int(named.arg_max() or 0), int(stray.sum()), others if few else []
+    return int(named.arg_max() or 0), int(stray.sum()), differ.to_list() if few else []
 
 
 def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:

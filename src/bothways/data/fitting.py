@@ -14,6 +14,7 @@ from bothways.data.clocks import time_of_day
 from bothways.data.columns import Columns
 from bothways.data.encoding import Category, Encoding, Number, Tally, float_column, gaps_of
 from bothways.data.fields import as_text
+from bothways.data.hints import column_notices
 from bothways.data.numbers import may_be_amounts
 from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
@@ -39,6 +40,7 @@ def fit_encoding(
     """Learn from the train part how features become numbers, and read the vectors of its words."""
     rows, order = train.table_rows, columns.order
     notices, numbers, kinds = list[str](), list[Number](), list[Category]()
+    filled = list[tuple[str, str]]()
     table.columns(columns.features)
     apart = _telling_rows_apart(table, columns, rows)
     for name in columns.features:
@@ -53,10 +55,8 @@ def fit_encoding(
             mean = float(values.cast(pl.Float64).mean())  # type: ignore[arg-type]
             numbers.append(Number(name, mean, missing is not None, _is_double(column)))
             if missing is not None:
-                notices.append(
-                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a finite number; "
-                    "filled with the mean, and a column says where."
-                )
+                rows_without = f"{counted(int(missing.sum()), 'row')} of the train part without a finite number"
+                filled.append((name, f"{rows_without}; filled with the mean, and a column says where"))
         else:
             text = as_text(column)
             counts = text.alias("value").value_counts(name="n")
@@ -75,6 +75,7 @@ def fit_encoding(
                     f"Column {name!r}: many of its values come once, as words do, so their spelling is read, too."
                     + amounts * f" {cure}"
                 )
+    notices = [*column_notices(filled), *notices]
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)

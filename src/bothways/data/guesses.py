@@ -20,7 +20,10 @@ LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
 
-KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
+KINDS = (
+    *("syscall", "id", "identifier", "code", "port", "proto", "protocol", "type", "kind", "category", "service"),
+    "opcode",
+)
 """Whole numbers in columns with such a word in their names are categories."""
 
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories

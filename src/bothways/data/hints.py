@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +13,9 @@ from bothways.data.numbers import as_values
 from bothways.errors import option
 
 TEXT = (pl.String, pl.Categorical, pl.Enum)
+
+SHOWN = 3  # at most this many columns are named where the same is said of several
+COUNTED = r"\b(\d[\d,]*) (field|row)(s are|s| is|)\b"
 
 Files = Sequence[tuple[str, int]]  # names of files, and how many rows each has
 
@@ -28,6 +31,47 @@ def columns_are(schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
     """The columns of a table, and where what is missing may be."""
     shown = ", ".join(map(repr, list(schema)[:20])) + (", ..." if len(schema) > 20 else "")
     return f"The columns are: {shown}.{_hint(schema, files)}"
+
+
+def named(columns: Sequence[str]) -> str:
+    """The first few columns, with commas between them, and how many more there are."""
+    more = f" and {len(columns) - SHOWN:,} more" if len(columns) > SHOWN else ""
+    return ", ".join(columns[:SHOWN]) + more
+
+
+def uncounted(text: str) -> str:
+    """A text without the numbers of fields or rows in it, which is the same for all that differ in these alone."""
+    return re.sub(COUNTED, r"\2", text)
+
+
+def in_one(texts: Sequence[str]) -> str:
+    """What several texts say that differ in the numbers of fields or rows in them alone.
+
+    Example:
+        >>> in_one(["1 field is missing", "1,200 fields are missing", "7 fields are missing"])
+        '1 to 1,200 fields are missing'
+    """
+    if len({*texts}) == 1:
+        return texts[0]
+    counts = [int(count.replace(",", "")) for text in texts for count, *_ in re.findall(COUNTED, text)]
+    _, noun, end = re.findall(COUNTED, texts[0])[0]
+    are = " are" if end.strip() in ("is", "s are") else ""
+    return re.sub(COUNTED, f"{min(counts):,} to {max(counts):,} {noun}s{are}", texts[0])
+
+
+def column_notices(said: Iterable[tuple[str, str]]) -> list[str]:
+    """A sentence about each column; one for all of which the same is said but for numbers, where these are many."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, text in said:
+        groups.setdefault(uncounted(text), []).append((repr(name), text))
+    notices = []
+    for group in groups.values():
+        names, texts = zip(*group, strict=True)
+        if len(group) > SHOWN:
+            notices.append(f"Columns {named(names)}: {in_one(texts)}")
+        else:
+            notices += [f"Column {name}: {text}" for name, text in group]
+    return [text if text.endswith("?") else f"{text}." for text in notices]
 
 
 def unused(
@@ -59,5 +103,7 @@ def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
             "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
         )
     if len(schema) == 1 and re.search(r"\W", next(iter(schema))):
-        return " Are the fields separated by something other than , ; | or tabs?"
+        blanks = " Put commas between them (pandas: read_csv('FILE', sep=r'\\s+').to_csv('FILE.csv', index=False))."
+        separated = re.search(r"\S\s", next(iter(schema))) is not None
+        return " Are the fields separated by something other than , ; | or tabs?" + separated * blanks
     return ""

@@ -35,12 +35,15 @@ MAYBE_THINGS = frozenset(
 )
 """The same, if the values show it as well."""
 
+OCCASIONS = frozenset(words("visit trial session episode trip stay admission encounter visite séance sesión sitzung"))
+"""Those of them that may be numbered for each person or thing, as the visits of patients are."""
+
 CASE = "case_concept_name"
 """What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
 
 CALENDAR = words(
-    "hour hours hr minute minutes second day doy weekday week month quarter year period slot interval shift "
-    "stunde woche monat jahr schicht heure semaine mois hora semana mes"
+    "hour hours hr minute minutes second day doy weekday wday dow week month quarter year yr period slot interval "
+    "shift stunde woche monat jahr schicht heure semaine mois hora semana mes"
 )
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
@@ -93,7 +96,8 @@ DURATIONS = frozenset(
 NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
 """Words beside them in names of columns that hold times of day nevertheless."""
 
-IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
+IDS = ("id", "ids", "identifier", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")
+"""Last words in names of ids."""
 
 PLACES = ("idx", "index", "ix")
 """Last words in names of numbers: of things, as in `sentence_idx`, or of places among them, as in `row_index`."""
@@ -197,6 +201,11 @@ def side_by_side(names: Iterable[Any]) -> str:
 def is_thing(name: str) -> bool:
     """Whether a column is called after what sequences belong to, for sure or perhaps."""
     return bool(names_sequences(name)) and _noun(name) in THINGS | MAYBE_THINGS
+
+
+def is_occasion(name: str) -> bool:
+    """Whether a column is called after what may be numbered for each person or thing, and no id."""
+    return _noun(name) in OCCASIONS and not {*words(name)} & {"id", "ids", "identifier", "key", "uuid", "guid"}
 
 
 def _noun(name: str) -> str:

@@ -32,12 +32,14 @@ BEHIND_FRACTION = r"^\d[\d.,]*[.,]\d+-$"  # what shows that the minus is one, an
 EXPONENT = r"^([-+]?[\d.,]+)[dD]([-+]\d+)$"  # as Fortran writes it
 LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
 NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
-MINUS = "\u2212"
+MINUS = "\u2212\u2013"  # and the dash that word processors put in its place
 LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
 NINES = r"^-?9{2,}(?:\.9+|\.0)?$"
 FEW_TIMES = 3  # a value that comes less often is no word for a missing one
+
+NEARLY = 0.9  # of codes, a few may be a word
 
 SHOWING = 100  # the first fields, which show whether there may be more of their kind
 
@@ -71,6 +73,12 @@ def may_be_amounts(text: pl.Series) -> bool:
     return 2 * (text.str.contains(AMOUNTS) & ~text.str.contains(r"^[\d.,]+$")).sum() > len(text)
 
 
+def are_codes(texts: pl.Series) -> bool:
+    """Whether nearly all texts hold a letter and a digit, and are no amount."""
+    fits = texts.str.contains(r"\p{L}") & texts.str.contains(r"\d") & ~texts.str.contains(AMOUNTS)
+    return len(texts) > 0 and fits.sum() >= NEARLY * len(texts)
+
+
 def are_whole(numbers: pl.Series) -> bool:
     """Whether all that are there are whole numbers, and none too large for its last digit."""
     return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
@@ -95,8 +103,8 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
     if all_fit(text, LISTED):
         return text.clear(len(text)).cast(pl.Float64)
-    if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
-        text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    if text.str.contains(f"^[(]|[{MINUS}]").any():
+        text = text.str.replace_all(f"[{MINUS}]", "-").str.replace(IN_PARENTHESES, "${1}-${2}")
     if text.str.contains(BEHIND_FRACTION).any():
         text = text.str.replace(BEHIND, "-${1}")
     if text.str.contains(EXPONENT).any():
@@ -149,7 +157,9 @@ def split_unit(text: pl.Series, missing: Collection[str], sure: bool) -> tuple[p
 
 
 def text_of(column: pl.Series) -> str:
-    """What to say of a column of text: that, and whether it is numbers with several units.
+    """What to say of a column of text: that, whether it is numbers with several units, and how many fields are numbers.
+
+    They are counted where many differ and a tenth of the fields are.
 
     Example:
         >>> text_of(pl.Series(["0.24 kg", "300 g"] * 20)), text_of(pl.Series(["on", "off"]))
@@ -161,6 +171,9 @@ def text_of(column: pl.Series) -> str:
     parts = some.filter(some != "").str.extract_groups(WITH_UNIT).struct.unnest()
     units = parts.to_series(2).unique().sort().to_list()  # None among them where a field has none
     if None in units or not 1 < len(units) <= FEW_UNITS:
-        return "text"
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+        numbers = numbers.filter(numbers.is_finite())
+        many = numbers.n_unique() > MANY_NUMBERS and 10 * len(numbers) >= column.count()
+        return f"text, though {len(numbers):,} of {column.count():,} fields are numbers" if many else "text"
     shown = ", ".join(map(repr, units[:-1])) + f" and {units[-1]!r}"
     return f"text: numbers with the units {shown}; in one unit they would be read as numbers"

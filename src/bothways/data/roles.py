@@ -167,7 +167,7 @@ def _guessed(
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
         clocks = [name for name in clocks if together is None or name not in together.split(",")]
         likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
-        take(guess_sequence(_shown(table), likely, clocks))
+        take(guess_sequence(_shown(table), likely, clocks, roles.get("label")))
     elif "sequence" in roles:
         take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
@@ -284,7 +284,12 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         unit = "If it is the unit of the column, take this row out. " if (row, count) == (0, 1) else ""
         raise _stray(table, name, found, "number", f"{unit}Put it right", droppable)
     if not (droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all()):
-        raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
+        cures = (
+            f", or say what they are: {option('numeric', name)} or {option('categorical', name)}" if droppable else ""
+        )
+        raise DataError(
+            f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers{cures}."
+        )
 
 
 def _check_stray_time(table: Table, name: str, droppable: bool) -> None:

@@ -20,7 +20,7 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
-from bothways.data.names import CALENDAR, CLOCKS, clock_rank, is_thing, names_sequences, words
+from bothways.data.names import CALENDAR, CLOCKS, IDS, clock_rank, is_occasion, is_thing, names_sequences, words
 from bothways.data.numbers import are_whole
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
@@ -36,6 +36,7 @@ PERIODS = tuple(
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
+NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one
 MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
 FIRST = 100  # most columns show within this many rows that they are no counters
@@ -45,13 +46,16 @@ GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 
 
-def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]) -> list[Guess]:
+def guess_sequence(
+    table: Table, names: Collection[str], clocks: Collection[str], label: str | None = None
+) -> list[Guess]:
     """The column that tells sequences apart, if one does.
 
     A column of text or whole numbers, of two rows a value on average, tells sequences apart
 
     - if it is called after what sequences belong to (`machine`, `session_id`), and each value is one run of rows, or
-      its values are numbers or hold digits as ids do; if it is called their index, each value is one run or two;
+      its values are numbers or hold digits as ids do, unless these number the rows of each (`visit`) or are 0 and 1; if
+      it is called their index, each value is one run or two;
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
       follows another, or most times come several times and each but once a value, as where devices report together,
@@ -62,7 +66,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     Of several that are called so, or that are called an id and shown by a clock or counter, it is the one whose values
     the others only join; these are left out.
 
-    What takes turns, as devices do that report one after the other, is asked about.
+    What takes turns, as devices do that report one after the other, is asked about. What is called an id of anything
+    and has one value for each label is a code of the label, as `species_id` beside `species`.
 
     Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
     does. What is not called so (`event_id`, or `zone` with values such as `A-7`), and few words (`mobile`, `desktop`),
@@ -92,12 +97,19 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         distinct = ids.n_unique()
         if not 2 <= distinct <= len(column) // 2:
             continue
+        code = named == 1 and not is_thing(name) and label is not None
+        if code and _joins(table, name, str(label)) and _joins(table, str(label), name):
+            continue
+        if is_occasion(name) and _numbers_rows(table, name, names):
+            why = "numbers the rows of each sequence, and no column tells these apart"
+            unsure.append(Guess(name, "left out", f"{why} ({option('numeric', name)} to keep it)"))
+            continue
         runs = one_run_each(ids)
         if empty:
             if named >= 2 and (runs or _holds_digits(ids)):
                 partly.append(name)
             continue
-        if named >= 2 and (runs or _holds_digits(column)):
+        if named >= 2 and (runs or _holds_digits(column)) and not _is_flag(name, ids):
             ranks[name] = (named, f"by its name and its {distinct:,} values")
             continue
         telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
@@ -150,20 +162,21 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
 
     Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others;
     so are things that may be called so (`ip`) and of which most sequences have one of their own, and text and ids of
-    which each sequence has one of its own (`vessel_name` beside `mmsi`).
+    which nearly each sequence has one of its own (`vessel_name` beside `mmsi`).
     """
     guesses, count = list[Guess](), table.column(sequence).n_unique()
     for name in names:
         named, column = names_sequences(name), table.column(name)
         if name == sequence or not (named or isinstance(column.dtype, TEXT)) or _ids(table, name) is None:
             continue
-        values = column.n_unique()
+        values, joins = column.n_unique(), _joins(table, sequence, name)
         own = is_thing(name) and 2 * values > count
-        if values == count and not column.null_count() and _joins(table, sequence, name):
-            why = f"each sequence has one of its own ({option('categorical', name)} to learn from it)"
-            guesses.append(Guess(name, "left out", why))
-        elif (named >= 2 or name in likely or own) and _joins(table, sequence, name):
+        each = "each" if values == count else "nearly each" if values >= NEARLY * count else ""
+        if joins and (named >= 2 or name in likely or own) and (each != "each" or column.null_count()):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
+            guesses.append(Guess(name, "left out", why))
+        elif joins and each and not column.null_count():
+            why = f"{each} sequence has one of its own ({option('categorical', name)} to learn from it)"
             guesses.append(Guess(name, "left out", why))
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
@@ -197,8 +210,9 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
 def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
     """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back.
 
-    One that starts over at its first number may have sequences of one row. Of many the first few: each takes a look at
-    all columns.
+    One that starts over at its first number may have sequences of one row. One that has a number of its own for each
+    row turns back several times, or it numbers rows that are sorted by something else. Of many the first few: each
+    takes a look at all columns.
     """
     schema, found = table.schema, list[tuple[str, pl.Series, bool, int]]()
     for name in names:
@@ -212,7 +226,8 @@ def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series
             if column.null_count() or again or (2 if over else 3) * len(falls) > len(values):
                 break
         else:
-            if len(falls) and not _are_of_a_calendar(values, falls):
+            own = len(falls) + 1 < FEW_WORDS and column.n_unique() == len(column)  # as rows that are sorted by a label
+            if len(falls) and not own and not _are_of_a_calendar(values, falls):
                 found.append((name, column, False, len(falls)))
     return found
 
@@ -226,7 +241,8 @@ def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
 def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
     """Whether each value has each time but once where times come again, or where they turn back, never turns back.
 
-    Times turn back at half of the changes of the value at least; at others they may go on.
+    Times turn back at half of the changes of the value at least; at others they may go on. Of few values most steps
+    have a time of their own, or the rows are sorted by a category and then by year.
     """
     if again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
         return True
@@ -234,7 +250,8 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
         return False
     rows, same = grouped_rows(column, len(column))
     ups, downs = moves(numbers_of(clock)[rows], same)
-    return (ups > 0) != (downs > 0)
+    most = column.n_unique() >= FEW_WORDS or 2 * (ups + downs) >= same.sum()
+    return (ups > 0) != (downs > 0) and most
 
 
 def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
@@ -258,6 +275,17 @@ def _numbers_in(table: Table, name: str, other: str) -> bool:
     number, runs = pl.col("number"), pl.DataFrame({"other": table.column(other), "number": column}).group_by("other")
     each_once = (number.n_unique() == pl.len()) & (number.max() - number.min() + 1 == pl.len())
     return bool(runs.agg(each_once & (number.min() <= 1))["number"].all())
+
+
+def _numbers_rows(table: Table, name: str, names: Collection[str]) -> bool:
+    """Whether whole numbers count the rows of each person or thing: they start over, or come once for each id."""
+    column = table.column(name)
+    if not column.dtype.is_integer():
+        return False
+    ids = (other for other in names if other != name and names_sequences(other))
+    return _starts_over(column) or any(
+        table.columns([name, other]).n_unique() == len(column) >= 2 * table.column(other).n_unique() for other in ids
+    )
 
 
 def _joins(table: Table, finer: str, coarser: str) -> bool:
@@ -361,6 +389,11 @@ def _ids(table: Table, name: str) -> pl.Series | None:
 def _holds_digits(column: pl.Series) -> bool:
     """Whether values are whole numbers, or most hold a digit."""
     return column.dtype.is_integer() or bool((column.unique().cast(pl.String).str.contains(r"\d").mean() or 0) > 0.5)  # type: ignore[operator]
+
+
+def _is_flag(name: str, column: pl.Series) -> bool:
+    """Whether all whole numbers are 0 or 1, and the column is called no id: `driver` may say whether one drove."""
+    return column.dtype.is_integer() and not {*words(name)[-1:]} & {*IDS} and column.is_in([0, 1]).all()
 
 
 def _are_runs(column: pl.Series) -> bool:

@@ -105,9 +105,10 @@ def split_table(
     if len(classes) < 2:
         others = columns.split is None and unseen
         ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if others else ""
+        has = f"one label only ({listed([labels[code] for code in classes])} in {columns.label!r})"
+        has = has if classes else f"no label in {columns.label!r}"
         raise DataError(
-            f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
-            f"{columns.label!r}); telling labels apart takes two at least.{ask}{fill}"
+            f"{table.source}: the train part has {has}; telling labels apart takes two at least.{ask}{fill}"
         )
     names = tuple(labels[code] for code in [*classes, *unseen])
     known, new = names[: len(classes)], names[len(classes) :]

@@ -13,7 +13,8 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
-from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, reading_notices
+from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError
+from bothways.data.hints import column_notices
 from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
@@ -220,7 +221,7 @@ class _Reader:
     def _readings(self, readings: Mapping[str, str]) -> list[str]:
         """How columns were read, if only the model's were asked for, of these alone."""
         needed = self.columns.needed
-        return reading_notices({name: text for name, text in readings.items() if self.typed or name in needed})
+        return column_notices((name, text) for name, text in readings.items() if self.typed or name in needed)
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
         """The row at which the last sequence begins."""

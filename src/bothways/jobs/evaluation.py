@@ -13,8 +13,8 @@ import numpy as np
 
 from bothways import baselines, metrics, store
 from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
-from bothways.data.fields import reading_notices
 from bothways.data.guesses import label_of_words
+from bothways.data.hints import column_notices
 from bothways.data.leaks import said_of_known
 from bothways.data.roles import NONE
 from bothways.data.sources import find_files, with_blocks
@@ -118,7 +118,7 @@ def read_part(
     table = _as_trained(table, columns, label)
     match_columns(table, columns, label=True)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
-    for notice in (*table.notices, *reading_notices(read), *columns.unit_notices(table.units)):
+    for notice in (*table.notices, *column_notices(read.items()), *columns.unit_notices(table.units)):
         say(notice)
     return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)
 

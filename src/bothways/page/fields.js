@@ -1,6 +1,7 @@
 /* What fields of text mean: bothways.data.fields. */
 const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
-  "#value!", "#div/0!", "#ref!", "#num!", "#name?",
+  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+  "nil", "missing", "n.a.", "no data", "not available", "..", "...", ":", "\u2013", "\u2014",
   ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?(?:0|[1-9]\d{0,2}(?:\.\d{3})*)$/, THOUSANDS = [/^[+-]?\d+$/, /\.\d\d0$/]
@@ -34,7 +35,7 @@ function amounts(fields, sign) {
   const texts = fields.filter(text => text !== null)
   if (texts.length && texts.every(text => LISTED.test(text))) return () => NaN
   const behind = texts.some(text => BEHIND_FRACTION.test(text)) ? BEHIND : /$^/
-  const signed = text => String(text).replaceAll("\u2212", "-").replace(IN_PARENTHESES, "$1-$2").replace(behind, "-$1").replace(EXPONENT, "$1e$2")
+  const signed = text => String(text).replace(/[\u2212\u2013]/g, "-").replace(IN_PARENTHESES, "$1-$2").replace(behind, "-$1").replace(EXPONENT, "$1e$2")
   const parts = text => {
     const [, minus, before, number, after] = AMOUNT.exec(signed(text).replace(NOTHING, (_, unit) => unit + 0)) ?? []
     return [before ?? after, minus + number]
