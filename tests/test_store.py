@@ -20,7 +20,7 @@ from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
 from bothways.sequences import Sequences
-from bothways.store import load, save
+from bothways.store import VERSION, load, save
 
 NETWORK = Network(features=2, classes=3, units=3, direction="both")
 
@@ -229,8 +229,8 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 11}, r"written by a newer bothways \(file version 11; this one reads 10\)"),
-        ({"version": 9}, r"written by an early bothways \(file version 9; this one reads 10\). Train the model again"),
+        ({"version": VERSION + 1}, rf"by a newer bothways \(file version {VERSION + 1}; this one reads {VERSION}\)"),
+        ({"version": VERSION - 1}, r"by an early bothways \(file version .*\). Train the model again"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
         (
