@@ -45,9 +45,7 @@ class DyadicFeatures:
     codes: Numbers  # `(counted,)` ascending, those that are counted; each column's go on where those before it end
     bands: int  # of how many bands of frequencies there are spectra
     spans: Numbers  # spectra are those of the means of so many steps; empty for none
-    long: (
-        bool  # whether it is counted how often numbers rise above their surroundings, and seen how columns go together
-    )
+    long: bool  # whether rises above the surroundings are counted, and correlations of columns seen
     averaged: Numbers  # ascending, the codes on whose steps means are taken
 
     @classmethod
