@@ -190,21 +190,13 @@ def test_numbers_of_a_category_are_seen() -> None:
     assert right_on_the_rest(sequences, (3,)) > 0.85
 
 
-def test_swings_of_loudness_are_told_apart() -> None:
+@pytest.mark.parametrize(("steps", "periods"), [(300, (10, 20)), pytest.param(800, (130, 90), id="beyond a segment")])
+def test_swings_of_loudness_are_told_apart(steps: int, periods: tuple[int, int]) -> None:
     random, values = np.random.default_rng(1), []
     for i in range(160):
-        swing = 1 + 0.8 * np.sin(2 * np.pi * np.arange(300) * (0.05 if i % 2 else 0.1) + random.uniform(0, 6))
-        values.append((swing * random.normal(size=300))[:, None])
+        swing = 1 + 0.8 * np.sin(2 * np.pi * np.arange(steps) / periods[i % 2] + random.uniform(0, 6))
+        values.append((swing * random.normal(size=steps))[:, None])
     sequences = Sequences.from_arrays(values, np.arange(160) % 2, per="sequence")
-    assert right_on_the_rest(sequences) > 0.85
-
-
-def test_swings_that_are_slower_than_a_segment_are_told_apart() -> None:
-    random, values = np.random.default_rng(1), []
-    for i in range(120):
-        swing = 1 + 0.8 * np.sin(2 * np.pi * np.arange(800) / (90 if i % 2 else 130) + random.uniform(0, 6))
-        values.append((swing * random.normal(size=800))[:, None])
-    sequences = Sequences.from_arrays(values, np.arange(120) % 2, per="sequence")
     assert right_on_the_rest(sequences) > 0.85
 
 
