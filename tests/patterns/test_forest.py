@@ -190,7 +190,7 @@ def test_numbers_of_a_category_are_seen() -> None:
     assert right_on_the_rest(sequences, (3,)) > 0.85
 
 
-@pytest.mark.parametrize(("steps", "periods"), [(300, (10, 20)), pytest.param(800, (130, 90), id="beyond a segment")])
+@pytest.mark.parametrize(("steps", "periods"), [(300, (10, 20)), pytest.param(800, (160, 120), id="beyond a segment")])
 def test_swings_of_loudness_are_told_apart(steps: int, periods: tuple[int, int]) -> None:
     random, values = np.random.default_rng(1), []
     for i in range(160):
