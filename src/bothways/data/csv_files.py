@@ -234,8 +234,13 @@ def _lines(file: Path, skip: int) -> Iterator[str]:
 
 
 def _reader(lines: Iterable[str], separator: str, quoted: bool, strict: bool = False) -> Any:
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    return csv.reader(lines, delimiter=separator, quoting=quoting, strict=strict, skipinitialspace=separator == " ")
+    return csv.reader(
+        lines,
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=strict,
+        skipinitialspace=separator == " ",
+    )
 
 
 def _rows(lines: Iterable[str], separator: str, quoted: bool = True, most: int | None = None) -> list[list[str]]:
