@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from bothways.serve.models import Served
 
 NAMES = {
-    "nv_inference_request_success": "Requests, and messages of streams, that were answered",
-    "nv_inference_request_failure": "Requests that were refused or failed, and messages of which a line was refused",
-    "nv_inference_count": "Sequences that came whole, or in a request or message in part",
-    "nv_inference_exec_count": "Runs of the model, of one request or of several at once",
-    "nv_inference_request_duration_us": "Time from the whole request to its answer, in microseconds",
-    "nv_inference_queue_duration_us": "Time that requests waited, in microseconds",
-    "nv_inference_compute_infer_duration_us": "Time that the model ran for requests, in microseconds",
-    "bothways_steps_total": "Steps of these sequences",
+    "success": ("nv_inference_request_success", "Requests, and messages of streams, that were answered"),
+    "failure": (
+        "nv_inference_request_failure",
+        "Requests that were refused or failed, and messages of which a line was refused",
+    ),
+    "sequences": ("nv_inference_count", "Sequences that came whole, or in a request or message in part"),
+    "runs": ("nv_inference_exec_count", "Runs of the model, of one request or of several at once"),
+    "seconds": ("nv_inference_request_duration_us", "Time from the whole request to its answer, in microseconds"),
+    "waiting": ("nv_inference_queue_duration_us", "Time that requests waited, in microseconds"),
+    "computing": ("nv_inference_compute_infer_duration_us", "Time that the model ran for requests, in microseconds"),
+    "steps": ("bothways_steps_total", "Steps of these sequences"),
+    "streams": ("bothways_open_streams", "WebSockets at /stream that are open"),
 }
+"""The name of each of the `Counters`, and what it is."""
 
 _counting = threading.Lock()
 
@@ -55,12 +60,6 @@ class Counters:
             self.waiting += waited
             self.computing += requests * took
 
-    @property
-    def values(self) -> tuple[float, ...]:
-        """In the order of `NAMES`."""
-        times = (round(1e6 * each) for each in (self.seconds, self.waiting, self.computing))
-        return (self.success, self.failure, self.sequences, self.runs, *times, self.steps)
-
 
 class Metrics:
     """Counters by the name and version of a model; `pending` gives the number of requests that are not answered yet."""
@@ -82,18 +81,16 @@ class Metrics:
 
         Its own counters are called `..._total`, which Triton's are not; so `page` says what they are.
         """
-        for at, (name, words) in enumerate(NAMES.items()):
-            metric = Metric(name, words, "unknown")
+        for each, (name, words) in NAMES.items():
+            metric = Metric(name, words, "gauge" if each == "streams" else "unknown")
             for (model, version), counters in list(self._counters.items()):
-                metric.add_sample(name, {"model": model, "version": version}, counters.values[at])
+                value = getattr(counters, each)
+                value = round(1e6 * value) if name.endswith("_us") else value
+                metric.add_sample(name, {"model": model, "version": version}, value)
             yield metric
         pending = Metric("nv_inference_pending_request_count", "Requests that are not answered yet", "gauge")
         pending.add_sample(pending.name, {}, self._pending())
         yield pending
-        streams = Metric("bothways_open_streams", "WebSockets at /stream that are open", "gauge")
-        for (model, version), counters in list(self._counters.items()):
-            streams.add_sample(streams.name, {"model": model, "version": version}, counters.streams)
-        yield streams
 
     def page(self) -> bytes:
         """All of it in Prometheus's text format."""
