@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 10, "members": [{"network": {...}, "share": 1.0}, ...],
+    model.json            {"format": "bothways", "version": 11, "members": [{"network": {...}, "share": 1.0}, ...],
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5, "balance": 0.0}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on

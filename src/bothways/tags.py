@@ -59,7 +59,7 @@ class Scheme:
 
     def among(self, labels: Sequence[Any]) -> Scheme:
         """The same for these labels, classes and what follows them; what is no tag is outside of every chunk."""
-        return replace(_parsed([_TAG.fullmatch(str(label)) for label in labels]), name=self.name)
+        return replace(_parsed(labels), name=self.name)
 
     def allowed(self) -> Bools:
         """Which class may follow which, `(classes + 1, classes + 1)`.
@@ -139,19 +139,18 @@ def scheme_of(
     without "O", as of words cut into characters, from other letters, as of residues that are buried or exposed: labels
     that break the rules are no tags.
     """
-    matches = [_TAG.fullmatch(str(label)) for label in classes]
-    pairs = {(match.group(1) or "", match.group(2) or "") for match in matches if match}
-    pairs = {(letter.upper().translate(_LETTERS), kind) for letter, kind in pairs}
+    keys = [tag_key(label) for label in classes]
+    pairs = {key for key in keys if key}
     chunks = pairs - {("", "")}
     begin, go_on = ({kind for letter, kind in chunks if letter in letters} for letters in ("B", "IE"))
-    others = matches.count(None)
+    others = keys.count(None)
     few = "" not in begin & go_on and 2 * others <= len(chunks) < len(pairs)
     begins_and_goes_on = begin & go_on and (few or not others)
     letters = {letter for letter, _ in chunks}
     beside_o = chunks < pairs and letters in ({"B"}, {"I"}, {"B", "I"}) and all(kind for _, kind in chunks)
     if not (begins_and_goes_on or (beside_o and not others)):
         return None
-    scheme = _parsed([*matches, *(_TAG.fullmatch(str(label)) for label in unseen)])
+    scheme = _parsed([*classes, *unseen])
     inside = letters == {"I"}
     if codes is not None and lengths is not None:
         if pairs == chunks and {kind for _, kind in chunks} == {""} and not scheme._fits(codes, lengths):
@@ -207,7 +206,7 @@ def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
     if wrong := [each for each in flat if not (isinstance(each, str) and _TAG.fullmatch(each))]:
         raise InputError(f"{wrong[0]!r} is no tag. A tag is O, or a prefix such as B- or I- and a type.")
     classes = sorted({*flat, "O"})
-    scheme = _parsed([_TAG.fullmatch(each) for each in classes])
+    scheme = _parsed(classes)
     lengths = np.array([len(each) for each in tags], np.int64)
     found = scheme.chunks(np.array([classes.index(each) for each in flat], np.int64), lengths)
     first, inside, last, only = LETTERS[to]
@@ -222,9 +221,9 @@ def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
     return [result[stop - length : stop] for length, stop in zip(lengths, np.cumsum(lengths), strict=True)]
 
 
-def _parsed(matches: Sequence[re.Match[str] | None]) -> Scheme:
+def _parsed(classes: Sequence[Any]) -> Scheme:
     """The scheme of classes by their letters and types; what is no tag is outside of every chunk."""
-    tags = [match.groups("") if match else ("", "") for match in matches]
+    tags = [match.groups("") if match else ("", "") for match in map(_TAG.fullmatch, map(str, classes))]
     spelled = "".join(letter.upper() or "O" for letter, _ in tags)
     letters = spelled.translate(_LETTERS)
     name = "BIO" if set(letters) <= set("BIO") else "BILOU" if set(spelled) <= set("BIOLU") else "BIOES"

@@ -13,7 +13,7 @@ from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, mom
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Classifier
-from bothways.patterns.forest import check_nodes
+from bothways.patterns.forest import checked_nodes, leaves_of
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
 ROWS, NUMBERS = 20_000, 9_000_000  # the most labels, and numbers beside them, of which trees learn in seconds
@@ -122,22 +122,19 @@ class Trees(Classifier):
         return reach_of(self.widths)
 
     def _sums(self, inputs: Array) -> Array:
-        """`(rows, logits)` what all trees add up to. All go down their trees together, a node at a time."""
+        """`(rows, logits)` what all trees add up to."""
         kinds = np.unpackbits(self.left, axis=1).astype(bool)
-        nodes = np.tile(self.roots, len(inputs))  # of each row and tree
-        starts, flat = np.repeat(np.arange(len(inputs)) * inputs.shape[1], len(self.roots)), inputs.ravel()
-        going = np.arange(len(nodes))
-        while len(going := going[self.inputs[nodes[going]] >= 0]):
-            at = nodes[going]
-            asked = flat[starts[going] + self.inputs[at]]
+
+        def right(asked: Array, at: Numbers) -> Array:
             nothing = np.isnan(asked)
-            right = ~((asked <= self.values[at]) | (nothing & self.missing[at]))
+            found = np.asarray(~((asked <= self.values[at]) | (nothing & self.missing[at])))
             if len(kinds):
                 of = np.flatnonzero(self.sets[at] >= 0)
                 places = np.where(nothing[of], MISSING, asked[of]).astype(np.uint8)
-                right[of] = ~kinds[self.sets[at[of]], places]
-            nodes[going] = self.children[at, right.astype(np.int8)]
-        sums = self.values[nodes].reshape(len(inputs), -1, len(self.start)).sum(axis=1)
+                found[of] = ~kinds[self.sets[at[of]], places]
+            return found
+
+        sums = self.values[leaves_of(self, inputs, right)].reshape(len(inputs), -1, len(self.start)).sum(axis=1)
         return np.asarray(self.start + sums)
 
     @classmethod
@@ -152,7 +149,7 @@ class Trees(Classifier):
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
         moments = np.ones((1, 2 * network.numeric))
         columns = inputs_of(one, np.array([0]), moments, network.categories, places, widths).shape[1]
-        inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)
+        roots, inputs, children = checked_nodes(arrays, columns)
         nodes = len(inputs)
         left = checked_array(arrays, "left", np.uint8, (None, 32))
         made = cls(
@@ -160,17 +157,16 @@ class Trees(Classifier):
             network.categories,
             seen,
             start,
-            checked_array(arrays, "roots", np.int64, (None,), 0, nodes - 1),
+            roots,
             inputs,
             checked_array(arrays, "values", np.float64, (nodes,), -LARGEST, LARGEST),
             checked_array(arrays, "missing", np.bool_, (nodes,)),
-            checked_array(arrays, "children", np.int32, (nodes, 2), 0, nodes - 1),
+            children,
             checked_array(arrays, "sets", np.int32, (nodes,), -1, len(left) - 1),
             left,
             places,
             widths,
         )
-        check_nodes(made.roots, inputs, made.children)
         powers = (np.diff(widths) > 0).all() and not (widths & (widths - 1)).any()
         ordered = len(seen) >= 2 and (np.diff(seen) > 0).all()
         if not (powers and ordered and (inputs[made.sets >= 0] < kinds).all()):

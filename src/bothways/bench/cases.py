@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bothways.errors import InputError
+from bothways.options import Option
 from bothways.spec import cell_spec
 
 OURS = "bothways"
@@ -76,9 +77,8 @@ class Case:
 
     def __post_init__(self) -> None:
         cell_spec(self.cell)
-        for name, value, known in (("mode", self.mode, MODES), ("dtype", self.dtype, DTYPES)):
-            if value not in known:
-                raise InputError(f"There is no {name} {value!r}. Use one of: {', '.join(known)}.")
+        for name, choices in {"mode": MODES, "dtype": DTYPES}.items():
+            Option("", "", choices=choices).check(name, getattr(self, name))
         if self.directions not in (1, 2):
             raise InputError(f"directions is {self.directions!r}; a layer has 1 or 2.")
 

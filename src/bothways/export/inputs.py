@@ -106,7 +106,7 @@ def inputs(graph: Graph, model: Model) -> Inputs:
         unit += " since 1970 or whole weeks after" * bool(encoding.clock)
         order = graph.input(str(columns.order), np.float64, BATCH_TIME, f"Ascending within a sequence, in {unit}.")
     lengths, steps = _steps(graph, (*numbers_of, *texts.values())[0])
-    raw = graph("Concat", *(graph.unsqueeze(each, 2) for each in numbers_of), axis=2) if numbers_of else None
+    raw = _joined(graph, numbers_of)
     made = [] if order is None else [_clock(graph, order, part) for part in encoding.clock]
     if order is not None and encoding.gaps:
         made.insert(0, _gaps(graph, order, steps))
@@ -173,8 +173,8 @@ def _encoded(graph: Graph, values: Value, keys: str, known: Mapping[Any, int]) -
     return graph("LabelEncoder", values, domain="ai.onnx.ml", **codes)
 
 
-def _joined(graph: Graph, codes: list[Value]) -> Value | None:
-    return graph("Concat", *(graph.unsqueeze(each, 2) for each in codes), axis=2) if codes else None
+def _joined(graph: Graph, columns: list[Value]) -> Value | None:
+    return graph("Concat", *(graph.unsqueeze(each, 2) for each in columns), axis=2) if columns else None
 
 
 def _complete(graph: Graph, encoding: Encoding, raw: Value | None, of_order: list[Value]) -> Value | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, joined_codes, moved
+from bothways.export.inputs import Inputs, at_least_one, joined_codes, means_of, moved
 from bothways.export.trees import leaves
 from bothways.patterns import DyadicFeatures, Forest, NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
@@ -116,8 +116,7 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
 
 def _means(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value) -> Value:
     """`(batch, features)` the mean of each number on the steps of each code, or of all steps; and less the latter."""
-    length = at_least_one(graph, data.lengths, np.float64)
-    whole = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
+    whole = means_of(graph, "both", values, data)
     codes, ends, found = joined_codes(data, made.categories), np.cumsum(made.categories), []
     for column, of in enumerate(np.split(made.averaged, np.searchsorted(made.averaged, ends[:-1]))):
         own = graph("Gather", codes, np.array([column]), axis=2)
@@ -133,15 +132,14 @@ def _means(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value) -> V
 
 def _crossings(graph: Graph, data: Inputs, values: Value) -> Value:
     """`(batch, COUNTS * columns)` as `crossings` gives it."""
-    length = graph.unsqueeze(at_least_one(graph, data.lengths, np.float64), 2)
     sums, counts = {1: values}, list[Value]()
     for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
         sums[2 * window] = sums[window] + moved(graph, data, sums[window], window)
     for window in WINDOWS:
         wide = moved(graph, data, sums[WIDER * window], before(window)) / np.float64(WIDER * window)
         z = sums[window] / np.float64(window) - wide
-        squares = graph("ReduceSum", graph.where(data.inside, z * z, np.float64(0)), [1], keepdims=1)
-        size = graph("Sqrt", squares / length)
+        squares = graph.where(data.inside, z * z, np.float64(0))
+        size = graph("Sqrt", means_of(graph, "both", squares, data))
         for level in LEVELS:
             above = graph("And", graph("Greater", z, size * np.float64(level)), data.inside)
             above = graph.cast(above, np.int64)
@@ -172,9 +170,7 @@ def _correlations(graph: Graph, made: DyadicFeatures, data: Inputs, values: Valu
 
 def _less_mean(graph: Graph, data: Inputs, numbers: Value) -> Value:
     """Numbers that are 0 beyond the ends of sequences, less their means there; the same beyond."""
-    length = at_least_one(graph, data.lengths, np.float64)
-    means = graph("ReduceSum", numbers, [1], keepdims=1) / graph.unsqueeze(length, 2)
-    return graph.where(data.inside, numbers - means, np.float64(0))
+    return graph.where(data.inside, numbers - means_of(graph, "both", numbers, data), np.float64(0))
 
 
 def _spectra(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value, distances: bool, span: int) -> Value:

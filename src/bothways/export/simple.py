@@ -12,7 +12,7 @@ from bothways.baselines.neighbors import LIMIT
 from bothways.baselines.places import Places
 from bothways.baselines.tree_inputs import AROUND, windows
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, joined_codes, later, moments_of, moved
+from bothways.export.inputs import Inputs, joined_codes, later, means_of, moments_of, moved
 from bothways.export.trees import leaves
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import Numbers
@@ -39,7 +39,7 @@ def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:
     total = sum(sums[1:], sums[0])
     if per == "sequence":
         total = graph.where(data.inside, total, np.float64(0))
-        total = graph("ReduceSum", total, [1], keepdims=0) / at_least_one(graph, data.lengths, np.float64)
+        total = graph("Squeeze", means_of(graph, "both", total, data), [1])
     return total + model.bias
 
 

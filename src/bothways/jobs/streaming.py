@@ -322,24 +322,19 @@ def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes
         if sys.stdin is None:
             raise DataError("Standard input is closed; send events to it, or name their file.")
         descriptor = sys.stdin.fileno()
-    else:
-        file = stack.enter_context(_opened(events, "rb"))
-        if str(events).lower().endswith(".gz"):
-            return partial(_unpacked, str(events), stack.enter_context(gzip.GzipFile(fileobj=file))), None
-        descriptor = file.fileno()
-    return partial(_read, "standard input" if str(events) == STANDARD else str(events), descriptor), descriptor
+        return partial(_read, "standard input", partial(os.read, descriptor)), descriptor
+    file = stack.enter_context(_opened(events, "rb"))
+    if str(events).lower().endswith(".gz"):
+        return partial(_read, events, stack.enter_context(gzip.GzipFile(fileobj=file)).read1), None
+    return partial(_read, events, partial(os.read, file.fileno())), file.fileno()
 
 
-def _read(name: str, descriptor: int, size: int) -> bytes:
+def _read(name: str | Path, read: Callable[[int], bytes], size: int) -> bytes:
     with _told(name, "read"):
-        return os.read(descriptor, size)
-
-
-def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
-    try:
-        return file.read1(size)
-    except (EOFError, OSError, zlib.error):
-        raise DataError(f"{name}: this file is not compressed by gzip, or damaged or cut short.") from None
+        try:
+            return read(size)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise DataError(f"{name}: this file is not compressed by gzip, or damaged or cut short.") from None
 
 
 def _opened(path: str | Path, mode: str) -> Any:

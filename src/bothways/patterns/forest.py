@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -85,51 +85,55 @@ class Forest(Classifier):
         if network.per != "sequence":
             raise InputError("A forest labels whole sequences; this model labels steps.")
         made = DyadicFeatures.from_arrays(arrays, network)
-        inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, made.size - 1)
-        nodes, leaves = len(inputs), inputs < 0
-        values = checked_array(arrays, "values", np.float32, (nodes,))
+        roots, inputs, children = checked_nodes(arrays, made.size)
+        values = checked_array(arrays, "values", np.float32, inputs.shape)
         power = checked_array(arrays, "power", np.float32, (1,), 0, MOST_POWER)
-        roots = checked_array(arrays, "roots", np.int64, (None,), 0, nodes - 1)
-        children = checked_array(arrays, "children", np.int32, (nodes, 2), 0, nodes - 1)
-        check_nodes(roots, inputs, children)
-        if not np.isin(values[leaves], np.arange(network.classes)).all():
+        if not np.isin(values[inputs < 0], np.arange(network.classes)).all():
             raise InputError(f"The leaves of a forest must be classes from 0 to {network.classes - 1}.")
         return Forest(made, network.classes, power, roots, inputs, values, children)
 
     def _logs(self, features: Array) -> Array:
-        """`(rows, classes)` the logarithms of the shares of trees that are for each class.
-
-        All rows go down all trees together, a node at a time.
-        """
-        nodes = np.tile(self.roots, len(features))  # of each row and tree
-        row = np.repeat(np.arange(len(features)), len(self.roots))
-        going = np.arange(len(nodes))
-        while len(going := going[self.inputs[nodes[going]] >= 0]):
-            at = nodes[going]
-            right = features[row[going], self.inputs[at]] > self.values[at]
-            nodes[going] = self.children[at, right.astype(np.int8)]
-        cells = row * self.classes + self.values[nodes].astype(np.int64)
-        votes = np.bincount(cells, minlength=len(features) * self.classes)
+        """`(rows, classes)` the logarithms of the shares of trees that are for each class."""
+        leaves = leaves_of(self, features, lambda asked, at: asked > self.values[at])
+        cells = np.arange(len(features))[:, None] * self.classes + self.values[leaves].astype(np.int64)
+        votes = np.bincount(cells.ravel(), minlength=len(features) * self.classes)
         shares = votes.reshape(len(features), self.classes).astype(np.float32) / np.float32(len(self.roots))
         return np.asarray(np.log(np.maximum(shares, np.float32(RARELY))))
 
 
+def leaves_of(trees: Any, rows: Array, right: Callable[[Array, Numbers], Array]) -> Numbers:
+    """`(rows, trees)` the leaves that rows of inputs come to: all go down all trees together, a node at a time.
+
+    `right` tells of inputs that are asked for, and the nodes that ask, whether they go right.
+    """
+    nodes, flat = np.tile(trees.roots, len(rows)), rows.ravel()
+    starts, going = np.repeat(np.arange(len(rows)) * rows.shape[1], len(trees.roots)), np.arange(len(nodes))
+    while len(going := going[trees.inputs[nodes[going]] >= 0]):
+        at = nodes[going]
+        nodes[going] = trees.children[at, right(flat[starts[going] + trees.inputs[at]], at).astype(np.int8)]
+    return nodes.reshape(len(rows), -1)
+
+
 def depth(inputs: Array, children: Array) -> int:
-    """How many nodes of trees are asked at most, one after the other; as `check_nodes` wants them."""
+    """How many nodes of trees are asked at most, one after the other; as `checked_nodes` gives them."""
     found = np.zeros(len(inputs), np.int64)
     for node in np.flatnonzero(inputs >= 0):
         found[children[node]] = found[node] + 1
     return int(found.max())
 
 
-def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
-    """Refuse nodes that are no trees: each leads to later ones of its own tree."""
+def checked_nodes(arrays: Mapping[str, Any], columns: int) -> tuple[Numbers, Array, Array]:
+    """Roots, inputs and children of trees from a file; each node must lead to later ones of its own tree."""
+    inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)
     nodes, inner = len(inputs), inputs >= 0
+    roots = checked_array(arrays, "roots", np.int64, (None,), 0, nodes - 1)
+    children = checked_array(arrays, "children", np.int32, (nodes, 2), 0, nodes - 1)
     ends = np.append(roots, nodes)
     end = ends[np.searchsorted(roots, np.arange(nodes), side="right")]
     forward = (children > np.arange(nodes)[:, None]) & (children < end[:, None])
     if not (len(roots) and ends[0] == 0 and (np.diff(ends) > 0).all() and forward[inner].all()):
         raise InputError("The arrays of trees describe none: nodes must lead to later ones of the same tree.")
+    return roots, inputs, children
 
 
 def _power(logs: Array, labels: Numbers, weights: Doubles | None) -> Array:

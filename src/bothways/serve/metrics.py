@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 
 if TYPE_CHECKING:
     from bothways.serve.models import Served
 
-NAMES = {
-    "nv_inference_request_success": "Requests, and messages of streams, that were answered",
-    "nv_inference_request_failure": "Requests that were refused or failed, and messages of which a line was refused",
-    "nv_inference_count": "Sequences that came whole, or in a request or message in part",
-    "nv_inference_exec_count": "Runs of the model, of one request or of several at once",
-    "nv_inference_request_duration_us": "Time from the whole request to its answer, in microseconds",
-    "nv_inference_queue_duration_us": "Time that requests waited, in microseconds",
-    "nv_inference_compute_infer_duration_us": "Time that the model ran for requests, in microseconds",
-    "bothways_steps_total": "Steps of these sequences",
-}
-
 _counting = threading.Lock()
+
+
+def _counter(name: str, words: str) -> Any:
+    """A field that Prometheus knows by this name."""
+    return field(default=0, metadata={"name": name, "words": words})
 
 
 @dataclass(slots=True)
 class Counters:
-    """What was done with a model; seconds are those of all requests together. `streams` are open WebSockets."""
+    """What was done with a model; seconds are those of all requests together."""
 
-    success: int = 0
-    failure: int = 0
-    sequences: int = 0
-    runs: int = 0
-    seconds: float = 0.0
-    waiting: float = 0.0
-    computing: float = 0.0
-    steps: int = 0
-    streams: int = 0
+    success: int = _counter("nv_inference_request_success", "Requests, and messages of streams, that were answered")
+    failure: int = _counter(
+        "nv_inference_request_failure",
+        "Requests that were refused or failed, and messages of which a line was refused",
+    )
+    sequences: int = _counter("nv_inference_count", "Sequences that came whole, or in a request or message in part")
+    runs: int = _counter("nv_inference_exec_count", "Runs of the model, of one request or of several at once")
+    seconds: float = _counter(
+        "nv_inference_request_duration_us", "Time from the whole request to its answer, in microseconds"
+    )
+    waiting: float = _counter("nv_inference_queue_duration_us", "Time that requests waited, in microseconds")
+    computing: float = _counter(
+        "nv_inference_compute_infer_duration_us", "Time that the model ran for requests, in microseconds"
+    )
+    steps: int = _counter("bothways_steps_total", "Steps of these sequences")
+    streams: int = _counter("bothways_open_streams", "WebSockets at /stream that are open")
 
     def answered(self, succeeded: bool, took: float) -> None:
         """Count a request, or a message of a stream; only the loop does."""
@@ -54,12 +55,6 @@ class Counters:
             self.steps += steps
             self.waiting += waited
             self.computing += requests * took
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """In the order of `NAMES`."""
-        times = (round(1e6 * each) for each in (self.seconds, self.waiting, self.computing))
-        return (self.success, self.failure, self.sequences, self.runs, *times, self.steps)
 
 
 class Metrics:
@@ -82,18 +77,17 @@ class Metrics:
 
         Its own counters are called `..._total`, which Triton's are not; so `page` says what they are.
         """
-        for at, (name, words) in enumerate(NAMES.items()):
-            metric = Metric(name, words, "unknown")
+        for each in fields(Counters):
+            name, scale = each.metadata["name"], 1e6 if each.type == "float" else 1  # seconds to microseconds
+            metric = Metric(name, each.metadata["words"], "gauge" if each.name == "streams" else "unknown")
             for (model, version), counters in list(self._counters.items()):
-                metric.add_sample(name, {"model": model, "version": version}, counters.values[at])
+                metric.add_sample(
+                    name, {"model": model, "version": version}, round(scale * getattr(counters, each.name))
+                )
             yield metric
         pending = Metric("nv_inference_pending_request_count", "Requests that are not answered yet", "gauge")
         pending.add_sample(pending.name, {}, self._pending())
         yield pending
-        streams = Metric("bothways_open_streams", "WebSockets at /stream that are open", "gauge")
-        for (model, version), counters in list(self._counters.items()):
-            streams.add_sample(streams.name, {"model": model, "version": version}, counters.streams)
-        yield streams
 
     def page(self) -> bytes:
         """All of it in Prometheus's text format."""

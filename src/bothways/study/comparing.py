@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bothways import interrupts
-from bothways.errors import InputError, calling, counted, on_command_line, option
+from bothways.errors import InputError, calling, counted, imports_for, on_command_line, option
 from bothways.metrics import check_tags, class_to_detect, score
 from bothways.metrics.alarms import detectable
 from bothways.metrics.scores import check_monitor, with_rate_of
@@ -25,7 +25,6 @@ from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import FAILED, Run, RunId, Store
-from bothways.study.search import need_optuna, search_settings
 from bothways.study.tasks import Task, problem_task, table_task
 from bothways.study.worker import StudySpec
 
@@ -107,9 +106,9 @@ def compare(
     else:
         grid = Grid(varied, checked_settings(settings or {}), ())
         whole("search", search, 1)
-        need_optuna()
-    if workers is not None:
-        whole("workers", workers, 1)
+        with imports_for("A search", "search"):
+            from bothways.study.search import search_settings
+    Option(None, "", least=1, of=int).check("workers", workers)
     deadline = None if budget is None else time.monotonic() + seconds_of("budget", budget)
     first = grid.reference(reference or {})
     grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -205,22 +205,20 @@ def _words(reason: Exception) -> str:
 @contextmanager
 def on_cluster(address: str | None) -> Iterator[None]:
     """Do what joblib does meanwhile on a cluster; None is where `joblib.parallel_config` says, or this machine."""
-    if address is None:
-        chosen = type(joblib.parallel.get_active_backend()[0]).__name__
-        with _on_ray() if chosen == "RayBackend" else nullcontext():
-            yield
-        return
-    kind, _, place = address.partition("://")
-    if kind not in ("ray", "dask") or not place:
+    kind, _, place = (address or "").partition("://")
+    if address is not None and (kind not in ("ray", "dask") or not place):
         raise InputError(f"cluster is {address!r}; give ray://HOST, ray://auto or dask://HOST:PORT.")
+    if address is None and type(joblib.parallel.get_active_backend()[0]).__name__ == "RayBackend":
+        kind = "ray"
     with ExitStack() as connected:
         try:
             if kind == "ray":
                 from bothways.study import ray_backend
 
-                connected.enter_context(ray_backend.connected(place))
-                connected.enter_context(_on_ray())
-            else:
+                if place:
+                    connected.enter_context(ray_backend.connected(place))
+                connected.enter_context(joblib.parallel_config("bothways-ray"))
+            elif kind == "dask":
                 from distributed import Client
 
                 connected.enter_context(Client(f"tcp://{place}", timeout=10))
@@ -231,9 +229,3 @@ def on_cluster(address: str | None) -> Iterator[None]:
         except (OSError, RuntimeError, ValueError) as reason:
             raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
         yield
-
-
-def _on_ray() -> Any:
-    from bothways.study import ray_backend  # noqa: F401  # makes the name known
-
-    return joblib.parallel_config("bothways-ray")

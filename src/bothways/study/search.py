@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import optuna
 
-from bothways.errors import imports_for
 from bothways.metrics import Score
 from bothways.study.factors import Setting
 from bothways.study.grid import Grid, GridCell
@@ -39,8 +39,6 @@ def search_settings(
     `do` adds to `runs`, and tells whether all were done. What comes back are the cells that were tried, and the share
     of the variance that each factor explains alone.
     """
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTS, multivariate=False)
     study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -90,9 +88,3 @@ def validation_score(run: Run, score: Score) -> float:
         # A loss is the one validation score of which less is better.
         return float(-np.nanmin(values) if of_loss else np.nanmax(values))
     return score.better * score.of(run.counts)
-
-
-def need_optuna() -> None:
-    """Check that Optuna is installed."""
-    with imports_for("A search", "search"):
-        import optuna  # noqa: F401

@@ -124,7 +124,7 @@ def array_task(
     return Task(
         name=name,
         classes=tuple(classes),
-        draw=partial(_redrawn if redraw else _given, split),
+        draw=partial(_redrawn, parts, split.categories) if redraw else partial(_given, split),
         shape=DataShape.of(split.train, known, split.categories),
         facts=facts,
         tested_on=tested_on,
@@ -244,32 +244,28 @@ def _given(split: Split, seed: int) -> Split:
     return split
 
 
-def _redrawn(split: Split, seed: int) -> Split:
-    return Split(*_drawn_anew([part for part in split[:3] if part is not None], seed), split.categories)
-
-
-def _drawn_anew(parts: Sequence[Sequences], seed: int) -> tuple[Sequences, Sequences, Sequences]:
-    """Train, valid and test parts for a seed, of the sequences of all parts together."""
+def _drawn(parts: Sequence[Sequences], seed: int) -> tuple[Sequences, list[Numbers]]:
+    """The sequences of all parts together, and the numbers of those that a seed draws for train, valid and test."""
     together = Sequences.joined(parts)
-    train, valid, test = (together.take(numbers) for numbers in _numbers_drawn(together, seed))
-    return train, valid, test
-
-
-def _numbers_drawn(together: Sequences, seed: int) -> list[Numbers]:
-    """The numbers of the sequences of each part."""
     _, drawn, _ = draw_parts("the table", together, SHARES, [2, seed])
-    return [np.flatnonzero(drawn == part) for part in range(len(SHARES))]
+    return together, [np.flatnonzero(drawn == part) for part in range(len(SHARES))]
+
+
+def _redrawn(parts: Sequence[Sequences], categories: tuple[int, ...], seed: int) -> Split:
+    together, numbers = _drawn(parts, seed)
+    train, valid, test = map(together.take, numbers)
+    return Split(train, valid, test, categories)
 
 
 def _tested(parts: Sequence[Sequences], longest: int | None, seed: int) -> Numbers:
     """The number of each sequence that a seed is tested on; of each piece, where they are cut to be no longer."""
-    together = Sequences.joined(parts)
-    *_, numbers = _numbers_drawn(together, seed)
+    together, (*_, numbers) = _drawn(parts, seed)
     return numbers if longest is None else np.repeat(numbers, -(-together.lengths[numbers] // longest))
 
 
 def _encoded_anew(read: SplitTable, seed: int) -> Split:
-    train, valid, test = _drawn_anew(list(read.parts.named.values()), seed)
+    together, numbers = _drawn(list(read.parts.named.values()), seed)
+    train, valid, test = map(together.take, numbers)
     columns, parts, _ = replace(read, parts=replace(read.parts, train=train, valid=valid, test=test)).encoded()
     assert parts.test is not None, "three parts were drawn"
     return Split(parts.train, parts.valid, parts.test, columns.fitted.sizes)
