@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bothways import baselines, interrupts, store
-from bothways.data import groups_of, guess_table, read_and_split, refuse_leaks
+from bothways.data import Columns, Parts, Table, groups_of, guess_table, read_and_split, refuse_leaks
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output, locked
 from bothways.jobs.evaluation import evaluate_part
@@ -23,6 +23,8 @@ from bothways.settings import Search, Settings
 if TYPE_CHECKING:
     from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport
+
+_OPTIONS: Mapping[str, Option] = options(Network) | options(Settings)
 
 CHECKPOINT = ".checkpoint"  # what the name of the file that a killed run leaves behind adds to that of its model
 
@@ -84,17 +86,11 @@ def train(
     settings = dict(settings or {})
     if settings.get("lookahead"):
         settings = {"direction": "forward"} | settings
-    known = options(Network) | options(Settings)
-    described, chosen = _settings(settings, known)
+    described, chosen = _settings(settings)
     seed = chosen.seed
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
-    split = read_and_split(data, seed=seed, window=chosen.window, draw_valid=chosen.monitor != "none", **roles)
-    columns, parts, more = split.encoded()
-    for notice in (guess_table(columns.guesses), *split.notices, *more):
-        say(notice)
-    refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
-    say("; ".join(f"{name}: {part.size}" for name, part in parts.named.items()) + ".")
+    table, columns, parts = _read(data, chosen, allow_leaks, roles, say)
     resumed = resume and checkpoint.exists()
     if resume and not resumed:
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
@@ -103,8 +99,9 @@ def train(
     from bothways.study.factors import DataShape, Setting
     from bothways.study.refit import refit as fit_again
     from bothways.study.tuning import tune
-    from bothways.training import trackers, trained_model
     from bothways.training import train as train_network
+    from bothways.training import trained_model
+    from bothways.training.trackers import tracked
 
     once = str(budget) == "0"
     seconds = None if budget is None or once else seconds_of("budget", budget)
@@ -117,23 +114,15 @@ def train(
     given = {name: value for name, value in settings.items() if name != "seed"}
     # Beside a CRF class weights are refused below.
     for name in sorted(Setting.of(given).idle(shape) & given.keys() - {"class_weight"}):
-        called = known[name].called(name)
+        called = _OPTIONS[name].called(name)
         say(f"{called} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
     say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, count, network.categories, seed, vectors=fitted.dimensions)
     with locked(output):
-        with ExitStack() as stack:
-            # A search has a block of its own for Ctrl-C, which ends before it saves.
-            stop = stack.enter_context(interrupts.deferred()) if chooses_by is None else interrupts.Stop()
-            watchers = [] if on_epoch is None or chooses_by is not None else [on_epoch]
-            if tensorboard is not None:
-                watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
-            if mlflow is not None:
-                watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings)))
-
-            def watch(report: EpochReport) -> None:
-                for each in watchers:
-                    each(report)
+        # A search has a block of its own for Ctrl-C, which ends before it saves.
+        waiting = interrupts.deferred() if chooses_by is None else nullcontext(interrupts.Stop())
+        watchers = [] if on_epoch is None or chooses_by is not None else [on_epoch]
+        with waiting as stop, tracked(watchers, tensorboard, mlflow, settings) as watch:
 
             def tried(progress: SearchProgress) -> None:
                 interrupts.kept = (
@@ -148,7 +137,7 @@ def train(
                     chooses_by,
                     shape,
                     given,
-                    groups=groups_of(split.table, columns, parts.train),
+                    groups=groups_of(table, columns, parts.train),
                     simple=simple,
                     budget=seconds,
                     members=members,
@@ -167,7 +156,7 @@ def train(
                     network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
                 )
             model = trained_model(
-                network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
+                network, chosen, trained, parts.classes, columns, parts.named, simple, data=table.source
             )
             if tuned is not None:
                 model = tuned.adopted(model)
@@ -202,10 +191,24 @@ def train(
     )
 
 
-def _settings(settings: Mapping[str, Any], known: Mapping[str, Option]) -> tuple[dict[str, Any], Settings]:
+def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
     """What is given of the network and of how to train, both checked."""
-    if unknown := sorted(set(settings) - set(known)):
-        raise InputError(f"There is no setting {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
+    if unknown := sorted(set(settings) - set(_OPTIONS)):
+        raise InputError(f"There is no setting {unknown[0]!r}. There are: {', '.join(sorted(_OPTIONS))}.")
     described = {name: value for name, value in settings.items() if name in options(Network)}
     Network(features=1, classes=2, **described)
     return described, Settings(**{name: value for name, value in settings.items() if name in options(Settings)})
+
+
+def _read(
+    data: str | Path, settings: Settings, allow_leaks: bool, roles: Mapping[str, Any], say: Callable[[str], None]
+) -> tuple[Table, Columns, Parts]:
+    """A table, the roles of its columns and its parts; and say what was guessed and noticed."""
+    draws = settings.monitor != "none"
+    split = read_and_split(data, seed=settings.seed, window=settings.window, draw_valid=draws, **roles)
+    columns, parts, more = split.encoded()
+    for notice in (guess_table(columns.guesses), *split.notices, *more):
+        say(notice)
+    refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
+    say("; ".join(f"{name}: {part.size}" for name, part in parts.named.items()) + ".")
+    return split.table, columns, parts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,26 @@ from bothways.errors import imports_for
 if TYPE_CHECKING:
     from bothways.training.loop import EpochReport
 
-Tracker = Callable[["EpochReport"], None]
+Tracker = Callable[["EpochReport"], object]
+
+
+@contextmanager
+def tracked(
+    trackers: Iterable[Tracker], folder: str | Path | None, experiment: str | None, parameters: Mapping[str, Any]
+) -> Iterator[Tracker]:
+    """Send reports to all trackers, to a folder of TensorBoard and to an experiment of MLflow, as far as given."""
+    with ExitStack() as stack:
+        every = [*trackers]
+        if folder is not None:
+            every.append(stack.enter_context(tensorboard(folder)))
+        if experiment is not None:
+            every.append(stack.enter_context(mlflow_run(experiment, parameters)))
+
+        def track(report: EpochReport) -> None:
+            for each in every:
+                each(report)
+
+        yield track
 
 
 @contextmanager
