@@ -831,7 +831,7 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     assert "is no number. If it is the unit of the column, take this row out. Put it right, " in said(
         "units.csv", "x,label\n°C,-\n1,0\n2,1\n"
     )
-    blanks = said("blanks.csv", "x  label\n1  0\n2  1\n")
+    blanks = said("blanks.csv", "x  label\n1  0\n2  1  9\n")
     assert (
         r"separated by something other than , ; | or tabs? Put commas between them (pandas: read_csv('FILE'" in blanks
     )
@@ -867,6 +867,8 @@ ROWS = "time;x;label\n" + "".join(f"{at};{at % 7},5;{'ab'[at % 2]}\n" for at in 
         ("some.txt", ROWS),
         ("some.txt", ROWS.replace(";", "\t")),
         ("some.txt", ROWS.replace(",", ".").replace(";", ",")),
+        ("some.txt", ROWS.replace(",", ".").replace(";", "  ").replace("\n", " \n")),
+        ("some.data", ROWS.replace(";", " ")),
         *((f"some.{ending}", ROWS.replace(";", "|")) for ending in ("psv", "tab", "dat", "data")),
     ],
 )
@@ -876,6 +878,19 @@ def test_tables_under_other_names(tmp_path: Path, name: str, text: str) -> None:
     assert len(read_table(tmp_path)) == 30
     csv(tmp_path, "a,b\n1,2\n")
     assert read_table(tmp_path).names == ["a", "b"]
+
+
+def test_fields_between_blanks(tmp_path: Path) -> None:
+    written_by_r = '"dist" "a name" "state"\n"1" 4.5 "x  y" "a"\n"2" 3 "z" NA\n"3" 2 "x  y" "a"\n'
+    table = read_table(csv(tmp_path, f"# cars\n{written_by_r}"))
+    assert table.names == ["", "dist", "a name", "state"]
+    assert (table.column("dist").to_list(), table.column("a name")[0]) == ([4.5, 3, 2], "x  y")
+    assert any(each.endswith("fields are separated by blanks.") for each in table.notices)
+    aligned = csv(tmp_path, "  at      x label\n" + "".join(f"{at:4d} {at / 7:6.2f}   {at % 2}\n" for at in range(30)))
+    frame = pl.concat(csv_files.batches(aligned, 10, print))
+    assert (frame.columns, frame.rows()[-1]) == (["at", "x", "label"], ("29", "4.14", "1"))
+    for text in ("my text\nis this\nor that\n", "time stamp\n2024-01-01 10:00\n2024-01-01 11:00\n", "a, b c\n1, 2 3\n"):
+        assert not any("blanks" in each for each in read_table(csv(tmp_path, text)).notices)
 
 
 @pytest.mark.parametrize(
@@ -1156,9 +1171,9 @@ def test_a_quote_that_is_not_closed_is_told(tmp_path: Path, field: str) -> None:
 
 
 def test_text_behind_a_closing_quote_is_told(tmp_path: Path) -> None:
-    """As in a table of R, whose fields blanks separate."""
+    """As in fields between blanks that are not even."""
     with pytest.raises(DataError, match=r"some.csv: line 2 .* text behind a closing quote. .* something other than"):
-        read_table(csv(tmp_path, 'pump "at hour" state\n"pump 1" 3 ok\n'))
+        read_table(csv(tmp_path, 'pump "at hour" state\n"pump 1" 3 ok\n"pump 2" 3\n'))
 
 
 def test_quotes_around_lines_stay(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def _opened(
 @contextmanager
 def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str], list[str | None]]]:
     """The file as UTF-8 without remarks, how Polars reads its fields, the names of the columns, and the header."""
-    with utf8(path, say) as text, temporary_file() as table:
+    with utf8(path, say) as given, temporary_file() as tabs, temporary_file() as table:
+        text = _with_tabs(path, given, tabs, say)
         form = _sniffed(text)
         headers.say_title(path, form.title, "line", say)
         file, gone = _without_remarks(path, text, form, table, say)
@@ -153,6 +154,33 @@ def _sniffed(file: Path) -> _Form:
     return _Form(separator, separator not in letters, comments + title, title)
 
 
+def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
+    """The file with tabs between its fields, written to `target`, where blanks separate them; any other as it is."""
+    comments = _comments(text)
+    if not _between_blanks([*islice(_lines(text, comments), headers.LOOKED_AT)], 2):
+        return text
+    say(f"{path}: fields are separated by blanks.")
+    with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(islice(lines, comments))
+        with suppress(csv.Error):
+            rows = _reader((line.strip() + "\n" for line in lines), " ", quoted=True)
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
+            return target
+    return text
+
+
+def _between_blanks(lines: Sequence[str], least: int) -> bool:
+    """Whether blanks separate the fields of the first lines, and nothing else does.
+
+    The header has `least` names or more; each row has as many fields, or the name of the row before them; and there is
+    a column of numbers.
+    """
+    header, *rows = [row for row in _rows(map(str.strip, lines), " ") if row] or [[]]
+    numbers = [all(re.match(headers.NUMBER, field) for field in column) for column in zip(*rows, strict=False)]
+    even = len({*map(len, rows)}) == 1 and len(header) in (len(numbers), len(numbers) - 1)
+    return even and len(header) >= least and any(numbers[-len(header) :]) and not {*SEPARATORS} & {*"".join(header)}
+
+
 def _without_remarks(path: Path, text: Path, form: _Form, target: Path, say: Say) -> tuple[Path, list[int]]:
     """The file without comments and rulers below the header, written to `target` if it has any; and their lines.
 
@@ -192,7 +220,11 @@ def _lines(file: Path, skip: int) -> Iterator[str]:
 
 def _reader(lines: Iterable[str], separator: str, quoted: bool, strict: bool = False) -> Any:
     return csv.reader(
-        lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=strict
+        lines,
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=strict,
+        skipinitialspace=separator == " ",
     )
 
 
@@ -252,7 +284,7 @@ def look_so(lines: Sequence[str]) -> bool:
     """Whether the first lines of a file look like a table, whatever it is called.
 
     The header has as many fields as each of the next lines: two or more between tabs or semicolons, or three or more
-    between bars or commas; the latter are five lines at least, since a few sentences may have as many commas each.
+    between bars, commas or blanks; the latter two are five lines at least, since a few sentences may have as many each.
     """
     filled = (line for line in lines[: headers.LOOKED_AT + 1] if line.strip() and not re.fullmatch(RULER, line))
     first = list(islice(filled, headers.LOOKED_AT))
@@ -262,7 +294,7 @@ def look_so(lines: Sequence[str]) -> bool:
         widths = {len(row) for row in _rows(first, separator)}
         if len(widths) == 1 and widths.pop() >= least and len(first) >= rows:
             return True
-    return False
+    return len(first) >= 5 and _between_blanks(first, 3)
 
 
 def _are_data(names: Sequence[str]) -> bool:
