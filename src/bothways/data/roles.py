@@ -260,8 +260,6 @@ def _said(kinds: Mapping[str, str]) -> str:
 def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     """Refuse a column of text most of which is numbers by naming the first cell that is none."""
     column = table.column(name)
-    if column.dtype != pl.String or column.null_count() == len(column):
-        return
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
     if all_fit(column, NESTED):
@@ -340,7 +338,7 @@ def _look_like_times(column: pl.Series) -> bool:
 def _kind(table: Table, name: str, missing: bool = False) -> str:
     """What a column holds; one without any value counts as numbers if they may be missing."""
     dtype = table.schema[name]
-    if dtype == pl.Null or (dtype == pl.String and not table.column(name).count()):
+    if dtype == pl.Null or (isinstance(dtype, TEXT) and not table.column(name).count()):
         return "numbers" if missing else "empty"
     if dtype.is_numeric() or dtype == pl.Boolean:
         return "numbers"
