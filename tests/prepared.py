@@ -19,6 +19,13 @@ def prepared(table: Table, columns: Columns, seed: int = 0, **how: Any) -> tuple
     return columns, parts, [notice for notice in (*notices, *more) if not notice.startswith("Too rare")]
 
 
+def csv(folder: Path, content: str | bytes, name: str = "some.csv") -> Path:
+    """A file with this content."""
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a table in the format that its name says."""
     write = FORMATS[ending(path)].write

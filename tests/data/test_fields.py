@@ -18,6 +18,7 @@ from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split
 from bothways.data.fields import FieldReader, LaterRowsDifferError
 from bothways.errors import BothwaysError, DataError, InputError, calling
 from bothways.settings import Reading
+from prepared import csv
 
 
 def read(*fields: str, reading: Reading | None = None, **more: list[str]) -> tuple[pl.Series, str]:
@@ -277,12 +278,6 @@ def test_units_in_batches() -> None:
             reader.read(pl.DataFrame({"x": [more]}))
     with pytest.raises(LaterRowsDifferError):
         FieldReader(whole=False).read(frame)
-
-
-def csv(folder: Path, text: str) -> Path:
-    path = folder / "some.csv"
-    path.write_text(text)
-    return path
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from bothways.data.frames import frame_table
 from bothways.errors import DataError
 from bothways.jobs.event_lines import EventLines
 from bothways.network import Network
-from bothways.runtime import Member, Model
+from bothways.runtime import Model
+from members import random_member
 
 BOTH = "subject,trial"
 COLUMNS = Columns("grew", ("x",), BOTH)
@@ -28,10 +29,7 @@ def trials() -> pl.DataFrame:
 
 
 def some_model() -> Model:
-    network, random = Network(features=1, classes=2, units=3), np.random.default_rng(0)
-    shapes = network.weight_shapes()
-    weights = {name: random.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-    return Model([Member(network, weights)], ("no", "yes"), COLUMNS)
+    return Model([random_member(Network(features=1, classes=2, units=3))], ("no", "yes"), COLUMNS)
 
 
 def written(frame: pl.DataFrame, path: Path) -> Path:

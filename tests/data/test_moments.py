@@ -23,7 +23,8 @@ from bothways.data.tables import Table
 from bothways.errors import DataError
 from bothways.jobs.event_lines import EventLines
 from bothways.network import Network
-from bothways.runtime import Member, Model
+from bothways.runtime import Model
+from members import random_member
 
 GENERATOR = np.random.default_rng(0)
 HOURS = [datetime.datetime(2023, 11, 28) + datetime.timedelta(hours=row) for row in range(120)]
@@ -241,10 +242,8 @@ def test_from_files_in_pieces_or_as_a_whole(kind: str, ending: str, tmp_path: Pa
 
 def some_model(order: str, gaps: str = "times") -> Model:
     encoding = Encoding((Number("x"),), gaps=gaps)
-    network = Network(features=len(encoding.names), classes=2, units=3)
-    shapes = network.weight_shapes()
-    weights = {name: GENERATOR.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-    return Model([Member(network, weights)], ("a", "b"), Columns("label", ("x",), order=order, encoding=encoding))
+    member = random_member(Network(features=len(encoding.names), classes=2, units=3))
+    return Model([member], ("a", "b"), Columns("label", ("x",), order=order, encoding=encoding))
 
 
 @pytest.mark.parametrize("kind", NAMES)

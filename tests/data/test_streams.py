@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -366,9 +367,9 @@ def test_a_label_for_each_sequence_is_given_to_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
     write_table(flows([2, 3]), path)
     columns = Columns("label", ("x",), sequence="flow", order="at", per="sequence")
+    p = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
     with LabeledWriter(tmp_path / "out.csv", ["calm", "attack"]) as writer:
-        for chunk in stream_sequences(path, columns):
-            writer.write(chunk, np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32))
+        writer.label(path, columns, lambda part: (np.array([1, 0]), p))
     assert pl.read_csv(tmp_path / "out.csv")["predicted"].to_list() == ["attack"] * 2 + ["calm"] * 3
 
 
@@ -395,16 +396,15 @@ def test_what_goes_wrong_midway_leaves_what_was(tmp_path: Path, ending: str, whe
     write_table(flows([100] * 1000), path)
     output.write_text("before")
 
-    def stop_midway() -> None:
-        with LabeledWriter(output, [0, 1]) as writer:
-            for count, chunk in enumerate(stream_sequences(path, COLUMNS, rows=10_000)):
-                if count == when:
-                    raise KeyboardInterrupt
-                steps = chunk.sequences.steps
-                writer.write(chunk, np.zeros(steps, np.int64), np.zeros((steps, 2), np.float32))
+    chunks = itertools.count()
 
-    with pytest.raises(KeyboardInterrupt):
-        stop_midway()
+    def stop_midway(part: Sequences) -> tuple[Any, Any]:
+        if next(chunks) == when:
+            raise KeyboardInterrupt
+        return even(part)
+
+    with pytest.raises(KeyboardInterrupt), LabeledWriter(output, [0, 1]) as writer:
+        writer.label(path, COLUMNS, stop_midway, rows=10_000)
     assert output.read_text() == "before"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([path.name, output.name])
 

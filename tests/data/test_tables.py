@@ -37,13 +37,7 @@ from bothways.data.frames import frame_table
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from bothways.settings import Reading
-from prepared import write_table
-
-
-def csv(folder: Path, content: str | bytes, name: str = "some.csv") -> Path:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
+from prepared import csv, write_table
 
 
 @pytest.mark.parametrize("ending", [*OUTPUTS, ".CSV", ".Csv.GZ"])

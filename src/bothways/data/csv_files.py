@@ -12,23 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import polars as pl
 
+from bothways.data import headers
 from bothways.data.fields import seconds
-from bothways.data.headers import (
-    LOOKED_AT,
-    NOTHING,
-    NUMBER,
-    BlankRows,
-    as_below,
-    is_number,
-    parts_blocks,
-    rows_of_title,
-    say_title,
-    short_header,
-    told_apart,
-    units_below,
-    unnamed,
-    without_total,
-)
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, temporary_file, utf8
 from bothways.errors import DataError, counted
 
@@ -47,7 +32,7 @@ def read(path: Path, say: Say, parted: bool | None = None) -> pl.DataFrame:
     Reading text and converting whole columns takes 0.9 s for a file of 129 MB; Polars's own inference takes 9.3 s.
     """
     with _opened(path, say, parted) as (file, how, filled):
-        return filled(without_total(path, pl.read_csv(file, **how), say))
+        return filled(headers.without_total(path, pl.read_csv(file, **how), say))
 
 
 def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iterator[pl.DataFrame]:
@@ -60,7 +45,7 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
                 held = None
             held = batch if held is None else held.vstack(batch)
         if held is not None:
-            yield filled(without_total(path, held, say))
+            yield filled(headers.without_total(path, held, say))
 
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool, include_bom: bool = False, **form: Any) -> None:
@@ -83,14 +68,14 @@ def _opened(
 ) -> Iterator[tuple[Path, dict[str, Any], Callable[[pl.DataFrame], pl.DataFrame]]]:
     """The file as UTF-8, how Polars reads its fields, and what names these and leaves blank rows out."""
     with _table(path, say) as (file, how, names, header):
-        blanks, repeated = BlankRows(path, parts_blocks(file, how, names, parted)), 0
+        blanks, repeated = headers.BlankRows(path, headers.parts_blocks(file, how, names, parted)), 0
 
         def filled(fields: pl.DataFrame) -> pl.DataFrame:
             if len(names) != fields.width:
                 raise DataError(f"{path}: the header cannot be read. Are its quotes closed?")
-            if names[-1] == NOTHING:
+            if names[-1] == headers.NOTHING:
                 if fields.to_series(-1).count():
-                    raise DataError(f"{path}: {short_header(len(names) - 1)}")
+                    raise DataError(f"{path}: {headers.short_header(len(names) - 1)}")
                 fields = fields[:, :-1]
             nonlocal repeated
             first = fields.to_series(0).alias("")
@@ -115,7 +100,7 @@ def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[st
     with utf8(path, say) as given, temporary_file() as tabs, temporary_file() as table:
         text = _with_tabs(path, given, tabs, say)
         form = _sniffed(text)
-        say_title(path, form.title, "line", say)
+        headers.say_title(path, form.title, "line", say)
         file, gone = _without_remarks(path, text, form, table, say)
         with _explained(path, file, form, gone):
             how, names, header = _dialect(path, file, form, say)
@@ -125,7 +110,7 @@ def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[st
 def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, Any], list[str], list[str | None]]:
     """How Polars reads the fields, the names of the columns, and the header as it stands, a field for each.
 
-    `NOTHING` is the name behind the last separator of rows.
+    `headers.NOTHING` is the name behind the last separator of rows.
     """
     separator, quoted, above, _ = form
     how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": above}
@@ -135,17 +120,17 @@ def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, A
     lines = 1 + sum(name.count("\n") for name in names)
     if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
-    below = _rows(_lines(file, above), separator, quoted, LOOKED_AT + 4)[1:]
-    if _are_data(names) or as_below(names, below):
+    below = _rows(_lines(file, above), separator, quoted, headers.LOOKED_AT + 4)[1:]
+    if _are_data(names) or headers.as_below(names, below):
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise DataError(
             f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
             "each column."
         )
-    before, after = unnamed(path, len(names), list(filter(any, below)), separator, say)
+    before, after = headers.unnamed(path, len(names), list(filter(any, below)), separator, say)
     header = [*(name or None for name in names), *(None for _ in (*before, *after))]
-    bare, names = [*before, *names, *after], [*before, *told_apart(path, names, say), *after]
-    units = units_below(path, bare, below, say)
+    bare, names = [*before, *names, *after], [*before, *headers.told_apart(path, names, say), *after]
+    units = headers.units_below(path, bare, below, say)
     if before or after:
         return how | {"has_header": False, "skip_lines": above + lines + units}, names, header
     return how | {"skip_rows_after_header": units}, names, header
@@ -172,7 +157,7 @@ def _sniffed(file: Path) -> _Form:
 def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     """The file with tabs between its fields, written to `target`, where blanks separate them; any other as it is."""
     comments = _comments(text)
-    if not _between_blanks([*islice(_lines(text, comments), LOOKED_AT)], 2):
+    if not _between_blanks([*islice(_lines(text, comments), headers.LOOKED_AT)], 2):
         return text
     say(f"{path}: fields are separated by blanks.")
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
@@ -191,7 +176,7 @@ def _between_blanks(lines: Sequence[str], least: int) -> bool:
     a column of numbers.
     """
     header, *rows = [row for row in _rows(map(str.strip, lines), " ") if row] or [[]]
-    numbers = [all(re.match(NUMBER, field) for field in column) for column in zip(*rows, strict=False)]
+    numbers = [all(re.match(headers.NUMBER, field) for field in column) for column in zip(*rows, strict=False)]
     even = len({*map(len, rows)}) == 1 and len(header) in (len(numbers), len(numbers) - 1)
     return even and len(header) >= least and any(numbers[-len(header) :]) and not {*SEPARATORS} & {*"".join(header)}
 
@@ -290,7 +275,7 @@ def _title(file: Path, comments: int, letters: str) -> int:
     found = [(0.0, -blank)]
     for separator in SEPARATORS:
         rows = _rows(first, separator, separator not in letters)
-        if (title := rows_of_title(rows)) is not None:
+        if (title := headers.rows_of_title(rows)) is not None:
             found.append((title[1], -sum(1 + "".join(row).count("\n") for row in rows[: title[0]])))
     return -max(found)[1]
 
@@ -301,7 +286,8 @@ def look_so(lines: Sequence[str]) -> bool:
     The header has as many fields as each of the next lines: two or more between tabs or semicolons, or three or more
     between bars, commas or blanks; the latter two are five lines at least, since a few sentences may have as many each.
     """
-    first = [line for line in lines[: LOOKED_AT + 1] if line.strip() and not re.fullmatch(RULER, line)][:LOOKED_AT]
+    filled = (line for line in lines[: headers.LOOKED_AT + 1] if line.strip() and not re.fullmatch(RULER, line))
+    first = list(islice(filled, headers.LOOKED_AT))
     if len(first) < 3 or first[0].rstrip().endswith((".", "!", "?", ":")):
         return False
     for separator, least, rows in (("\t", 2, 3), (";", 2, 3), ("|", 3, 3), (",", 3, 5)):
@@ -317,7 +303,7 @@ def _are_data(names: Sequence[str]) -> bool:
     But columns may be counted from 0 or 1; fractions in order are wavelengths or the like; and so are all numbers in
     order behind an empty name, that of the names of rows.
     """
-    filled, numbers = list(filter(None, names)), list(filter(is_number, names))
+    filled, numbers = list(filter(None, names)), list(filter(headers.is_number, names))
     if names[:1] == [""] and numbers == filled and (values := [*map(float, filled)]) == sorted({*values}):
         return False
     counted_on = [list(range(start, start + len(filled))) for start in (0, 1)]
@@ -332,7 +318,7 @@ def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[flo
 
     Where it is none, all may have more.
     """
-    header, *rows = _rows(_lines(file, comments), separator, quoted, LOOKED_AT) or [[]]
+    header, *rows = _rows(_lines(file, comments), separator, quoted, headers.LOOKED_AT) or [[]]
     widths = [len(row) for row in rows if row]
     share = widths.count(len(header)) / max(len(widths), 1)
     longer = len(header) > 1 and len({*widths}) == 1 and widths[0] > len(header)
@@ -392,6 +378,6 @@ def shows_blocks(path: Path) -> bool:
     """Whether blank rows part blocks of rows; not in a file that cannot be read."""
     try:
         with _table(path, lambda _: None) as (file, how, names, _):
-            return parts_blocks(file, how, names, None)
+            return headers.parts_blocks(file, how, names, None)
     except (DataError, OSError):
         return False

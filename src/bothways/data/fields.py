@@ -350,17 +350,17 @@ def as_text(column: pl.Series) -> pl.Series:
 
 def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> list[str]:
     """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty."""
-    places = {
-        name: place
+    places = [
+        place
         for place, (name, dtype) in enumerate(schema.items())
-        if may_be_dates(name, dtype) or dtype == pl.Decimal
-    }
-    if not (names := [name for name in places if name not in reader.text or schema[name] == pl.Decimal]):
+        if dtype == pl.Decimal or (may_be_dates(name, dtype) and name not in reader.text)
+    ]
+    if not places:
         return []
-    first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()
+    first = frame.select(pl.nth(places)).head(SHOWING).collect()
     read = reader.read(first)
     doubtful = {*reader.notices(), *(column.name for column in first if column.null_count() == len(column))}
-    return [name for name in names if read.schema[name] != schema[name] or name in doubtful]
+    return [name for name in first.columns if read.schema[name] != schema[name] or name in doubtful]
 
 
 def may_be_dates(name: str, dtype: pl.DataType) -> bool:
@@ -382,10 +382,9 @@ def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[
     return found
 
 
-def without_blanks(schema: pl.Schema) -> list[pl.Expr]:
+def without_blanks() -> pl.Expr:
     """The columns of text and categories as text without blanks around it, as `stripped`."""
-    places = (place for place, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT))
-    return [pl.nth(place).cast(pl.String).str.strip_chars().replace("", None) for place in places]
+    return pl.selectors.by_dtype(TEXT).cast(pl.String).str.strip_chars().replace("", None)
 
 
 def stripped(fields: pl.Series) -> pl.Series:

@@ -142,7 +142,7 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
 
 def holds_texts(column: pl.Series) -> bool:
     """Whether most values are texts of more than two words."""
-    return column.dtype == pl.String and (column.str.count_matches(r"\S\s") > 1).sum() > len(column) / 2
+    return bool((column.str.count_matches(r"\S\s") > 1).sum() > len(column) / 2)
 
 
 def guess_split(table: Table, names: Collection[str]) -> list[Guess]:

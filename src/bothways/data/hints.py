@@ -74,21 +74,15 @@ def column_notices(said: Iterable[tuple[str, str]]) -> list[str]:
     return [text if text.endswith("?") else f"{text}." for text in notices]
 
 
-def unused(
-    values: pl.DataFrame | pl.LazyFrame, schema: Mapping[str, pl.DataType], words: Collection[str]
-) -> Iterator[str]:
+def unused(values: pl.DataFrame | pl.LazyFrame, words: Collection[str]) -> Iterator[str]:
     """Those of the words for missing values that occur nowhere in a table as it stands in its files."""
+    text = pl.selectors.by_dtype(TEXT).cast(pl.String).str.strip_chars()
+    read = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
     for word in words:
-        same = []
-        for place, dtype in enumerate(schema.values()):
-            column = pl.nth(place)
-            if isinstance(dtype, TEXT):
-                column = column.cast(pl.String).str.strip_chars()
-                same.append((column == word).any())
-                column = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-            if isinstance(dtype, TEXT) or dtype.is_numeric():
-                same += [(column == value).any() for value in as_values([word], pl.Float64())]
-        if not values.lazy().select(pl.any_horizontal(pl.lit(value=False), *same)).collect().item():
+        numbers = as_values([word], pl.Float64())
+        same = [text == word, *(each == number for each in (read, pl.selectors.numeric()) for number in numbers)]
+        found = values.lazy().select(pl.any_horizontal(pl.lit(value=False), *(each.any() for each in same)))
+        if not found.collect().item():
             yield f"{word!r} ({option('missing')}) occurs in no column."
 
 

@@ -185,8 +185,6 @@ def _check_depth(path: Path, lines: bytes, start: int) -> None:
         return
     for number, line in enumerate(lines.splitlines(), start):
         if line.count(b"{") + line.count(b"[") > DEEPEST:
-            depth = 0
-            for bracket in re.findall(rb"[][{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line)):
-                depth += 1 if bracket in b"[{" else -1
-                if depth > DEEPEST:
-                    raise DataError(f"{path}: line {number} is nested more than {DEEPEST} deep.")
+            brackets = re.findall(rb"[][{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line))
+            if max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0) > DEEPEST:
+                raise DataError(f"{path}: line {number} is nested more than {DEEPEST} deep.")

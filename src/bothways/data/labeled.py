@@ -62,7 +62,8 @@ class LabeledWriter:
         self._converts = False
         self._stack, self._sink = ExitStack(), ExitStack()
         self._add: Callable[[pl.DataFrame], None] | None
-        self._source: tuple[Files, Columns] | None = None
+        self._files: Files
+        self._columns: Columns
         self._start()
 
     def __enter__(self) -> LabeledWriter:
@@ -95,8 +96,8 @@ class LabeledWriter:
         **how: Any,
     ) -> None:
         """Label and write every row of a table; a CoNLL file holds words and their labels, and no probabilities."""
-        files = find_files(source)
-        self._source = files, columns
+        files = self._files = find_files(source)
+        self._columns = columns
         self._converts = self._typed and files.format.fields == "fields"  # what has types of its own keeps them
         first, decimal = files.paths[0], how.get("reading", columns.reading).decimal or columns.reading.decimal
         if any({ending(self.path), ending(first)} <= {name, f"{name}.gz"} for name in (".csv", ".tsv")):
@@ -106,12 +107,12 @@ class LabeledWriter:
             raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
         with closing(stream_sequences(source, columns, typed=self._converts, **how)) as chunks:
             for chunk in chunks:
-                self.write(chunk, *predict(chunk.sequences))
+                self._write(chunk, *predict(chunk.sequences))
                 if on_rows is not None:
                     on_rows(self.rows)
 
-    def write(self, chunk: Chunk, codes: Numbers, probabilities: Floats) -> None:
-        """Write the rows of a chunk, as `label` does."""
+    def _write(self, chunk: Chunk, codes: Numbers, probabilities: Floats) -> None:
+        """Write the rows of a chunk."""
         if chunk.anew:
             self._sink.__exit__(_VoidError, _VoidError(), None)
             self._start()
@@ -135,21 +136,18 @@ class LabeledWriter:
 
     def _file(self, frame: pl.DataFrame, schema: pl.Schema) -> AbstractContextManager[Callable[[pl.DataFrame], None]]:
         """The file to write, for rows such as these with labels of this schema; gives what adds rows."""
-        pieces, write = self._format.pieces, self._format.write
-        same = self._source is not None and ending(self.path) == ending(self._source[0].paths[0])
+        pieces, write, files, columns = self._format.pieces, self._format.write, self._files, self._columns
+        same = ending(self.path) == ending(files.paths[0])
         if ending(self.path).startswith(".conllu") and not (same or {*CONLLU} <= {*frame.columns}):
             raise DataError(f"{self.path}: CoNLL-U has ten columns, which are not there to label. Call it .conll.")
-        if self._source is not None and pieces is not None:
-            files, columns = self._source
-            if files.format.pieces is pieces:
-                sentences = word_column(frame.columns, files.format.words) is not None
-                each = (pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths)
-                results = [PREDICTED, PROBABILITY, *self._each]
-                return _again(files.name, opened(self.path, self._temporary), chain.from_iterable(each), results)
-            if ending(self.path) not in OUTPUTS:
-                self._in_order = True
-                names = self._words_of(files, columns, frame)
-                return _words(self.path, opened(self.path, self._temporary), *names)
+        if pieces is not None and files.format.pieces is pieces:
+            sentences = word_column(frame.columns, files.format.words) is not None
+            each = (pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths)
+            results = [PREDICTED, PROBABILITY, *self._each]
+            return _again(files.name, opened(self.path, self._temporary), chain.from_iterable(each), results)
+        if ending(self.path) not in OUTPUTS:
+            self._in_order, names = True, self._words_of(files, columns, frame)
+            return _words(self.path, opened(self.path, self._temporary), *names)
         return _parquet(self._temporary, schema) if write is None else _lines(opened(self.path, self._temporary), write)
 
     def _words_of(self, files: Files, columns: Columns, frame: pl.DataFrame) -> tuple[str, str]:

@@ -165,8 +165,6 @@ def text_of(column: pl.Series) -> str:
         >>> text_of(pl.Series(["0.24 kg", "300 g"] * 20)), text_of(pl.Series(["on", "off"]))
         ("text: numbers with the units 'g' and 'kg'; in one unit they would be read as numbers", 'text')
     """
-    if column.dtype != pl.String:
-        return "text"
     some = column.str.strip_chars().drop_nulls().head(SHOWING)
     parts = some.filter(some != "").str.extract_groups(WITH_UNIT).struct.unnest()
     units = parts.to_series(2).unique().sort().to_list()  # None among them where a field has none

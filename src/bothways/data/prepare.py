@@ -101,12 +101,7 @@ def read_and_split(
             columns = replace(columns, guesses=(replace(own, why=own.why.removesuffix(f"; {as_numbers}")), *others))
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
-    names = long_columns(table, columns)
-    given = names is not None and any(names[0] in as_names(each) for each in vars(asked).values())
-    melted = "" if names is None or given else long_notice(table, *names)
-    if melted and asked.sequence is None and names is not None and names[0] == VARIABLE:
-        raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
-    said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns, asked)]
+    said = [*table.notices, *_shape_notices(table, columns, asked)]
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
     return SplitTable(table, columns, parts, [*said, *notices], files)
@@ -142,14 +137,21 @@ def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
 
 
 def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str]:
-    """What the user should be told of how the table lays its sequences out."""
+    """What the user should be told of how the table lays its sequences out; what melt wrote is refused."""
+    names = long_columns(table, columns)
+    if names is not None and not any(names[0] in as_names(each) for each in vars(asked).values()):
+        melted = long_notice(table, *names)
+        if names[0] == VARIABLE and asked.sequence is None:
+            raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
+        yield f"Careful: {melted}."
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
         filled = sum(rows > 0 for _, rows in table.files)
         yield f"No column tells sequences apart, so each of the {filled} files is one."
-    files, names = table.names_of_sequences(None), table.names_of_sequences(columns.sequence)
-    if columns.sequence is not None and files is not None and names is not None and not parts_are_files:
-        several = pl.DataFrame({"name": names, "file": files}).n_unique() > names.n_unique()
+    files = table.names_of_sequences(None)
+    if columns.sequence is not None and files is not None and not parts_are_files:
+        ids = table.column(columns.sequence)
+        several = pl.DataFrame({"name": ids, "file": files}).n_unique() > ids.n_unique()
         if several and names_by_file(table, columns.sequence, [columns.order] if columns.order else []) is None:
             yield Remark(
                 f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "

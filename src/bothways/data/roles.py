@@ -105,7 +105,11 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     table.require(*columns.needed, *[columns.label] * label)
     encoding = columns.encoding
     kinds = {name: _kind(table, name, missing=encoding is not None) for name in columns.numbers}
-    _check_numbers(table, kinds, droppable=False)
+    wrong = {name: kind for name, kind in kinds.items() if kind != "numbers"}
+    for name in (name for name, kind in wrong.items() if kind == "text"):
+        _check_stray_text(table, name, droppable=False)
+    if wrong:
+        raise DataError(f"{table.source}: the model was trained on numbers, but {_said(wrong)}.")
     for name in columns.categories:
         kind = _kind(table, name, missing=True)
         if kind not in ("numbers", "text"):
@@ -233,40 +237,29 @@ def _check_features(
     for name, kind in kinds.items():
         if kind == "text" and name not in categorical:
             _check_stray_text(table, name, droppable=True)
-    _check_numbers(table, {name: kind for name, kind in kinds.items() if kind != "text"})
+    if wrong := {name: kind for name, kind in kinds.items() if kind not in ("numbers", "text")}:
+        nested = any(table.schema[name].is_nested() for name in wrong)
+        rows = " A table has one row per step: explode lists, and unnest objects (Polars, pandas)." if nested else ""
+        if any(table.schema[name] == pl.List(pl.String) for name in wrong):
+            rows += " Words of a sentence may stand in a list called 'tokens', with a list of their tags beside it."
+        which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
+        raise DataError(
+            f"{table.source}: features are numeric or categorical, but {_said(wrong)}. Leave {which} out with "
+            f"{option('drop', *wrong)}, or say what {what} for "
+            f"({', '.join(map(option, ('sequence', 'order', 'split')))}).{rows}"
+        )
     for name in numeric:
         if kinds.get(name) == "text":
             raise DataError(f"{table.source}: the column {name!r} is text; it cannot be numeric.")
 
 
-def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = True) -> None:
-    """Refuse features that are no numbers, all of them in one message."""
-    wrong = {name: kind for name, kind in kinds.items() if kind != "numbers"}
-    for name, kind in wrong.items():
-        if kind == "text":
-            _check_stray_text(table, name, droppable)
-    if not wrong:
-        return
-    said = "; ".join(f"{name!r} is {kind}" for name, kind in wrong.items())
-    if not droppable:
-        raise DataError(f"{table.source}: the model was trained on numbers, but {said}.")
-    nested = any(table.schema[name].is_nested() for name in wrong)
-    rows = " A table has one row per step: explode lists, and unnest objects (Polars, pandas)." if nested else ""
-    if any(table.schema[name] == pl.List(pl.String) for name in wrong):
-        rows += " Words of a sentence may stand in a list called 'tokens', with a list of their tags beside it."
-    which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
-    raise DataError(
-        f"{table.source}: features are numeric or categorical, but {said}. Leave {which} out with "
-        f"{option('drop', *wrong)}, or say what {what} for ({', '.join(map(option, ('sequence', 'order', 'split')))})."
-        f"{rows}"
-    )
+def _said(kinds: Mapping[str, str]) -> str:
+    return "; ".join(f"{name!r} is {kind}" for name, kind in kinds.items())
 
 
 def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     """Refuse a column of text most of which is numbers by naming the first cell that is none."""
     column = table.column(name)
-    if column.dtype != pl.String or column.null_count() == len(column):
-        return
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
     if all_fit(column, NESTED):
@@ -345,7 +338,7 @@ def _look_like_times(column: pl.Series) -> bool:
 def _kind(table: Table, name: str, missing: bool = False) -> str:
     """What a column holds; one without any value counts as numbers if they may be missing."""
     dtype = table.schema[name]
-    if dtype == pl.Null or (dtype == pl.String and not table.column(name).count()):
+    if dtype == pl.Null or (isinstance(dtype, TEXT) and not table.column(name).count()):
         return "numbers" if missing else "empty"
     if dtype.is_numeric() or dtype == pl.Boolean:
         return "numbers"

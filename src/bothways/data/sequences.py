@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import FEW_STEPS, HEAD, names_by_file, time_of_day, two_columns
+from bothways.data.clocks import FEW_STEPS, HEAD, grouped_rows, names_by_file, time_of_day, two_columns
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.hints import TEXT
@@ -141,19 +141,17 @@ class _Keys(NamedTuple):
 
     def newest_first(self) -> bool:
         """Whether within every sequence the rows stand in reverse."""
-        bare = self._replace(places=None)
-        sequences = bare.standing() or bare.sorted()
-        places = cast("pl.Series", self.places).gather(sequences.table_rows)
-        return bool(((places[1:] <= places[:-1]).to_numpy() | (sequences.positions[1:] == 0)).all())
+        rows, same = grouped_rows(self.names, self.steps)
+        places = cast("pl.Series", self.places).gather(rows)
+        return bool(((places[1:] <= places[:-1]).to_numpy() | ~same).all())
 
     def set_back(self) -> datetime | None:
         """The last time before local time goes back, as where summer ends: at night, once a year; None if not."""
         if self.places is None or not isinstance(dtype := self.places.dtype, pl.Datetime) or dtype.time_zone:
             return None
-        bare = self._replace(places=None)
-        rows = bare.standing() or bare.sorted()
-        places = self.places.gather(rows.table_rows)
-        back = pl.Series(rows.positions[1:] > 0) & (places[1:] < places[:-1])
+        rows, same = grouped_rows(self.names, self.steps)
+        places = self.places.gather(rows)
+        back = pl.Series(same) & (places[1:] < places[:-1])
         last, then = places[:-1].filter(back), places[1:].filter(back)
         night = last.dt.hour().is_in([0, 1, 2]) & last.dt.month().is_in([3, 4, 10, 11])
         once = last.dt.date().n_unique() == last.dt.year().n_unique() and night.all()

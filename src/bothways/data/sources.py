@@ -47,7 +47,6 @@ class Format(NamedTuple):
     batches: Callable[[Path, int, Say], Iterator[pl.DataFrame]] | None = None  # the same, so many rows at a time
     write: Callable[[pl.DataFrame, BinaryIO, bool], None] | None = None  # adds rows, the first ones or others
     fields: str = "fields"  # what text is: "fields" of any kind of value, "strings" beside values with types, or "text"
-    writable: bool = True  # whether tables are written in it
     words: tuple[str, ...] = ()  # how a column of words may be called, in files that may hold sentences
     line: Callable[[Path, int], int] | None = None  # the number of the line of a word, by its row
     pieces: Callable[..., Pieces] | None = None  # its parts, to be written again with labels
@@ -55,7 +54,7 @@ class Format(NamedTuple):
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
 _TSV = _CSV._replace(write=partial(csv_files.write, separator="\t"))
-_TABLE = _CSV._replace(write=None, writable=False)
+_TABLE = _CSV._replace(write=None)
 _LINES = Format(
     jsonl_files.read,
     jsonl_files.batches,
@@ -69,13 +68,12 @@ _CONLL = Format(
     conll_files.read,
     conll_files.batches,
     fields="text",
-    writable=False,
     words=conll_files.WORDS,
     line=conll_files.line,
     pieces=conll_files.pieces,
 )
 _PARQUET = Format(parquet_files.read, parquet_files.batches, fields="strings", words=LISTS)
-_TEXT = Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS)
+_TEXT = Format(text_files.read, text_files.batches, fields="text", words=text_files.WORDS)
 FORMATS: Mapping[str, Format] = {
     ".parquet": _PARQUET,
     ".csv": _CSV,
@@ -86,16 +84,17 @@ FORMATS: Mapping[str, Format] = {
     ".tsv.gz": _TSV,
     ".jsonl.gz": _LINES,
     **dict.fromkeys((*PLAIN, *LOGS), _TABLE),
-    ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
-    **dict.fromkeys(EXCEL, Format(excel_files.read, writable=False)),
+    ".json": _LINES._replace(batches=None, write=None, line=None),
+    **dict.fromkeys(EXCEL, Format(excel_files.read)),
     **dict.fromkeys(conll_files.ENDINGS, _CONLL),
     TEXT: _TEXT,
 }
 """By the ending of the name; but see `format_of`."""
 
-OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)  # of tables that can be written
+OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.write is not None or format is _PARQUET)
+"""The endings of tables that can be written."""
 
-LABELED = tuple(ending for ending, format in FORMATS.items() if format.writable or format is _CONLL)
+LABELED = tuple(ending for ending, format in FORMATS.items() if ending in OUTPUTS or format is _CONLL)
 """The endings of files that can be written with labels."""
 
 

@@ -226,14 +226,14 @@ def read_files(
         with intact(f"{table.source}: {DAMAGED}"):
             names = may_be_read(values, table.schema, replace(fields))
         texts = fields.read(table.columns(names))
-        bare = without_blanks(table.schema)
         read = [*texts.get_columns(), *seconds(table.schema, fields.order, fields.numbers)]
-        if not (bare or read) and fields.decided == table.reading:
+        text = any(isinstance(dtype, TEXT) for dtype in table.schema.values())
+        if not (text or read) and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
-        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(bare).with_columns(read)
+        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(without_blanks()).with_columns(read)
     else:
         typed = fields.read(values)
-    notices += (f"Careful: {table.source}: {text}" for text in unused(values, table.schema, fields.reading.missing))
+    notices += (f"Careful: {table.source}: {text}" for text in unused(values, fields.reading.missing))
     said = fields.notices()
     readings = said | {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
     whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word, fields.units)
@@ -339,9 +339,9 @@ def _joined(
         schema[column] = next((own[column] for own in schemas if own.get(column, pl.Null) != pl.Null), pl.Null())
     # By number, for where types differ `concat` takes the names "*" and "^x$" for patterns.
     numbered = [pl.nth(at).alias(str(at)) for at in range(len(schema))]
-    text = [at for at, dtype in enumerate(schema.values()) if isinstance(dtype, TEXT)]
     pieces = [alike(name, each.lazy(), first, schema).select(numbered) for name, each in frames]
-    whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
+    text = pl.selectors.by_dtype(TEXT).cast(pl.String)
+    whole = pl.concat([each.with_columns(text) for each in pieces], how="vertical_relaxed")
     whole = whole.rename(dict(zip(map(str, range(len(schema))), schema, strict=True)))
     counts = tuple((name, int(each.select(pl.len()).lazy().collect().item())) for name, each in frames)
     categories = {name for own in schemas for name, dtype in own.items() if dtype in (pl.Categorical, pl.Enum)}

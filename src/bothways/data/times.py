@@ -89,23 +89,23 @@ def year_first(text: pl.Series) -> pl.Series:
     try:
         dates = text.str.to_datetime(strict=False)
     except pl.exceptions.PolarsError:
-        return _dates(text, "abc", century=False)
-    return dates if dates.null_count() == text.null_count() else _dates(text, "abc", century=False)
+        return _dates(text, "year", "month", "day", century=False)
+    return dates if dates.null_count() == text.null_count() else _dates(text, "year", "month", "day", century=False)
 
 
 def day_first(text: pl.Series) -> pl.Series:
     """Dates and times in which the day stands before the month."""
-    return _dates(text, "cba")
+    return _dates(text, "day", "month", "year")
 
 
 def month_first(text: pl.Series) -> pl.Series:
     """Dates and times in which the month stands before the day."""
-    return _dates(text, "cab")
+    return _dates(text, "month", "day", "year")
 
 
 def short_year_first(text: pl.Series) -> pl.Series:
     """Dates and times that begin with a year of two digits."""
-    return _dates(text.set(~text.str.contains(SHORT_YEAR), None), "abc")
+    return _dates(text.set(~text.str.contains(SHORT_YEAR), None), "year", "month", "day")
 
 
 def likelier(ours: pl.Series, theirs: pl.Series) -> int:
@@ -244,16 +244,16 @@ def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
     return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
 
 
-def _dates(text: pl.Series, order: str, century: bool = True) -> pl.Series:
-    """Dates and times; `order` says which of three numbers are year, month and day; years may lack the `century`."""
+def _dates(text: pl.Series, *order: str, century: bool = True) -> pl.Series:
+    """Dates and times whose three numbers are year, month and day in this order; years may lack the `century`."""
     for pattern, signs in JOINED:
         text = text.str.replace(pattern, signs)
-    parts = _parts(text.str.strip_chars_end(" :"), DATE)
-    year, month, day = (parts.get_column(part) for part in order)
+    parts = _parts(text.str.strip_chars_end(" :"), DATE).rename(dict(zip("abc", order, strict=True)))
     if century:
+        year = parts["year"]
         first = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
-        year = year.set(year.str.len_chars() == 2, None).fill_null(first + year)
-    return _moments(parts.with_columns(year=year, month=month, day=day))
+        parts = parts.with_columns(year=year.set(year.str.len_chars() == 2, None).fill_null(first + year))
+    return _moments(parts)
 
 
 def _moments(parts: pl.DataFrame) -> pl.Series:
