@@ -123,10 +123,10 @@ def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, A
     below = _rows(_lines(file, above), separator, quoted, headers.LOOKED_AT + 4)[1:]
     if _are_data(names) or headers.as_below(names, below):
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise DataError(
-            f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
-            "each column."
-        )
+        columns = [f"column {at + 1}" for at in range(len(names))]
+        called = f"{columns[0]!r} to {columns[-1]!r}" if len(columns) > 1 else repr(columns[0])
+        say(f"{path}: the first line looks like data ({shown}), not like a header; the columns are called {called}.")
+        return how | {"has_header": False}, columns, [*columns]
     before, after = headers.unnamed(path, len(names), list(filter(any, below)), separator, say)
     header = [*(name or None for name in names), *(None for _ in (*before, *after))]
     bare, names = [*before, *names, *after], [*before, *headers.told_apart(path, names, say), *after]
