@@ -753,7 +753,7 @@ def test_a_title_of_a_sheet_is_left_out_and_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("header", ['"a,c', '"a"b",c'])
 def test_a_quote_in_the_header_is_told(tmp_path: Path, header: str) -> None:
-    with pytest.raises(DataError, match="a quote in the header is not closed|a quote that no other closes"):
+    with pytest.raises(DataError, match=r"a quote in the header is not closed|a quote that no other closes"):
         read_table(csv(tmp_path, header + "\n1,2\n3,4\n"))
 
 
