@@ -168,7 +168,8 @@ class Model:
         others += [name.replace("_", " ") for name in simple]
         size = sum(array.size for member in self.members for array in member.arrays().values())
         detected = "all tags but O" if self.scheme else self.classes[-1]
-        sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
+        parts = facts.get("parts", {}).items()
+        sizes = [f"{name} {of['sequences']:,} ({counted(of['steps'], 'step')})" for name, of in parts]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
         monitor = facts.get("settings", {}).get("monitor")
         monitor = f" ({title(monitor, 'the rarer class')}, of the best network)" if monitor in SCORES else ""
