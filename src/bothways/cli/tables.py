@@ -25,7 +25,7 @@ from bothways.cli.app import (
     print_result,
     takes,
 )
-from bothways.errors import counted
+from bothways.errors import InputError, counted
 from bothways.network import Network
 from bothways.options import Option, options
 from bothways.settings import Reading, Search, Settings
@@ -52,7 +52,7 @@ EVALUATING = {
         False, "Show how far the score falls without each column, the past, and the future of a step."
     ),
     "lookahead": Option(
-        (), "Show the score, delay and cost of labels in a stream, which see only K later steps.", metavar="K,K"
+        None, "Show the score, delay and cost of labels in a stream, which see only K later steps.", metavar="K,K"
     ),
     "report": Option(None, "Write a report page.", metavar="FILE.html"),
 }
@@ -134,7 +134,7 @@ def evaluate(
     """
     from bothways import jobs
 
-    asked["lookahead"] = [Option(0, "", least=0).parse("lookahead", steps) for steps in asked["lookahead"]]
+    asked["lookahead"] = _whole_numbers("--lookahead", asked["lookahead"])
     with display.waiting("Evaluating"):
         evaluation = jobs.evaluate(model, data, split, **asked, say=display.say, **reading)
     print_result(evaluation, as_json, results.show_evaluation)
@@ -142,6 +142,14 @@ def evaluate(
         display.say(f"Saved: the threshold, in {model}")
     if asked["report"]:
         display.say(f"Saved: {asked['report']}")
+
+
+def _whole_numbers(flag: str, text: str | None) -> list[int]:
+    """Numbers from 0 with commas between them."""
+    words = [] if text is None else text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise InputError(f"{flag} is {text!r}; give whole numbers with commas between them, such as 0,4,16.")
+    return list(map(int, words))
 
 
 @takes(reading=options(Reading), how=LABELING)
