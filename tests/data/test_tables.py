@@ -871,6 +871,13 @@ def test_tables_under_other_names(tmp_path: Path, name: str, text: str) -> None:
     assert read_table(tmp_path).names == ["a", "b"]
 
 
+@pytest.mark.parametrize("line", ["1 x", "1 2 3 x", '1 "2 x', "Total 60"])
+def test_lines_that_blanks_cut_otherwise_are_refused(tmp_path: Path, line: str) -> None:
+    path = csv(tmp_path, "# by logger 3\nat x label\n" + "1 2 a\n" * 30 + f"{line}\n1 2 b\n")
+    with pytest.raises(DataError, match=r"line 33 \(.*\) does not have 3 fields between blanks.*Put commas between"):
+        read_table(path)
+
+
 def test_fields_between_blanks(tmp_path: Path) -> None:
     written_by_r = '"dist" "a name" "state"\n"1" 4.5 "x  y" "a"\n"2" 3 "z" NA\n"3" 2 "x  y" "a"\n'
     table = read_table(csv(tmp_path, f"# cars\n{written_by_r}"))
@@ -882,6 +889,8 @@ def test_fields_between_blanks(tmp_path: Path) -> None:
     assert (frame.columns, frame.rows()[-1]) == (["at", "x", "label"], ("29", "4.14", "1"))
     bare = read_table(csv(tmp_path, "".join(f" {at} {at / 7:.2f}  {at % 2} \n" for at in range(30)), "some.dat"))
     assert (bare.names, len(bare)) == (["column 1", "column 2", "column 3"], 30)
+    commented = read_table(csv(tmp_path, "at x label\n" + "1 2 a\n" * 30 + "# the end\n"))
+    assert len(commented) == 30
     for text in ("my text\nis this\nor that\n", "time stamp\n2024-01-01 10:00\n2024-01-01 11:00\n", "a, b c\n1, 2 3\n"):
         assert not any("blanks" in each for each in read_table(csv(tmp_path, text)).notices)
 

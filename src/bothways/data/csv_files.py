@@ -155,22 +155,37 @@ def _sniffed(file: Path) -> _Form:
 
 
 def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
-    """The file with tabs between its fields, written to `target`, where blanks separate them; any other as it is."""
-    comments = _comments(text)
-    if not _between_blanks([*islice(_lines(text, comments), headers.LOOKED_AT)], 2):
+    """The file with tabs between its fields, written to `target`, where blanks separate them; any other as it is.
+
+    A line with more or fewer fields is refused, for a value that is missing between blanks moves the later ones.
+    """
+    comments, header = _comments(text), None
+    width = _between_blanks([*islice(_lines(text, comments), headers.LOOKED_AT)], 2)
+    if not width:
         return text
     say(f"{path}: fields are separated by blanks.")
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
         file.writelines(islice(lines, comments))
-        with suppress(csv.Error):
-            rows = _reader((line.strip() + "\n" for line in lines), " ", quoted=True)
-            csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
-            return target
-    return text
+        tabs = csv.writer(file, delimiter="\t", lineterminator="\n")
+        for number, line in enumerate(lines, comments + 1):
+            if line.startswith("#"):
+                file.write(line)
+                continue
+            row = None
+            with suppress(csv.Error):
+                row = next(_reader([line.strip()], " ", quoted=True, strict=True))
+            header = header or row
+            if row is None or (row and row is not header and len(row) != width):
+                raise DataError(
+                    f"{path}: line {number} ({line.strip()[:40]!r}) does not have {width} fields between blanks, as "
+                    "the first lines do. Put commas between the fields, and nothing where a value is missing."
+                )
+            tabs.writerow(row)
+    return target
 
 
-def _between_blanks(lines: Sequence[str], least: int) -> bool:
-    """Whether blanks separate the fields of the first lines, and nothing else does.
+def _between_blanks(lines: Sequence[str], least: int) -> int:
+    """How many fields the first lines have, if blanks separate them, and nothing else does; else 0.
 
     The header has `least` names or more; each row has as many fields, or the name of the row before them; and there is
     a column of numbers.
@@ -178,7 +193,8 @@ def _between_blanks(lines: Sequence[str], least: int) -> bool:
     header, *rows = [row for row in _rows(map(str.strip, lines), " ") if row] or [[]]
     numbers = [all(re.match(headers.NUMBER, field) for field in column) for column in zip(*rows, strict=False)]
     even = len({*map(len, rows)}) == 1 and len(header) in (len(numbers), len(numbers) - 1)
-    return even and len(header) >= least and any(numbers[-len(header) :]) and not {*SEPARATORS} & {*"".join(header)}
+    found = even and len(header) >= least and any(numbers[-len(header) :]) and not {*SEPARATORS} & {*"".join(header)}
+    return len(numbers) if found else 0
 
 
 def _without_remarks(path: Path, text: Path, form: _Form, target: Path, say: Say) -> tuple[Path, list[int]]:
@@ -294,7 +310,7 @@ def look_so(lines: Sequence[str]) -> bool:
         widths = {len(row) for row in _rows(first, separator)}
         if len(widths) == 1 and widths.pop() >= least and len(first) >= rows:
             return True
-    return len(first) >= 5 and _between_blanks(first, 3)
+    return len(first) >= 5 and _between_blanks(first, 3) > 0
 
 
 def _are_data(names: Sequence[str]) -> bool:

@@ -12,12 +12,14 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector, gener
 if TYPE_CHECKING:
     from bothways.serve.models import Served
 
+MICROSECONDS = 1e6  # in a second
+
 _counting = threading.Lock()
 
 
-def _counter(name: str, words: str) -> Any:
-    """A field that Prometheus knows by this name."""
-    return field(default=0, metadata={"name": name, "words": words})
+def _counter(name: str, words: str, scale: float = 1) -> Any:
+    """A field that Prometheus knows by this name, as a multiple of what it counts."""
+    return field(default=0, metadata={"name": name, "words": words, "scale": scale})
 
 
 @dataclass(slots=True)
@@ -32,11 +34,13 @@ class Counters:
     sequences: int = _counter("nv_inference_count", "Sequences that came whole, or in a request or message in part")
     runs: int = _counter("nv_inference_exec_count", "Runs of the model, of one request or of several at once")
     seconds: float = _counter(
-        "nv_inference_request_duration_us", "Time from the whole request to its answer, in microseconds"
+        "nv_inference_request_duration_us", "Time from the whole request to its answer, in microseconds", MICROSECONDS
     )
-    waiting: float = _counter("nv_inference_queue_duration_us", "Time that requests waited, in microseconds")
+    waiting: float = _counter(
+        "nv_inference_queue_duration_us", "Time that requests waited, in microseconds", MICROSECONDS
+    )
     computing: float = _counter(
-        "nv_inference_compute_infer_duration_us", "Time that the model ran for requests, in microseconds"
+        "nv_inference_compute_infer_duration_us", "Time that the model ran for requests, in microseconds", MICROSECONDS
     )
     steps: int = _counter("bothways_steps_total", "Steps of these sequences")
     streams: int = _counter("bothways_open_streams", "WebSockets at /stream that are open")
@@ -78,7 +82,7 @@ class Metrics:
         Its own counters are called `..._total`, which Triton's are not; so `page` says what they are.
         """
         for each in fields(Counters):
-            name, scale = each.metadata["name"], 1e6 if each.type == "float" else 1  # seconds to microseconds
+            name, scale = each.metadata["name"], each.metadata["scale"]
             metric = Metric(name, each.metadata["words"], "gauge" if each.name == "streams" else "unknown")
             for (model, version), counters in list(self._counters.items()):
                 metric.add_sample(
