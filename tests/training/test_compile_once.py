@@ -40,7 +40,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was lowered to be compiled, from an empty cache on."""
     seen: list[Any] = []
 
-    def compiled(lowered: Any) -> Any:
+    def compiled(lowered: Any, weights: int) -> Any:
         seen.append(lowered)
         return lowered.compile()
 
@@ -125,28 +125,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_on_the_disk_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
-        assert executables.compiled(lowered())(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+        assert executables.compiled(lowered(), weights=6)(np.ones(3, np.float32)).tolist() == [2, 2, 2]
         assert len(list(folder.iterdir())) == 1
     monkeypatch.setattr(jax.stages.Lowered, "compile", None)
-    assert executables.compiled(lowered())(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+    assert executables.compiled(lowered(), weights=6)(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+
+
+def test_options_go_by_the_size_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOTHWAYS_CACHE", "off")
+    seen: list[Any] = []
+    monkeypatch.setattr(executables, "_known", lambda *options: dict(options))
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda lowered, options: seen.append(options))
+    for weights in (executables.FEW_WEIGHTS, executables.FEW_WEIGHTS + 1):
+        executables.compiled(lowered(), weights)
+    assert seen == [executables.FEW, executables.MANY]
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", None])
 def test_a_damaged_file_is_compiled_again(folder: Path, damage: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    executables.compiled(lowered())
+    executables.compiled(lowered(), weights=6)
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes()[:-9] if damage is None else damage)
-    assert executables.compiled(lowered())(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+    assert executables.compiled(lowered(), weights=6)(np.ones(3, np.float32)).tolist() == [2, 2, 2]
     monkeypatch.setattr(jax.stages.Lowered, "compile", None)  # the file is whole again
-    assert executables.compiled(lowered())(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+    assert executables.compiled(lowered(), weights=6)(np.ones(3, np.float32)).tolist() == [2, 2, 2]
 
 
 def test_the_files_stay_small_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executables.compiled(lowered())
+    executables.compiled(lowered(), weights=6)
     (first,) = folder.iterdir()
     monkeypatch.setattr(executables, "MOST_BYTES", first.stat().st_size + 1000)
     os.utime(first, (0, 0))
-    executables.compiled(lowered(3.0))
+    executables.compiled(lowered(3.0), weights=6)
     assert len(list(folder.iterdir())) == 1
     assert not first.exists()
 
@@ -161,7 +171,7 @@ def test_there_need_be_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     folder.rmdir()
     folder.write_text("a file")
     assert executables.cache_folder() is None
-    assert executables.compiled(lowered())(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+    assert executables.compiled(lowered(), weights=6)(np.ones(3, np.float32)).tolist() == [2, 2, 2]
 
 
 @pytest.mark.slow

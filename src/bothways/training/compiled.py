@@ -53,8 +53,10 @@ class CompiledEpochs:
                 # Donated: the updated weights are written where the old ones stand.
                 call = jax.jit(self._updates, donate_argnums=0)
                 lowered[self._shapes[-1]] = call.lower(state, data, order, order[:, 0].astype(np.float32), np.int32(0))
+        weights = self._model.count_params()
         with ThreadPoolExecutor() as pool:
-            self._calls |= dict(zip(lowered, pool.map(compiled, lowered.values()), strict=True))
+            found = pool.map(lambda each: compiled(each, weights), lowered.values())
+            self._calls |= dict(zip(lowered, found, strict=True))
         self._calls |= {shape: self._calls.pop(shape) for shape in self._shapes}  # now the last ones
         for shape in list(self._calls)[:-SHAPES_KEPT]:
             del self._calls[shape]

@@ -30,19 +30,25 @@ from bothways.files import written_whole
 
 MOST_BYTES = 256 << 20  # what all files may take together; a small network takes a third of a megabyte
 
-OPTIONS: Mapping[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""Of the compiler, but for those that `XLA_FLAGS` names or the installed version does not know. The work is in calls of
-the engine, and compiling takes less than half of the time with them."""
+FEW: Mapping[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+"""Options of the compiler for networks of few weights, but for those that `XLA_FLAGS` names or the installed version
+does not know. The work is in calls of the engine, and compiling takes less than half of the time with them."""
+
+MANY: Mapping[str, Any] = {"xla_backend_optimization_level": 1}
+"""The same for networks of more than `FEW_WEIGHTS`, most of whose time goes into Adam: that is three times as fast."""
+
+FEW_WEIGHTS = 200_000
 
 DIGEST = hashlib.sha256().digest_size
 
 
-def compiled(lowered: Any) -> Any:
-    """What `lowered.compile()` gives, from the disk if it is there."""
+def compiled(lowered: Any, weights: int) -> Any:
+    """What `lowered.compile()` gives for a network of so many weights, from the disk if it is there."""
+    options = _known(*(FEW if weights <= FEW_WEIGHTS else MANY).items())
     folder = cache_folder()
     if folder is None:
-        return lowered.compile(_options())
-    path = folder / hashlib.sha256(f"{_machine()}\n{lowered.as_text()}".encode()).hexdigest()
+        return lowered.compile(options)
+    path = folder / hashlib.sha256(f"{_machine()}\n{options}\n{lowered.as_text()}".encode()).hexdigest()
     # A file that is damaged or of another make is as good as none.
     with suppress(Exception):
         content = path.read_bytes()
@@ -50,7 +56,7 @@ def compiled(lowered: Any) -> Any:
             found = serialize_executable.deserialize_and_load(content[DIGEST:], lowered.in_tree, lowered.out_tree)
             os.utime(path)
             return found
-    made = lowered.compile(_options())
+    made = lowered.compile(options)
     with suppress(Exception):  # no place on the disk, say: it will be compiled again
         content = serialize_executable.serialize(made)[0]
         _write(path, hashlib.sha256(content).digest() + content)
@@ -87,9 +93,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @cache
-def _options() -> dict[str, Any]:
+def _known(*options: tuple[str, Any]) -> dict[str, Any]:
     named, known = os.environ.get("XLA_FLAGS", ""), dict[str, Any]()
-    for name, value in OPTIONS.items():
+    for name, value in options:
         if name not in named:
             with suppress(jax.errors.JaxRuntimeError):  # which unknown ones raise
                 jax.jit(jnp.negative).lower(1.0).compile({name: value})
@@ -108,4 +114,4 @@ def _machine() -> str:
         kept = ("model name", "flags", "Features", "CPU part")
         processor = "\n".join(dict.fromkeys(line for line in lines if line.startswith(kept)))
     made = f"{engine.st_size} {engine.st_mtime_ns}"
-    return "\n".join([*versions, os.environ.get("XLA_FLAGS", ""), str(_options()), made, processor])
+    return "\n".join([*versions, os.environ.get("XLA_FLAGS", ""), made, processor])
