@@ -286,10 +286,11 @@ class FieldReader:
             self._notes[name] = AS_STRINGS
         if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
             self._notes[name] = f"zeros in front are {LEFT_OUT}"
-        if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
-            self._notes[name] = f"amounts in parentheses {NEGATIVE}"
-        if values.dtype.is_numeric() and fields.str.contains(BEHIND_FRACTION).any():
-            self._notes[name] = f"amounts with a minus after them {NEGATIVE}"
+        if values.dtype.is_numeric() and kind != "numbers":
+            if fields.str.contains(IN_PARENTHESES).any():
+                self._notes[name] = f"amounts in parentheses {NEGATIVE}"
+            if fields.str.contains(BEHIND_FRACTION).any():
+                self._notes[name] = f"amounts with a minus after them {NEGATIVE}"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
@@ -421,7 +422,7 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
             continue
         if name in TIMES and KINDS[name].values(head).null_count() > head.null_count():
             continue  # most columns of text show within their first rows that they are no times
-        values = KINDS[name].values(rest)
+        values = numbers if name == "numbers" and rest is text else KINDS[name].values(rest)
         if values.null_count() == rest.null_count():
             ways[name] = values
             lone = name == "numbers" and values.dtype.is_float() and rest.head(100).str.contains(LONE).all()

@@ -95,7 +95,10 @@ class LabeledWriter:
         on_rows: Callable[[int], None] | None = None,
         **how: Any,
     ) -> None:
-        """Label and write every row of a table; a CoNLL file holds words and their labels, and no probabilities."""
+        """Label and write every row of a table; a CoNLL file holds words and their labels, and no probabilities.
+
+        `on_rows` is called by another thread.
+        """
         files = self._files = find_files(source)
         self._columns = columns
         self._converts = self._typed and files.format.fields == "fields"  # what has types of its own keeps them
@@ -105,14 +108,24 @@ class LabeledWriter:
             self._format = self._format._replace(write=partial(csv_files.write, **form))
         if ending(self.path) not in OUTPUTS and self._each:
             raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
-        with closing(stream_sequences(source, columns, typed=self._converts, **how)) as chunks:
-            for chunk in chunks:
-                self._write(chunk, *predict(chunk.sequences))
-                if on_rows is not None:
-                    on_rows(self.rows)
+        with (
+            closing(stream_sequences(source, columns, typed=self._converts, **how)) as chunks,
+            ThreadPoolExecutor(1) as reads,
+            ThreadPoolExecutor(1) as writes,
+        ):
+            # While a chunk is labeled, the next one is read and the one before it written.
+            following, written = reads.submit(next, chunks, None), writes.submit(lambda: None)
+            while (chunk := following.result()) is not None:
+                following = reads.submit(next, chunks, None)
+                results = predict(chunk.sequences)
+                written.result()
+                written = writes.submit(self._write, chunk, *results, on_rows)
+            written.result()
 
-    def _write(self, chunk: Chunk, codes: Numbers, probabilities: Floats) -> None:
-        """Write the rows of a chunk."""
+    def _write(
+        self, chunk: Chunk, codes: Numbers, probabilities: Floats, on_rows: Callable[[int], None] | None
+    ) -> None:
+        """Write the rows of a chunk, and tell how many are written."""
         if chunk.anew:
             self._sink.__exit__(_VoidError, _VoidError(), None)
             self._start()
@@ -133,6 +146,8 @@ class LabeledWriter:
         self.rows += frame.height
         self.sequences += len(chunk.sequences)
         self.counts += np.bincount(codes, minlength=len(self.counts))
+        if on_rows is not None:
+            on_rows(self.rows)
 
     def _file(self, frame: pl.DataFrame, schema: pl.Schema) -> AbstractContextManager[Callable[[pl.DataFrame], None]]:
         """The file to write, for rows such as these with labels of this schema; gives what adds rows."""

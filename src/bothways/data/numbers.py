@@ -52,10 +52,13 @@ def all_fit(text: pl.Series, pattern: str) -> bool:
 
 def plain(text: pl.Series) -> pl.Series:
     """Whole numbers or numbers without separators; null where a field is none."""
+    head = text.head(SHOWING)
     for dtype in (pl.Int64, pl.UInt64):
-        numbers = text.cast(dtype, strict=False)
-        if numbers.null_count() == text.null_count():
-            return numbers
+        # The first fields show of most columns that they are of another type.
+        if head.cast(dtype, strict=False).null_count() == head.null_count():
+            numbers = text.cast(dtype, strict=False)
+            if numbers.null_count() == text.null_count():
+                return numbers
     numbers = text.cast(pl.Float64, strict=False)
     return numbers.clear(len(numbers)) if all_fit(text, LONG) else numbers
 

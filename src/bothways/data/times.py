@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from bothways.data.numbers import all_fit
+from bothways.data.numbers import SHOWING, all_fit
 
 SECONDS, HALF = r"(?<second>\d{2})(?:[.,](?<fraction>\d+))?", r"(?: ?(?<half>[AaPp])\.?[Mm]\.?| Uhr)?"
 CLOCK = rf"(?<hour>\d{{1,2}}):(?<minute>\d{{2}})(?::{SECONDS})?{HALF}"
@@ -140,9 +140,9 @@ def spelled(text: pl.Series, digits: int) -> pl.Series:
 
     Behind those of 8 digits may stand two more, an hour. The text as it is if it is anything else.
     """
+    head = text.drop_nulls().head(SHOWING).str.zfill(digits)
     for pattern, ways in DIGITS.get(digits, ()):
-        whole = text.str.zfill(digits)
-        if all_fit(whole, pattern):
+        if all_fit(head, pattern) and all_fit(whole := text.str.zfill(digits), pattern):
             apart = whole.str.replace(pattern, "${1}-${2}-${3} ${4}").str.strip_chars_end("- ")
             if any(read(apart).null_count() == text.null_count() for read in ways):
                 return apart
