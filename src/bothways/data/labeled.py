@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -114,12 +115,13 @@ class LabeledWriter:
             ThreadPoolExecutor(1) as writes,
         ):
             # While a chunk is labeled, the next one is read and the one before it written.
-            following, written = reads.submit(next, chunks, None), writes.submit(lambda: None)
+            written, read = writes.submit(lambda: None), partial(next, chunks, None)
+            following = reads.submit(copy_context().run, read)
             while (chunk := following.result()) is not None:
-                following = reads.submit(next, chunks, None)
-                results = predict(chunk.sequences)
+                following = reads.submit(copy_context().run, read)
+                write = partial(self._write, chunk, *predict(chunk.sequences), on_rows)
                 written.result()
-                written = writes.submit(self._write, chunk, *results, on_rows)
+                written = writes.submit(copy_context().run, write)
             written.result()
 
     def _write(
