@@ -878,6 +878,17 @@ def test_lines_that_blanks_cut_otherwise_are_refused(tmp_path: Path, line: str) 
         read_table(path)
 
 
+def test_a_comment_names_columns_between_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "saved.txt"
+    steps = np.arange(40)
+    np.savetxt(path, np.stack([steps, steps % 7, steps % 2], axis=1), header="made by hand\ntime heat label")
+    table = read_table(path)
+    assert table.frame().columns == ["time", "heat", "label"]
+    assert any(each.endswith("line 2, a comment, names the columns.") for each in table.notices)
+    np.savetxt(path, np.stack([steps, steps % 7, steps % 2], axis=1), header="made by my own hand")
+    assert read_table(path).frame().columns == ["column 1", "column 2", "column 3"]
+
+
 def test_fields_between_blanks(tmp_path: Path) -> None:
     written_by_r = '"dist" "a name" "state"\n"1" 4.5 "x  y" "a"\n"2" 3 "z" NA\n"3" 2 "x  y" "a"\n'
     table = read_table(csv(tmp_path, f"# cars\n{written_by_r}"))

@@ -160,13 +160,19 @@ def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     A line with more or fewer fields is refused, for a value that is missing between blanks moves the later ones.
     """
     comments, header = _comments(text), None
-    width = _between_blanks([*islice(_lines(text, comments), headers.LOOKED_AT)], 2)
+    first = [*islice(_lines(text, comments), headers.LOOKED_AT)]
+    width = _between_blanks(first, 2)
     if not width:
         return text
     say(f"{path}: fields are separated by blanks.")
+    last = [line.lstrip("# ").strip() for line in islice(_lines(text, 0), comments)][-1:]
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
         file.writelines(islice(lines, comments))
         tabs = csv.writer(file, delimiter="\t", lineterminator="\n")
+        if [len(row) for row in _rows(last, " ")] == [width] and any(map(headers.is_number, first[0].split())):
+            (header,) = _rows(last, " ")
+            say(f"{path}: line {comments}, a comment, names the columns.")
+            tabs.writerow(header)
         for number, line in enumerate(lines, comments + 1):
             if line.startswith("#"):
                 file.write(line)
@@ -302,7 +308,8 @@ def look_so(lines: Sequence[str]) -> bool:
     The header has as many fields as each of the next lines: two or more between tabs or semicolons, or three or more
     between bars, commas or blanks; the latter two are five lines at least, since a few sentences may have as many each.
     """
-    filled = (line for line in lines[: headers.LOOKED_AT + 1] if line.strip() and not re.fullmatch(RULER, line))
+    some = lines[: headers.LOOKED_AT + 1]
+    filled = (line for line in some if line.strip() and not line.startswith("#") and not re.fullmatch(RULER, line))
     first = list(islice(filled, headers.LOOKED_AT))
     if len(first) < 3 or first[0].rstrip().endswith((".", "!", "?", ":")):
         return False
