@@ -97,7 +97,8 @@ def test_networks_for_which_there_is_no_time_stay(
     [
         (SHORT, 4, None, 90.0, 12),
         (SHORT, 4, None, 8.0, 7),
-        (SHORT, 4, None, 4.0, None),
+        (SHORT, 4, None, 4.0, 1),
+        (SHORT, 4, None, 1.5, None),
         (SHORT, 4, "cut short", 90.0, 12),
         (SHORT, 4, "stopped", 90.0, 4),
         (SHORT, 4, "to its end", 90.0, 4),
@@ -122,7 +123,23 @@ def test_a_network_of_a_short_training_is_fitted_again_in_a_whole_one(
     other = replace(one, trial=one.trial._replace(length=WHOLE), trained=longer, unfinished=whole != "stopped")
     known = [one, other] if whole else [one]
     found = refitting._affordable(replace(tuned, chosen=[(one, 1.0)], tried=known), 1.0, seconds)
-    assert [settings.epochs for _, settings in found.values()] == ([] if epochs is None else [epochs])
+    assert [plan.settings.epochs for plan in found.values()] == ([] if epochs is None else [epochs])
+
+
+def test_networks_go_on_where_there_is_no_time_to_train_them_anew(
+    searched: tuple[Tuned, Model, Sequences, Sequences],
+) -> None:
+    """The largest share first, but with time left for the others to go on."""
+    tuned, *_ = searched
+    history = [replace(tuned.best.trained.history[0], epochs=6)] * 6
+    trained = replace(tuned.best.trained, seconds={"compile": 1.0, "train": 6.0}, history=history)
+    one = replace(tuned.best, trial=tuned.best.trial._replace(length=WHOLE), trained=trained, epochs=6, whole=6)
+    three = replace(tuned, chosen=[(one, 0.2), (one, 0.5), (one, 0.3)], tried=[one], budget=90.0)
+    for seconds, expected in ((21.0, {1: 6, 2: 6, 0: 6}), (13.0, {1: 6, 2: 2, 0: 2}), (6.0, {1: 2, 2: 2}), (2.0, {})):
+        found = refitting._affordable(three, 1.0, seconds)
+        assert {number: plan.settings.epochs for number, plan in found.items()} == expected
+        for plan in found.values():
+            assert plan.start is (None if plan.settings.epochs == 6 else trained.weights)
 
 
 def test_sequences_whose_label_nobody_knows_are_left_out() -> None:

@@ -99,6 +99,15 @@ def test_initial_weights_follow_the_rules_of_keras() -> None:
     assert not np.array_equal(kernel, weights["recurrent_0/backward/kernel"])
 
 
+def test_training_goes_on_from_weights() -> None:
+    network, examples = some_network(), some_examples([5, 9, 12])
+    first = train(network, examples, Settings(epochs=2))
+    again = train(network, examples, Settings(epochs=1, learning_rate=1e-9), start=first.weights)
+    for name, array in first.weights.items():
+        np.testing.assert_allclose(again.weights[name], array, atol=1e-6)
+    assert error(first.weights["head/kernel"], initial_weights(network, 0)["head/kernel"]) > 0.001
+
+
 def test_the_forward_layer_starts_the_same_with_or_without_a_backward_one() -> None:
     both, forward = (initial_weights(some_network(direction=name), seed=3) for name in ("both", "forward"))
     for name in ("kernel", "recurrent_kernel", "bias"):

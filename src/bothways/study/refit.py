@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -13,7 +13,7 @@ from bothways import baselines, interrupts
 from bothways.baselines import Baseline
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
-from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Floats, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.plan import SHORT, WHOLE, Tried
 from bothways.study.pool import processes, until_stopped
@@ -22,6 +22,7 @@ from bothways.study.tuning import Tuned
 SIMPLE = -1  # the number of what is compared with, where members are numbered from 0
 LONGER = 1.5  # times the best number of epochs: how long a network trains, until its learning rate is 0
 LATE = 0.8  # short trainings that were best after this share of their epochs were too short
+GOES_ON = 1 / 3  # of the best number of epochs: how long a network goes on where there is no time to train anew
 SPARE = 0.5  # networks are fitted again as long as that takes at most this share of the search's processor time
 
 
@@ -41,17 +42,18 @@ def refit(
 
     Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
     stopped it, at most all, with a learning rate that has fallen to 0 by then; whole, if there is time, where the
-    search had none for more than a short training that was best near its end. Networks for which there is no time stay
-    as they are, as do those whose loss is no finite number. Labels of `valid` of classes that the model does not have
-    count as unknown; `vectors` of the numeric columns are the pretrained vectors of words.
+    search had none for more than a short training that was best near its end. Where there is no time for that, it goes
+    on from its weights for a third of the best epochs, or else stays as it is, as one does whose loss is no finite
+    number. Labels of `valid` of classes that the model does not have count as unknown; `vectors` of the numeric columns
+    are the pretrained vectors of words.
     """
     together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
     room = np.concatenate([train.lengths, valid.lengths])  # the networks share what the search has compiled
     chosen = _affordable(tuned, together.steps / train.steps, SPARE * tuned.budget * count)
 
     def tasks() -> Iterator[Any]:
-        for number, (network, settings) in chosen.items():
-            yield joblib.delayed(_trained)(number, network, settings, together, room)
+        for number, (network, settings, start) in chosen.items():
+            yield joblib.delayed(_trained)(number, network, settings, start, together, room)
         yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
 
     found: dict[int, Any] = {}
@@ -80,33 +82,57 @@ def _known(valid: Sequences, classes: int) -> Sequences:
     return known if valid.per == "step" else known.keep(labels != NO_LABEL)
 
 
-def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, tuple[Network, Settings]]:
+class _Plan(NamedTuple):
+    """How a network is fitted again: from its weights, or from random ones."""
+
+    network: Network
+    settings: Settings
+    start: Mapping[str, Floats] | None
+
+
+def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, _Plan]:
     """The networks, by their numbers, for which these seconds of a processor are enough; of large shares first."""
     found = {}
     known = {each.trial for each in tuned.tried if not each.unfinished or len(each.trained.history) == each.whole}
     networks = [(number, each, share) for number, (each, share) in enumerate(tuned.chosen) if isinstance(each, Tried)]
+
+    def cost(each: Tried, epochs: int) -> float:
+        took = each.trained.seconds
+        return float(took["compile"] + took["train"] * growth / len(each.trained.history) * epochs)
+
+    going_on = {number: max(1, round(GOES_ON * each.epochs)) for number, each, _ in networks}
+    reserved = sum(cost(each, going_on[number]) for number, each, _ in networks)
     for number, each, _ in sorted(networks, key=lambda item: -item[2]):
-        took, history = each.trained.seconds, each.trained.history
+        reserved -= cost(each, going_on[number])
         left = min(seconds, 2 * SPARE * tuned.budget)  # nobody waits longer because there are many processors
-        an_epoch, most = took["train"] * growth / len(history), history[0].epochs
-        epochs = min(round(LONGER * each.epochs), most)
+        most, anew = each.trained.history[0].epochs, left - reserved
+        epochs, start = min(round(LONGER * each.epochs), most), None
         if each.trial.length == SHORT and each.epochs > LATE * most and each.trial._replace(length=WHOLE) not in known:
-            epochs = max(epochs, min(each.whole, int((left - took["compile"]) / an_epoch)))
-        cost = took["compile"] + an_epoch * epochs
-        if cost > left:
+            an_epoch = cost(each, 1) - cost(each, 0)
+            epochs = max(epochs, min(each.whole, int((anew - cost(each, 0)) / an_epoch)))
+        if cost(each, epochs) > anew:
+            epochs, start = going_on[number], each.trained.weights
+        if cost(each, epochs) > left:
             break
-        seconds -= cost
+        seconds -= cost(each, epochs)
         settings = replace(each.trial.setting.settings(each.trial.seed), epochs=epochs, monitor="none", patience=None)
-        found[number] = each.trial.setting.network(tuned.shape), settings
+        found[number] = _Plan(each.trial.setting.network(tuned.shape), settings, start)
     return found
 
 
-def _trained(number: int, network: Network, settings: Settings, sequences: Sequences, room: Numbers) -> Any:
+def _trained(
+    number: int,
+    network: Network,
+    settings: Settings,
+    start: Mapping[str, Floats] | None,
+    sequences: Sequences,
+    room: Numbers,
+) -> Any:
     """The number and the weights of a network that was trained on sequences; None if its loss is no finite number."""
     from bothways.training import DivergedError, train
 
     try:
-        return number, train(network, sequences, settings, say=lambda message: None, room=room).weights
+        return number, train(network, sequences, settings, say=lambda message: None, room=room, start=start).weights
     except DivergedError:
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -173,7 +173,7 @@ def variables(model: Any) -> tuple[list[Any], ...]:
     return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
 
 
-def set_weights(network: Network, model: Any, weights: dict[str, Floats]) -> None:
+def set_weights(network: Network, model: Any, weights: Mapping[str, Floats]) -> None:
     """Put weights, named as `network.weight_shapes()` names them, into its Keras model."""
     for name, variable in zip(_names(network), model.trainable_variables, strict=True):
         variable.assign(weights[name])

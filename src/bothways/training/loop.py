@@ -89,6 +89,7 @@ def train(
     resume: bool = False,
     say: Callable[[str], None] | None = None,
     room: Numbers | None = None,
+    start: Mapping[str, Floats] | None = None,
 ) -> Trained:
     """Train a network on sequences, of which one label at least is needed; without `valid` it trains all epochs. Raises
     InputError for sequences that do not fit it, for a loss that is not a finite number and for a checkpoint of another
@@ -106,7 +107,8 @@ def train(
 
     A sequence, or a batch, that would take more memory than there is gets cut, or smaller. `say`, by default a warning,
     tells of this and of whatever else the user should know. `room` has the lengths of sequences of which these are a
-    part: all parts of those have arrays of one shape, and so share one compilation.
+    part: all parts of those have arrays of one shape, and so share one compilation. `start` has the weights to begin
+    with, those of an earlier training, instead of random ones.
     """
     if resume and checkpoint is None:
         raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
@@ -128,7 +130,8 @@ def train(
     stored = checkpoints.load("history") if checkpoints is not None and resume else None
     rates = _unknown_rates(prepared, settings)
     with compiled_model(network, settings, prepared, rates) as model:
-        training = _Training(network, settings, prepared, validation, monitor, stored, model)
+        weights = initial_weights(network, settings.seed) if start is None else start
+        training = _Training(network, settings, prepared, validation, monitor, stored, model, weights)
         with deferred() as stop:
             stop.keeping = True
             try:
@@ -198,6 +201,7 @@ class _Training:
         monitor: str,
         stored: Checkpoint | None,
         model: CompiledModel,
+        weights: Mapping[str, Floats],
     ) -> None:
         self._network, self._settings, self._prepared = network, settings, prepared
         self._validation, self._monitor = validation, monitor
@@ -208,7 +212,7 @@ class _Training:
         self.seconds = 0.0
         self._epochs, self._model = model.epochs, model.keras_model
         self._rates = learning_rates(settings, settings.epochs * updates(prepared.buckets))
-        set_weights(network, self._model, initial_weights(network, settings.seed))
+        set_weights(network, self._model, weights)
         if stored is not None:
             self._restore(stored)
         self._epochs.load([] if self.done else prepared.buckets)
