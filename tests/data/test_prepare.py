@@ -620,22 +620,33 @@ def test_numbers_in_several_units_are_not_dropped_as_ids(kind: str, tmp_path: Pa
 
 @pytest.mark.slow
 def test_the_time_grows_with_the_columns_and_no_faster(tmp_path: Path) -> None:
-    """Twice the columns take at most 2.2 times as long, the whole way to arrays; 10,000 columns work."""
+    """Twice the columns take at most 2.2 times as long, the whole way to arrays; 10,000 columns work.
+
+    The least of several tries counts, and they end once it shows that: what else runs makes single tries longer.
+    """
     random, took = np.random.default_rng(0), dict[int, float]()
-    for count in (500, 1000, 2000, 10_000):  # the first brings what is imported late
-        rows = random.normal(size=(200, count)).round(3)
-        frame = pl.DataFrame(rows, [f"x{i}" for i in range(count)], orient="row")
+
+    def measure(count: int) -> None:
         path = tmp_path / f"{count}.csv"
-        frame.with_columns(flow=np.arange(200) // 10, label=random.integers(0, 2, 200)).write_csv(path)
-        took[count] = np.inf
-        for _ in range(2 if count < 10_000 else 1):
-            start = time.process_time()
-            split = read_and_split(path, sequence="flow", label="label")
-            columns, parts, _ = split.encoded()
-            refuse_leaks(split.table, columns, parts, allowed=False, to="train", say=lambda text: None)
-            took[count] = min(took[count], time.process_time() - start)
+        if not path.exists():
+            rows = random.normal(size=(200, count)).round(3)
+            frame = pl.DataFrame(rows, [f"x{i}" for i in range(count)], orient="row")
+            frame.with_columns(flow=np.arange(200) // 10, label=random.integers(0, 2, 200)).write_csv(path)
+        start = time.process_time()
+        split = read_and_split(path, sequence="flow", label="label")
+        columns, parts, _ = split.encoded()
+        refuse_leaks(split.table, columns, parts, allowed=False, to="train", say=lambda text: None)
+        took[count] = min(took.get(count, np.inf), time.process_time() - start)
         assert parts.train.features == count
+
+    measure(100)  # brings what is imported late
+    for _ in range(8):
+        measure(1000)
+        measure(2000)
+        if took[2000] < 2.2 * took[1000]:
+            break
     assert took[2000] < 2.2 * took[1000], took
+    measure(10_000)
     assert took[10_000] < 2.2 * 5 * took[2000], took
 
 
