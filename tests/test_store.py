@@ -160,10 +160,18 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x80\x04K\x01."])
-def test_a_file_that_is_no_zip(path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "not a bothways model"),
+        (b"time,label\n0,a\n", "not a bothways model. The file that `bothways train` wrote comes first, then the table"),
+        (b"PK\x03\x04", "damaged or cut short, or not a bothways model"),
+        (b"\x80\x04K\x01.", "not a bothways model"),
+    ],
+)
+def test_a_file_that_is_no_zip(path: Path, content: bytes, why: str) -> None:
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match="damaged or cut short, or not a bothways model"):
+    with pytest.raises(ModelFileError, match=why):
         load(path)
 
 

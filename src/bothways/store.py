@@ -175,9 +175,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except UNREADABLE:
-        raise ModelFileError(
-            f"{path}: damaged or cut short, or not a bothways model. Copy it again, or train again."
-        ) from None
+        why = "damaged or cut short, or not a bothways model. Copy it again, or train again."
+        with path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"  # also where the rest is cut off
+        if not is_zip:
+            why = "not a bothways model. The file that `bothways train` wrote comes first, then the table."
+        raise ModelFileError(f"{path}: {why}") from None
 
 
 def _parsed(content: bytes) -> Any:
