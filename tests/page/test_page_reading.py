@@ -320,6 +320,25 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_fields_between_blanks(opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x", order="at"))
+    rows = [f"  {'ab'[at // 9]}   {at}  {at % 5 - 2}.5" for at in range(18)]
+    alike(page, written(tmp_path / "t.csv", "\n".join(["# a logger", '"flow"  at x', *rows, "# end", ""])), tmp_path)
+    alike(page, written(tmp_path / "savetxt.csv", "\n".join(["# flow at x", *rows, ""])), tmp_path)
+    assert said(page, written(tmp_path / "t.dat", "\n".join(["flow at x", *rows, ""]))) == ""
+    table = written(tmp_path / "gone.csv", "\n".join(["flow at x", *rows, "b 18", ""]))
+    refused(page, table, "data row 19: this line does not have 3 fields between blanks", tmp_path)
+
+
+@pytest.mark.slow
+def test_tables_without_a_header(opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("column 2", sequence="column 1"))
+    rows = [f"{at // 9}.0,{at % 5 - 2}.5,{at % 4 - 1}.25" for at in range(18)]
+    alike(page, written(tmp_path / "t.csv", "\n".join(rows)), tmp_path)
+    alike(page, written(tmp_path / "blanks.csv", "\n".join(rows).replace(",", " ")), tmp_path)
+
+
+@pytest.mark.slow
 def test_places_of_many_digits(opened: Any, tmp_path: Path) -> None:
     """Nanoseconds since 1970, closer to one another than floats of such a size."""
     rows = [f"{'ab'[at % 2]},{1_700_000_000_000_000_000 + 37 * at},{at % 5 - 2}.5" for at in [*range(9, 18), *range(9)]]

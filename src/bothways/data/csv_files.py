@@ -160,7 +160,7 @@ def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     A line with more or fewer fields is refused, for a value that is missing between blanks moves the later ones.
     """
     comments, header = _comments(text), None
-    first = [*islice(_lines(text, comments), headers.LOOKED_AT)]
+    first = [line for line in islice(_lines(text, comments), headers.LOOKED_AT) if not line.startswith("#")]
     width = _between_blanks(first, 2)
     if not width:
         return text

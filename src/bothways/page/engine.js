@@ -1,6 +1,6 @@
 /* What labels tables without a server: the engine as WebAssembly and the model, in threads that this page brings along. */
 const engine = {
-  accept: ".csv,.tsv,.jsonl,.ndjson,.csv.gz,.tsv.gz,.jsonl.gz", formats: "CSV, TSV or JSON lines",
+  accept: ".csv,.tsv,.psv,.tab,.dat,.data,.txt,.jsonl,.ndjson,.csv.gz,.tsv.gz,.jsonl.gz", formats: "CSV, TSV or JSON lines",
   keeps: "The table stays on this machine: the page labels it by itself, and may not reach the network.",
   async models() {
     const [code, engine, described, weights] = await Promise.all(["worker", "wasm", "described", "weights"].map(brought))

@@ -71,8 +71,10 @@ async function form_of(file, encoding) {
   })
   return {encoding, log, quoted: !letters || !fit}
 }
+const BETWEEN_BLANKS = /"(?:[^"]|"")*"(?!\S)|\S+/g
 function fields_of(record, separator, quoted) {
   if (record.endsWith("\r")) record = record.slice(0, -1)
+  if (separator === " ") return (record.match(BETWEEN_BLANKS) ?? [""]).map(field => field[0] === '"' ? field.slice(1, -1).replaceAll('""', '"') : field)
   if (!quoted || !record.includes('"')) return record.split(separator)
   const fields = []
   for (let at = 0; ;) {
@@ -172,17 +174,33 @@ function what_ends(last, before) {
 }
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
-const is_none = (fields, header) => header.length > 1 && (fields.length > 1 ? header.every((name, at) => name === (fields[at] ?? "")) : fields[0][0] === "#")
+const is_none = (fields, header, separator) => header.length > 1 && (separator === " " && fields[0][0] === "#" ||
+  (fields.length > 1 ? header.every((name, at) => name === (fields[at] ?? "")) : fields[0][0] === "#"))
+/* Where the names stand that the model needs: {separator, header, headless}. Where a separator gives others they are looked for between blanks, also
+   in a comment before the first row, as numpy.savetxt writes them; or none has them and they are "column 1" and so on. `headless` is a table
+   whose first line is a row. */
+function names_in(lines, comment, needed, quoted) {
+  const has = names => needed.every(name => name === BLOCK || names.includes(name)), counted = fields => fields.map((_, i) => `column ${i + 1}`)
+  const fields = sign => { try { return fields_of(lines[0], sign, quoted) } catch { return [] } }
+  const separator = separator_of(lines, quoted), header = fields(separator), spaced = fields(" "), above = fields_of(comment.replace(/^[# ]+/, ""), " ", quoted)
+  if (has(header)) return {separator, header}
+  if (has(spaced)) return {separator: " ", header: spaced}
+  if (has(above) && above.length === spaced.length) return {separator: " ", header: above, headless: true}
+  if (has(counted(header))) return {separator, header: counted(header), headless: true}
+  if (has(counted(spaced))) return {separator: " ", header: counted(spaced), headless: true}
+  return {separator, header: fields_of(lines[0], separator, quoted)}
+}
 
+const FIELDS = /^([ctp]sv|tab|dat|data|txt)$/
 const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
 async function encoding_of(file) {
   const [a, b] = await beginning(file)
   return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
 }
-/* {form, separator, comments, units, parted, header, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
+/* {form, separator, comments, units, parted, header, headless, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
    stands; how many lines of comments stand before the header; whether blank rows part blocks, which a column numbers that is the `sequence`. */
 async function read_table(file, needed, sequence) {
-  if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error(`This file is no table that can be read here. It must end in .csv, .tsv or .jsonl. ${INSTEAD}`)
+  if (!FIELDS.test(ending(file)) && !["jsonl", "ndjson"].includes(ending(file))) throw Error(`This file is no table that can be read here. It must end in .csv, .tsv or .jsonl. ${INSTEAD}`)
   if (file.size > MOST_BYTES) throw too_large(file)
   const encoding = await encoding_of(file)
   try { return await read_as(file, needed, encoding, sequence) } catch (error) {
@@ -191,7 +209,7 @@ async function read_table(file, needed, sequence) {
   const table = await read_as(file, needed, "windows-1252", sequence)
   return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European). If letters look wrong, save it as UTF-8.", ...table.notices]}
 }
-const read_as = (file, ...how) => (ending(file).endsWith("sv") ? read_csv : read_json)(file, ...how)
+const read_as = (file, ...how) => (FIELDS.test(ending(file)) ? read_csv : read_json)(file, ...how)
 const require_columns = (file, names, needed) => {
   for (const name of ["predicted", "probability"]) if (names.includes(name)) throw Error(`There is a column ${JSON.stringify(name)} already, which the predictions would take. Rename it.`)
   const missing = needed.filter(name => !names.includes(name))
@@ -203,22 +221,26 @@ const require_columns = (file, names, needed) => {
 const bare = field => (field = field?.trim())?.[0] === "=" ? field.replace(IN_FORMULA, "$1").trim() || null : field || null
 const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
 async function read_csv(file, needed, encoding, sequence) {
-  let head = [], comments, separator, units, parted, header, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
+  let head = [], comments, separator, units, parted, header, headless, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
   const notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
   const begin = () => {
     head = head.slice(head.findIndex(line => line.trim()))
     comments = comments_of(head)
+    const comment = head[comments - 1] ?? ""
     head = head.slice(comments)
     const title = head.slice(0, title_of(head.slice(0, MOST_COMMENTS), quoted))
     if (title.length) notices.push(`${file.name}: ${count(title.length, "line")} before the header ${title.length === 1 ? "is" : "are"} left out.`)
     comments += title.filter(line => line.trim()).length
     head = head.slice(title.length)
     if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
-    separator = separator_of(head.slice(0, HEAD_LINES), quoted)
-    header = fields_of(head.shift(), separator, quoted)
+    const found = names_in(head.slice(0, HEAD_LINES), comment, needed, quoted)
+    separator = found.separator
+    header = found.header
+    headless = found.headless
+    if (!headless) head.shift()
     const below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
     names = told_apart(header.map((name, i) => name || (i ? `column ${i + 1}` : "")))
-    units = are_units(below.filter((row, i) => !i || row.some(field => field) && !is_none(row, header)))
+    units = !headless && are_units(below.filter((row, i) => !i || row.some(field => field) && !is_none(row, header, separator)))
     const more = (name, i) => below[0][i]?.trim() && (!name || header.indexOf(name) !== header.lastIndexOf(name))
     if (units && header.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
     if (units) {
@@ -235,8 +257,11 @@ async function read_csv(file, needed, encoding, sequence) {
   const add = lines => {
     for (const line of lines) {
       const fields = fields_of(line, separator, quoted)
-      if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
-      if (is_none(fields, header)) { none++; continue }
+      if (separator === " " && line[0] !== "#" && fields[0] && fields.length !== names.length) {
+        throw Error(`${file.name}, data row ${rows + 1}: this line does not have ${names.length} fields between blanks. Put commas between the fields.`)
+      }
+      if (line[0] !== "#" && fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
+      if (is_none(fields, header, separator)) { none++; continue }
       if (is_blank(fields, header)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
@@ -268,7 +293,7 @@ async function read_csv(file, needed, encoding, sequence) {
     const become = parted ? `taken for the ends of ${count(blocks, "block")}, which the column '${BLOCK}' numbers` : "left out"
     notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} ${become}.`)
   }
-  return {form, parted, separator, comments, units, header, names, columns, rows, notices}
+  return {form, parted, separator, comments, units, header, headless, names, columns, rows, notices}
 }
 const NOT_FINITE = /("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b/g  /* which Python writes, though JSON has no such number; or text */
 const parsed_json = text => { try { return JSON.parse(text) } catch { } }
@@ -297,31 +322,33 @@ async function read_json(file, needed, encoding) {
 
 /* The file again, each record with a label and its probability: a Blob. */
 async function labeled(file, table, reading, classes, codes, probabilities) {
-  const {separator, form, parted} = table, comma = reading.decimal === "comma" && separator !== "," && separator !== null
+  const {form, parted} = table, sign = table.separator, separator = sign === " " ? "," : sign, comma = reading.decimal === "comma" && separator !== "," && separator !== null
   const [first, second, third] = await beginning(file)
   const marked = first === 239 && second === 187 && third === 191 || first + second === 509  /* by which spreadsheets tell the encoding */
   const parts = separator !== null && marked ? ["\ufeff"] : []
-  const written = classes.map(label => {
-    const text = String(label)
-    return separator === null ? JSON.stringify(label) : text.includes(separator) || (form.quoted ? /["\n\r]/ : /[\n\r]/).test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
-  })
+  const cell = text => text.includes(separator) || (form.quoted ? /["\n\r]/ : /[\n\r]/).test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
+  const written = classes.map(label => separator === null ? JSON.stringify(label) : cell(String(label)))
+  const row_of = fields => fields.map(cell).join(separator), {headless} = table
+  const names_of = line => (parted ? BLOCK + separator : "") + (line ?? row_of(table.names)) + separator + "predicted" + separator + "probability"
   const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return comma ? String(text).replace(".", ",") : text } }
-  let row = separator === null ? 0 : -1 - table.comments, {units} = table
+  let row = separator === null ? 0 : (headless ? 0 : -1) - table.comments, {units} = table
+  if (headless) parts.push(names_of() + "\n")
   await records(file, form, lines => {
     const out = []
     for (let line of lines) {
       if (line.endsWith("\r")) line = line.slice(0, -1)
       if (row < 0) {
         if (!line.trim()) continue
-        if (row === -1) out.push((parted ? BLOCK + separator : "") + line + separator + "predicted" + separator + "probability")
+        if (row === -1 && !headless) out.push(names_of(sign === " " ? undefined : line))
       } else if (separator === null) {
         if (!line.trim()) continue
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
       } else {
-        const fields = fields_of(line, separator, form.quoted)
+        const fields = fields_of(line, sign, form.quoted)
         if (units) { units = false; continue }
-        if (is_blank(fields, table.header) || is_none(fields, table.header) || row === table.rows) continue
-        out.push((parted ? table.columns[BLOCK][row] + separator : "") + line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
+        if (is_blank(fields, table.header) || is_none(fields, table.header, sign) || row === table.rows) continue
+        const own = sign === " " ? row_of(fields) : line
+        out.push((parted ? table.columns[BLOCK][row] + separator : "") + own + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++
     }
