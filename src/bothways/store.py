@@ -177,8 +177,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     except UNREADABLE:
         why = "damaged or cut short, or not a bothways model. Copy it again, or train again."
         with path.open("rb") as file:
-            is_zip = file.read(2) == b"PK"  # also where the rest is cut off
-        if not is_zip:
+            begins = file.read(2)
+        if not b"PK".startswith(begins):  # as every model does, wherever it is cut off
             why = "not a bothways model. The file that `bothways train` wrote comes first, then the table."
         raise ModelFileError(f"{path}: {why}") from None
 
