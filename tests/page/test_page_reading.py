@@ -336,6 +336,10 @@ def test_tables_without_a_header(opened: Any, tmp_path: Path) -> None:
     rows = [f"{at // 9}.0,{at % 5 - 2}.5,{at % 4 - 1}.25" for at in range(18)]
     alike(page, written(tmp_path / "t.csv", "\n".join(rows)), tmp_path)
     alike(page, written(tmp_path / "blanks.csv", "\n".join(rows).replace(",", " ")), tmp_path)
+    more = written(tmp_path / "more.csv", "\n".join([*rows, "#2.0,1.5,0.25,7"]))
+    refused(page, more, "data row 19: this line has more fields than the header has columns", tmp_path)
+    names = written(tmp_path / "names.csv", "flow,x\n" + "1,2.5\n" * 9)
+    refused(page, names, 'there is no column "column 1", nor "column 2"', tmp_path)
 
 
 @pytest.mark.slow

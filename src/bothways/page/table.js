@@ -175,20 +175,18 @@ function what_ends(last, before) {
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
 const is_none = (fields, header, separator) => header.length > 1 && (separator === " " && fields[0][0] === "#" ||
-  (fields.length > 1 ? header.every((name, at) => name === (fields[at] ?? "")) : fields[0][0] === "#"))
-/* Where the names stand that the model needs: {separator, header, headless}. Where a separator gives others they are looked for between blanks, also
-   in a comment before the first row, as numpy.savetxt writes them; or none has them and they are "column 1" and so on. `headless` is a table
-   whose first line is a row. */
+  (fields.length > 1 ? fields.length <= header.length && header.every((name, at) => name === (fields[at] ?? "")) : fields[0][0] === "#"))
+/* Where the names stand that the model needs: {separator, header, row}. If no separator gives them they are looked for between blanks, also in
+   a comment, as numpy.savetxt writes them; or the columns are "column 1" and so on. `row`: the fields of the first line, if it is no header. */
 function names_in(lines, comment, needed, quoted) {
   const has = names => needed.every(name => name === BLOCK || names.includes(name)), counted = fields => fields.map((_, i) => `column ${i + 1}`)
-  const fields = sign => { try { return fields_of(lines[0], sign, quoted) } catch { return [] } }
-  const separator = separator_of(lines, quoted), header = fields(separator), spaced = fields(" "), above = fields_of(comment.replace(/^[# ]+/, ""), " ", quoted)
-  if (has(header)) return {separator, header}
-  if (has(spaced)) return {separator: " ", header: spaced}
-  if (has(above) && above.length === spaced.length) return {separator: " ", header: above, headless: true}
-  if (has(counted(header))) return {separator, header: counted(header), headless: true}
-  if (has(counted(spaced))) return {separator: " ", header: counted(spaced), headless: true}
-  return {separator, header: fields_of(lines[0], separator, quoted)}
+  const cut = sign => { try { return fields_of(lines[0], sign, quoted) } catch { return [] } }
+  const separator = separator_of(lines, quoted), first = cut(separator), spaced = cut(" "), above = fields_of(comment.replace(/^[# ]+/, ""), " ", quoted)
+  const are_data = fields => fields.some(field => !isNaN(plain(field.trim())))
+  const found = [{separator, header: first}, {separator: " ", header: spaced}, {separator: " ", header: above, row: spaced},
+    {separator, header: counted(first), row: first}, {separator: " ", header: counted(spaced), row: spaced}]
+  return found.find(({header, row}) => has(header) && (!row || row.length === header.length && are_data(row))) ??
+    {separator, header: fields_of(lines[0], separator, quoted)}
 }
 
 const FIELDS = /^([ctp]sv|tab|dat|data|txt)$/
@@ -236,7 +234,7 @@ async function read_csv(file, needed, encoding, sequence) {
     const found = names_in(head.slice(0, HEAD_LINES), comment, needed, quoted)
     separator = found.separator
     header = found.header
-    headless = found.headless
+    headless = found.row !== undefined
     if (!headless) head.shift()
     const below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
     names = told_apart(header.map((name, i) => name || (i ? `column ${i + 1}` : "")))
@@ -257,11 +255,11 @@ async function read_csv(file, needed, encoding, sequence) {
   const add = lines => {
     for (const line of lines) {
       const fields = fields_of(line, separator, quoted)
-      if (separator === " " && line[0] !== "#" && fields[0] && fields.length !== names.length) {
+      if (is_none(fields, header, separator)) { none++; continue }
+      if (separator === " " && line.trim() && fields.length !== names.length) {
         throw Error(`${file.name}, data row ${rows + 1}: this line does not have ${names.length} fields between blanks. Put commas between the fields.`)
       }
-      if (line[0] !== "#" && fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
-      if (is_none(fields, header, separator)) { none++; continue }
+      if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
       if (is_blank(fields, header)) { blank++; inside = false; continue }
       blocks += !inside
       inside = true
