@@ -370,6 +370,8 @@ def test_separators_and_encodings(tmp_path: Path) -> None:
         ("# by logger 3\n# site; A\nid\tx\n", ["id", "x"]),
         ("#id\tx\n", ["#id", "x"]),
         ("# by logger 3\n#id\tx\n", ["#id", "x"]),
+        ("# id\tx\n", ["id", "x"]),
+        ("# by numpy.savetxt\n# id\tx\n", ["id", "x"]),
     ],
 )
 def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, names: list[str]) -> None:

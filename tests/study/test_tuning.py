@@ -263,24 +263,46 @@ def test_gains_of_heavy_labels_make_networks_better() -> None:
         assert HeldOut(sequences, 2, "macro_f1", 1)._likelier(network, simple) == networks
 
 
-@pytest.mark.parametrize("per", ["step", "sequence"])
+def told(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Probabilities of two classes, where these are those of the labels."""
+    return np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+
+
 @pytest.mark.parametrize(("better", "member"), [(0.0, True), (0.2, False)])
-def test_a_simple_model_is_a_member_unless_networks_are_better_by_more_than_chance(
-    per: Literal["step", "sequence"], better: float, member: bool
-) -> None:
+def test_a_simple_model_is_a_member_unless_networks_are_better_by_more_than_chance(better: float, member: bool) -> None:
     """Of 20 networks the best ones look better here than a simple model that is as good as they are."""
     generator, lengths = np.random.default_rng(0), np.full(60, 5)
-    labels = generator.integers(0, 2, 60 if per == "sequence" else 300)
-    held_out = HeldOut(Sequences(np.zeros((300, 1)), lengths, labels=labels, per=per), 2, "macro_f1", 1)
+    labels = generator.integers(0, 2, 300)
+    held_out = HeldOut(Sequences(np.zeros((300, 1)), lengths, labels=labels), 2, "macro_f1", 1)
 
     def probabilities(mean: float) -> np.ndarray:
-        right = np.clip(generator.normal(mean, 0.2, len(labels)), 0.05, 0.95)
-        return np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+        return told(labels, np.clip(generator.normal(mean, 0.2, len(labels)), 0.05, 0.95))
 
     networks, simple = [probabilities(0.6 + better) for _ in range(20)], [probabilities(0.6)]
     assert (20 in held_out.average(networks, simple, 5)) == member
     assert min(held_out.average(networks, simple, 5)) < 20, "networks add to it"
     assert len(held_out.average(networks, simple, 1)) == 1
+
+
+@pytest.mark.parametrize(("of_network", "places"), [(0.6, 2), (0.8, 2), (0.95, 0)])
+def test_of_labels_of_sequences_two_places_of_five_are_for_simple_models(of_network: float, places: int) -> None:
+    """Unless these are far behind."""
+    labels = np.arange(60) % 2
+    held_out = HeldOut(replace(single_steps(labels), per="sequence"), 2, "macro_f1", 1)
+    network, *simple = (told(labels, np.full(60, right)) for right in (of_network, 0.55, 0.51))
+    chosen = held_out.average([network], simple, 5)
+    assert chosen.count(1) == places
+    assert held_out.average([network], simple, 1) == [0]
+    assert held_out.average([network], [], 5) == [0]
+
+
+def test_few_labels_of_sequences_hardly_change_how_sure_a_model_is() -> None:
+    labels = np.arange(60) % 2
+    p = told(labels, np.where(np.arange(60) % 10 < 9, 0.7, 0.3))  # 90 % are right
+    few, of_steps = (HeldOut(replace(single_steps(labels), per=per), 2, "f1", 1) for per in ("sequence", "step"))
+    many = HeldOut(replace(single_steps(np.tile(labels, 100)), per="sequence"), 2, "f1", 1)
+    temperature = many.temperature(np.tile(p, (100, 1)))
+    assert 0.3 < temperature < of_steps.temperature(p) < few.temperature(p) - 0.1 < 0.9
 
 
 @pytest.mark.parametrize(("sequences", "rooted"), [(1, True), (2, True), (20, False)])
@@ -291,12 +313,8 @@ def test_one_or_two_sequences_do_not_say_that_networks_are_better_by_more_than_c
     labels = np.tile([0, 1], 10 * sequences)
     of_sequences = Sequences(np.zeros((20 * sequences, 1)), np.full(sequences, 20), labels=labels)
     held_out = HeldOut(of_sequences, 2, "macro_f1", 1)
-
-    def surely(right: np.ndarray) -> np.ndarray:
-        return np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
-
     gains = np.where(np.arange(sequences) % 2, 0.62, 0.9).repeat(20)
-    network, simple = surely(gains), surely(np.full(len(labels), 0.6))
+    network, simple = told(labels, gains), told(labels, np.full(len(labels), 0.6))
     assert (1 in held_out.average([network], [simple], 3)) == rooted
 
 

@@ -116,19 +116,20 @@ def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, A
     how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": above}
     how |= {"infer_schema": False, "glob": False}
     first = pl.read_csv(file, has_header=False, n_rows=1, truncate_ragged_lines=True, **how)
-    names = [name or "" for name in first.row(0)] if first.height else []
-    lines = 1 + sum(name.count("\n") for name in names)
+    written = [name or "" for name in first.row(0)] if first.height else []
+    lines = 1 + sum(name.count("\n") for name in written)
     if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     below = _rows(_lines(file, above), separator, quoted, headers.LOOKED_AT + 4)[1:]
-    if _are_data(names) or headers.as_below(names, below):
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        columns = [f"column {at + 1}" for at in range(len(names))]
+    if _are_data(written) or headers.as_below(written, below):
+        shown = ", ".join(written[:3]) + (", ..." if len(written) > 3 else "")
+        columns = [f"column {at + 1}" for at in range(len(written))]
         called = f"{columns[0]!r} to {columns[-1]!r}" if len(columns) > 1 else repr(columns[0])
         say(f"{path}: the first line looks like data ({shown}), not like a header; the columns are called {called}.")
         return how | {"has_header": False}, columns, [*columns]
+    names = [*(name.removeprefix("# ") for name in written[:1]), *written[1:]]  # a comment mark, as numpy.savetxt writes it
     before, after = headers.unnamed(path, len(names), list(filter(any, below)), separator, say)
-    header = [*(name or None for name in names), *(None for _ in (*before, *after))]
+    header = [*(name or None for name in written), *(None for _ in (*before, *after))]
     bare, names = [*before, *names, *after], [*before, *headers.told_apart(path, names, say), *after]
     units = headers.units_below(path, bare, below, say)
     if before or after:

@@ -172,21 +172,23 @@ function what_ends(last, before) {
   if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && (sums || 2 * gone >= filled.length)) return "is a total"
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at ? "counts the rows" : ""
 }
+/* The names of a header without the mark of a comment, which numpy.savetxt writes. */
+const unmarked = (name, at) => at ? name : name.replace(/^# /, "")
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
 const is_none = (fields, header, separator) => header.length > 1 && (separator === " " && fields[0][0] === "#" ||
-  (fields.length > 1 ? fields.length <= header.length && header.every((name, at) => name === (fields[at] ?? "")) : fields[0][0] === "#"))
+  (fields.length > 1 ? fields.length <= header.length && header.every((name, at) => name === unmarked(fields[at] ?? "", at)) : fields[0][0] === "#"))
 /* Where the names stand that the model needs: {separator, header, row}. If no separator gives them they are looked for between blanks, also in
    a comment, as numpy.savetxt writes them; or the columns are "column 1" and so on. `row`: the fields of the first line, if it is no header. */
 function names_in(lines, comment, needed, quoted) {
   const has = names => needed.every(name => name === BLOCK || names.includes(name)), counted = fields => fields.map((_, i) => `column ${i + 1}`)
-  const cut = sign => { try { return fields_of(lines[0], sign, quoted) } catch { return [] } }
+  const cut = sign => { try { return fields_of(lines[0], sign, quoted).map(unmarked) } catch { return [] } }
   const separator = separator_of(lines, quoted), first = cut(separator), spaced = cut(" "), above = fields_of(comment.replace(/^[# ]+/, ""), " ", quoted)
   const are_data = fields => fields.some(field => !isNaN(plain(field.trim())))
   const found = [{separator, header: first}, {separator: " ", header: spaced}, {separator: " ", header: above, row: spaced},
     {separator, header: counted(first), row: first}, {separator: " ", header: counted(spaced), row: spaced}]
   return found.find(({header, row}) => has(header) && (!row || row.length === header.length && are_data(row))) ??
-    {separator, header: fields_of(lines[0], separator, quoted)}
+    {separator, header: fields_of(lines[0], separator, quoted).map(unmarked)}
 }
 
 const FIELDS = /^([ctp]sv|tab|dat|data|txt)$/

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -20,9 +20,13 @@ from bothways.sequences import Sequences
 LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
 
+USUAL: Mapping[str, float] = {"step": 1.0, "sequence": 10.0}
+"""How much is held against temperatures other than 1, by what has a label: one per sequence says less than many."""
+
 THRESHOLDS = 100  # the number of thresholds that are tried
 OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
 BALANCE = 0.15  # an average gives rare classes too little
+FAR = 4.0  # simple models with more than so many times the cross-entropy of an average have no place of their own
 SAMPLES = 200  # the number of samples of the sequences that choose a threshold
 
 
@@ -91,17 +95,21 @@ class HeldOut:
         """The numbers of the probabilities whose average is best, at most `most` of them, some perhaps twice.
 
         Networks were stopped, and the best of many taken, by these very labels, and so look better here than they are;
-        simple models do not. So the average begins with the best simple ones, unless one that begins with nothing is
-        better by more than chance.
+        simple models do not. Where sequences have labels, `most // 2` places are for the best one or two simple ones,
+        unless they are far behind. Where steps have labels, the average begins with them, unless one that begins with
+        nothing is better by more than chance.
         """
         given, few = [*networks, *simple], most // 2
         freely = self._average(given, range(len(given)), [], most)
         if not simple or not few:
             return freely
         alone = self._average(given, range(len(networks), len(given)), [], few)
+        p, of_simple = (np.mean([given[i] for i in each], axis=0) for each in (freely, alone))
+        if self.sequences.per == "sequence":
+            chosen = [*self._average(given, range(len(given)), [], most - few), *(alone * few)[:few]]
+            return freely if self.loss(of_simple) > FAR * self.loss(p) else chosen
         rooted = self._average(given, range(len(given)), alone, most)
-        better = self._likelier(*(np.mean([given[i] for i in each], axis=0) for each in (freely, rooted)))
-        return freely if better else rooted
+        return freely if self._likelier(p, np.mean([given[i] for i in rooted], axis=0)) else rooted
 
     def _average(self, given: Sequence[Any], among: Sequence[int], chosen: Sequence[int], most: int) -> list[int]:
         """The chosen ones and more of those among, one at a time, as each adds to what the average is worth.
@@ -152,9 +160,10 @@ class HeldOut:
 
     def temperature(self, p: Any) -> float:
         """The temperature at which the labels are likeliest; few sequences say little."""
+        usual = USUAL[self.sequences.per] / len(self.sequences)
 
         def loss(log: float) -> float:
-            return self.loss(tempered(p, math.exp(log))) + log**2 / len(self.sequences)
+            return self.loss(tempered(p, math.exp(log))) + usual * log**2
 
         return round(math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x), 4)
 
