@@ -127,7 +127,7 @@ def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, A
         called = f"{columns[0]!r} to {columns[-1]!r}" if len(columns) > 1 else repr(columns[0])
         say(f"{path}: the first line looks like data ({shown}), not like a header; the columns are called {called}.")
         return how | {"has_header": False}, columns, [*columns]
-    names = [*(name.removeprefix("# ") for name in written[:1]), *written[1:]]  # a comment mark, as numpy.savetxt writes it
+    names = [*(name.removeprefix("# ") for name in written[:1]), *written[1:]]  # numpy.savetxt writes a comment
     before, after = headers.unnamed(path, len(names), list(filter(any, below)), separator, say)
     header = [*(name or None for name in written), *(None for _ in (*before, *after))]
     bare, names = [*before, *names, *after], [*before, *headers.told_apart(path, names, say), *after]
