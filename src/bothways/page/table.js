@@ -339,7 +339,7 @@ async function labeled(file, table, reading, classes, codes, probabilities) {
       if (line.endsWith("\r")) line = line.slice(0, -1)
       if (row < 0) {
         if (!line.trim()) continue
-        if (row === -1 && !headless) out.push(names_of(sign === " " ? undefined : line))
+        if (row === -1 && !headless) out.push(names_of(sign === " " ? undefined : line.replace(/^("?)# /, "$1")))
       } else if (separator === null) {
         if (!line.trim()) continue
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
