@@ -20,8 +20,8 @@ from bothways.sequences import Sequences
 LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
 
-USUAL: Mapping[str, float] = {"step": 1.0, "sequence": 10.0}
-"""How much is held against temperatures other than 1, by what has a label: one per sequence says less than many."""
+PENALTY: Mapping[str, float] = {"step": 1.0, "sequence": 10.0}
+"""That on the squared logarithm of the temperature, over the number of sequences, by what has a label."""
 
 THRESHOLDS = 100  # the number of thresholds that are tried
 OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
@@ -106,8 +106,8 @@ class HeldOut:
         alone = self._average(given, range(len(networks), len(given)), [], few)
         p, of_simple = (np.mean([given[i] for i in each], axis=0) for each in (freely, alone))
         if self.sequences.per == "sequence":
-            chosen = [*self._average(given, range(len(given)), [], most - few), *(alone * few)[:few]]
-            return freely if self.loss(of_simple) > FAR * self.loss(p) else chosen
+            far_behind = self.loss(of_simple) > FAR * self.loss(p)
+            return freely if far_behind else [*freely[: most - few], *(alone * few)[:few]]
         rooted = self._average(given, range(len(given)), alone, most)
         return freely if self._likelier(p, np.mean([given[i] for i in rooted], axis=0)) else rooted
 
@@ -160,10 +160,10 @@ class HeldOut:
 
     def temperature(self, p: Any) -> float:
         """The temperature at which the labels are likeliest; few sequences say little."""
-        usual = USUAL[self.sequences.per] / len(self.sequences)
+        penalty = PENALTY[self.sequences.per] / len(self.sequences)
 
         def loss(log: float) -> float:
-            return self.loss(tempered(p, math.exp(log))) + usual * log**2
+            return self.loss(tempered(p, math.exp(log))) + penalty * log**2
 
         return round(math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x), 4)
 
