@@ -142,6 +142,13 @@ def test_choices_that_cannot_be(arguments: dict[str, Any], said: str) -> None:
         choose_columns(table(), **(ROLES | arguments))
 
 
+def test_where_all_columns_went_is_said() -> None:
+    frame = pl.DataFrame({"time": [i / 2 for i in range(40)], "label": ["a", "b"] * 20})
+    with pytest.raises(DataError, match=r"'time': order \(by its name.*To learn from .*numeric"):
+        choose_columns(Table("some.csv", frame), label="label")
+    assert choose_columns(Table("some.csv", frame), label="label", numeric=["time"]).features == ("time",)
+
+
 def test_spaces_around_a_name_need_not_be_given() -> None:
     frame = pl.DataFrame({" Label": ["a", "b"] * 6, "Label ": [1, 2] * 6, " x": range(12), "y": [2.5, 1.5] * 6})
     columns = choose_columns(Table("some.csv", frame.drop("Label ")), label="Label", drop=["x"])

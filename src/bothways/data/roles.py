@@ -71,8 +71,12 @@ def choose_columns(table: Table, **given: Any) -> Columns:
         left = [name for name in left if not whys[name]]
     _check_features(table, {name: kinds[name] for name in left}, [*categorical, table.word], numeric)
     if not left:
-        why = " ".join(map(str, (guess for guess in guesses.values() if guess.role == "left out")))
-        raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from. {why}".rstrip())
+        said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
+        if (order := roles.get("order")) and table.schema[order].is_numeric():
+            said.append(f"To learn from numbers that sort the rows: {option('numeric', order)}.")
+        raise DataError(
+            f"{table.source}: no column is left to learn {roles['label']!r} from. {' '.join(said)}".rstrip()
+        )
     by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
     for name in left:
         found = [of[name] for of in (guesses, by_name) if name in of]

@@ -13,7 +13,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.errors import InputError, calling, counted, imports_for, on_command_line, option
-from bothways.metrics import check_tags, class_to_detect, score
+from bothways.metrics import Score, check_tags, class_to_detect, score
 from bothways.metrics.alarms import detectable
 from bothways.metrics.scores import check_monitor, with_rate_of
 from bothways.options import Option, options, seconds_of, whole
@@ -21,11 +21,11 @@ from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.settings import Reading, Roles, Settings, as_names
 from bothways.study.factors import Value, checked_settings, checked_vary, default
-from bothways.study.grid import Grid, check_size
+from bothways.study.grid import Grid, GridCell, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import FAILED, Run, RunId, Store
-from bothways.study.tasks import Task, problem_task, table_task
+from bothways.study.tasks import Split, Task, problem_task, table_task
 from bothways.study.worker import StudySpec
 
 FALSE_ALARM_RATES = (0.01, 0.001)
@@ -99,99 +99,53 @@ def compare(
     """
     chosen = _seeds(seeds)
     fraction = Option(1.0, "", above=0, most=1).check("fraction", fraction)
-    varied = checked_vary(vary)
-    if search is None:
-        check_size(varied, len(chosen), fraction, yes)
-        grid = Grid.full(varied, settings)
-    else:
-        grid = Grid(varied, checked_settings(settings or {}), ())
+    Option(None, "", least=1, of=int).check("workers", workers)
+    if search is not None:
         whole("search", search, 1)
         with imports_for("A search", "search"):
             from bothways.study.search import search_settings
-    Option(None, "", least=1, of=int).check("workers", workers)
+    grid, first = _grid(vary, settings, reference, None if search else fraction, len(chosen), yes)
     deadline = None if budget is None else time.monotonic() + seconds_of("budget", budget)
-    first = grid.reference(reference or {})
-    grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
     windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
     longest = max((int(each) for each in windows if each), default=None)
     with calling("the command line" if on_command_line() else "a comparison"):
         task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
     grid.check(task.shape)
     split = task.draw(0)
-    code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
-    label, given = task.classes[code], with_rate_of(str(metric), as_names(false_alarm_rates))
-    rates = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in given)
-    parts = (split.test,) if task.test_share is not None or split.valid is None else (split.test, split.valid)
-    rates = rates if all(detectable(part, code) for part in parts) else ()
-    if str(metric).startswith(("detection@", "false_alarms@")) and not rates:
-        raise InputError(
-            f"The test part, or the valid part, by which thresholds are chosen, has no label {label!r} or no other, so "
-            f"that {option('metric', metric)} cannot be scored. Choose another metric, or other parts."
-        )
-    check_tags(str(metric), split.test)
-    tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
-    if output is not None and any((part.known_weights % 1).any() for part in tested if part is not None):
-        raise InputError(
-            "output keeps whole counts of labels, and some weights of what is tested are no whole numbers. Leave out "
-            "output, or those weights."
-        )
-    monitors = grid.vary.get("monitor", (grid.base.get("monitor"),))
-    if split.valid is not None:
-        for monitor in monitors:
-            check_monitor(str(monitor), task.shape.classes, split.valid)
-    usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
-    usual = "entity_f1" if split.test.scheme is not None else usual
-    of = score(metric or usual, task.classes, label, rates)
-    fingerprint, facts = task.told_by(rates, label)
+    detected, rates, of = _scoring(task, split, metric, positive, false_alarm_rates)
+    _check_parts(grid, task, split, whole_weights=output is not None)
+    fingerprint, facts = task.told_by(rates, task.classes[detected])
     study = {
         "task": task.name,
         "tested_on": task.tested_on,
         "classes": list(task.classes),
-        "positive": label,
+        "positive": task.classes[detected],
         "vary": {name: list(values) for name, values in grid.vary.items()},
         "settings": dict(grid.base),
         "facts": facts,
     }
-    spec, progress, shares = StudySpec(task, rates, code), Progress(of, deadline=deadline), None
+    spec, progress = StudySpec(task, rates, detected), Progress(of, deadline=deadline)
     path = None if output is None else Path(output)
+    cells, shares = grid.cells, None
     with Store(path, fingerprint, study) as store, on_cluster(cluster):
-
-        def tell() -> None:
-            """Say what Ctrl-C would leave."""
-            kept = counted(len(store.runs), "run is", "runs are")
-            where = f"{kept} kept in {path}; the same command goes on from there."
-            interrupts.kept = "Without an output file no run is kept." if path is None else where
-
-        def keep(run: Run) -> None:
-            store.add(run)
-            tell()
-
-        if store.runs:
-            tell()
-
-        def do(wanted: Sequence[RunId]) -> bool:
-            there = {run.id for run in store.runs}
-            missing = [each for each in wanted if each not in there]
-            progress.total += len(missing)
-            return do_runs(spec, missing, workers, keep, progress, on_progress)
-
+        do = _doer(store, path, spec, workers, progress, on_progress)
         if search is None:
-            own = dict.fromkeys(grid.setting(cell).alone(task.shape) for cell in grid.cells)
-            jobs = [(setting, seed) for seed in chosen for setting in own]
-            shared = "" if len(own) == len(grid.cells) else f", {len(own)} of them with runs of their own"
+            own = dict.fromkeys(grid.setting(cell).alone(task.shape) for cell in cells)
+            runs = [(setting, seed) for seed in chosen for setting in own]
+            shared = "" if len(own) == len(cells) else f", {len(own)} of them with runs of their own"
             say(
-                f"{task.name}: {counted(len(grid.cells), 'setting')}{shared}, {counted(len(chosen), 'seed')}: "
-                f"{counted(len(jobs), 'run')}."
+                f"{task.name}: {counted(len(cells), 'setting')}{shared}, {counted(len(chosen), 'seed')}: "
+                f"{counted(len(runs), 'run')}."
             )
-            if there := len({run.id for run in store.runs} & set(jobs)):
+            if there := len({run.id for run in store.runs} & set(runs)):
                 say(f"{there} of them are in {path} already.")
-            do(jobs)
+            do(runs)
         else:
             say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
-            if split.valid is None or "none" in monitors:
+            if split.valid is None or "none" in _monitors(grid):
                 say("Without a valid part it goes by the scores on what is tested, which flatters the best settings.")
-            cells, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
-            grid = replace(grid, cells=tuple(dict.fromkeys((first, *cells))))
+            found, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
+            cells = tuple(dict.fromkeys((first, *found)))
     if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
         say(
             f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
@@ -199,8 +153,96 @@ def compare(
         )
     if failed := [run.reason for run in progress.done if run.status == FAILED]:
         say(f"{counted(len(failed), 'run')} failed, the first one by {failed[0]}")
-    comparison = compare_runs(grid, task, chosen, store.runs, of, first)
+    comparison = compare_runs(replace(grid, cells=cells), task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)
+
+
+def _grid(
+    vary: Mapping[str, Iterable[Value] | None],
+    settings: Mapping[str, Value] | None,
+    reference: Mapping[str, Value] | None,
+    fraction: float | None,
+    seeds: int,
+    yes: bool,
+) -> tuple[Grid, GridCell]:
+    """This share of all settings, or the reference alone where a search chooses the others; and the reference."""
+    varied = checked_vary(vary)
+    if fraction is None:
+        grid = Grid(varied, checked_settings(settings or {}), ())
+        first = grid.reference(reference or {})
+        return replace(grid, cells=(first,)), first
+    check_size(varied, seeds, fraction, yes)
+    grid = Grid.full(varied, settings)
+    first = grid.reference(reference or {})
+    return grid.part(fraction, first), first
+
+
+def _scoring(
+    task: Task, split: Split, metric: str | None, positive: Label | None, rates: float | Sequence[float]
+) -> tuple[int, tuple[float, ...], Score]:
+    """The class to detect, the false-alarm rates that can be looked at, and the score."""
+    detected = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
+    label, given = task.classes[detected], with_rate_of(str(metric), as_names(rates))
+    checked = tuple(Option(0.01, "", least=0, below=1).check("A false-alarm rate", rate) for rate in given)
+    parts = (split.test,) if task.test_share is not None or split.valid is None else (split.test, split.valid)
+    usable = checked if all(detectable(part, detected) for part in parts) else ()
+    if str(metric).startswith(("detection@", "false_alarms@")) and not usable:
+        raise InputError(
+            f"The test part, or the valid part, by which thresholds are chosen, has no label {label!r} or no other, so "
+            f"that {option('metric', metric)} cannot be scored. Choose another metric, or other parts."
+        )
+    check_tags(str(metric), split.test)
+    usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
+    usual = "entity_f1" if split.test.scheme is not None else usual
+    return detected, usable, score(metric or usual, task.classes, label, usable)
+
+
+def _monitors(grid: Grid) -> Iterable[Value]:
+    """The scores that choose epochs."""
+    return grid.vary.get("monitor", (grid.base.get("monitor"),))
+
+
+def _check_parts(grid: Grid, task: Task, split: Split, *, whole_weights: bool) -> None:
+    """Refuse parts that cannot be scored, or, if weights must be whole, counted."""
+    tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
+    if whole_weights and any((part.known_weights % 1).any() for part in tested if part is not None):
+        raise InputError(
+            "output keeps whole counts of labels, and some weights of what is tested are no whole numbers. Leave out "
+            "output, or those weights."
+        )
+    if split.valid is not None:
+        for monitor in _monitors(grid):
+            check_monitor(str(monitor), task.shape.classes, split.valid)
+
+
+def _doer(
+    store: Store,
+    path: Path | None,
+    spec: StudySpec,
+    workers: int | None,
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+) -> Callable[[Sequence[RunId]], bool]:
+    """What does the runs that are not in the store yet, and says what Ctrl-C would leave."""
+
+    def tell() -> None:
+        kept = counted(len(store.runs), "run is", "runs are")
+        where = f"{kept} kept in {path}; the same command goes on from there."
+        interrupts.kept = "Without an output file no run is kept." if path is None else where
+
+    def keep(run: Run) -> None:
+        store.add(run)
+        tell()
+
+    def do(wanted: Sequence[RunId]) -> bool:
+        there = {run.id for run in store.runs}
+        missing = [each for each in wanted if each not in there]
+        progress.total += len(missing)
+        return do_runs(spec, missing, workers, keep, progress, on_progress)
+
+    if store.runs:
+        tell()
+    return do
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
