@@ -1084,11 +1084,17 @@ def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
     assert table.column("Date,Time").dt.hour().to_list() == [13, 10, 4]
 
 
-def test_headers_of_files_that_were_put_together(tmp_path: Path) -> None:
-    path = csv(tmp_path, "x,y\n1,2\nx,y\n3,4\nx,z\n")
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_headers_of_files_that_were_put_together(mark: str, tmp_path: Path) -> None:
+    path = csv(tmp_path, f"{mark}x,y\n1,2\n{mark}x,y\n3,4\nx,z\n")
     table = read_table(path)
     assert table.frame().rows() == [("1", "2"), ("3", "4"), ("x", "z")]
     assert table.notices == (f"{path}: 1 line repeats the header and is left out.",)
+
+
+def test_lines_of_json_that_were_put_together(tmp_path: Path) -> None:
+    lines = csv(tmp_path, '\ufeff{"x": 1}\n\ufeff{"x": 2}\n', "some.jsonl")
+    assert read_table(lines).column("x").to_list() == [1, 2]
 
 
 @pytest.mark.parametrize("header", [",x,y", "x,x,y", "n,x,"])
