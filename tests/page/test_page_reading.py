@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -308,8 +309,10 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     lines = ["flow,at,x", *rows[:7], "flow,at,x", *rows[7:], "# end", ""]
     table = written(tmp_path / "t.csv", "\n".join(lines))
     assert "t.csv: left out: 2 lines of comments or the header again." in alike(page, table, tmp_path)
-    for again in ("flow,at,x", "\ufeffflow,at,x"):
-        alike(page, written(tmp_path / "two.csv", "\n".join(["flow,at,x", again, *rows])), tmp_path)
+    alike(page, written(tmp_path / "two.csv", "\n".join(["flow,at,x", "flow,at,x", *rows])), tmp_path)
+    alike(
+        page, written(tmp_path / "put.csv", "\n".join(["flow,at,x", *rows[:9], "\ufeffflow,at,x", *rows[9:]])), tmp_path
+    )
     above = "# a logger\n\nReport, 2024\n" + ",,s\n".join(["flow,at,x\n", "# no comment\n"])
     table = written(tmp_path / "above.csv", above + "\n".join(rows))
     text = alike(page, table, tmp_path)
@@ -322,7 +325,13 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     ends = "lines end in CR alone, as on old Macs; they are written with LF again."
     assert ends in alike(page, table, tmp_path)
     table = written(tmp_path / "crcrlf.csv", "\r\r\n".join(["flow,at,x,", *(f"{row}," for row in rows), ""]))
-    alike(page, table, tmp_path, partial(pl.read_csv, columns=["flow", "at", "x", "predicted", "probability"]))
+
+    def read(path: Path) -> pl.DataFrame:
+        return pl.DataFrame(list(csv.DictReader(io.StringIO(path.read_text())))).select(
+            "flow", "at", "x", "predicted", "probability"
+        )
+
+    alike(page, table, tmp_path, read)
     log = "\n".join(["#separator \\x09", "#fields\tflow,at,x", "#types\tstring,int,double", *rows, "#close", ""])
     table = written(tmp_path / "z.tsv", log.replace(",", "\t"))
     assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""
