@@ -91,7 +91,7 @@ def test_text_in_the_last_row_of_many_is_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "windows"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r\r\n"], ids=["unix", "windows", "windows twice"])
 def test_dialects_of_csv(tmp_path: Path, separator: str, before: bytes, newline: str) -> None:
     text = newline.join(separator.join(row) for row in (("a", "b"), ("1", "x"), ("2", "y"))) + newline
     table = read_table(csv(tmp_path, before + text.encode()))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -324,14 +322,7 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     table = written(tmp_path / "cr.csv", "\r".join(["flow,at,x", *rows, ""]))
     ends = "lines end in CR alone, as on old Macs; they are written with LF again."
     assert ends in alike(page, table, tmp_path)
-    table = written(tmp_path / "crcrlf.csv", "\r\r\n".join(["flow,at,x,", *(f"{row}," for row in rows), ""]))
-
-    def read(path: Path) -> pl.DataFrame:
-        return pl.DataFrame(list(csv.DictReader(io.StringIO(path.read_text())))).select(
-            "flow", "at", "x", "predicted", "probability"
-        )
-
-    alike(page, table, tmp_path, read)
+    alike(page, written(tmp_path / "crcrlf.csv", "\r\r\n".join(["flow,at,x", *rows, ""])), tmp_path)
     log = "\n".join(["#separator \\x09", "#fields\tflow,at,x", "#types\tstring,int,double", *rows, "#close", ""])
     table = written(tmp_path / "z.tsv", log.replace(",", "\t"))
     assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""

@@ -73,7 +73,7 @@ async function form_of(file, encoding) {
 }
 const BETWEEN_BLANKS = /"(?:[^"]|"")*"(?!\S)|\S+/g
 function fields_of(record, separator, quoted) {
-  if (record.endsWith("\r")) record = record.slice(0, -1)
+  if (record.endsWith("\r")) record = record.replace(/\r+$/, "")
   if (separator === " ") return (record.match(BETWEEN_BLANKS) ?? [""]).map(field => field[0] === '"' ? field.slice(1, -1).replaceAll('""', '"') : field)
   if (!quoted || !record.includes('"')) return record.split(separator)
   const fields = []
