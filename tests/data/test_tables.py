@@ -91,7 +91,7 @@ def test_text_in_the_last_row_of_many_is_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "windows"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r\r\n"], ids=["unix", "windows", "windows twice"])
 def test_dialects_of_csv(tmp_path: Path, separator: str, before: bytes, newline: str) -> None:
     text = newline.join(separator.join(row) for row in (("a", "b"), ("1", "x"), ("2", "y"))) + newline
     table = read_table(csv(tmp_path, before + text.encode()))
@@ -1084,11 +1084,17 @@ def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
     assert table.column("Date,Time").dt.hour().to_list() == [13, 10, 4]
 
 
-def test_headers_of_files_that_were_put_together(tmp_path: Path) -> None:
-    path = csv(tmp_path, "x,y\n1,2\nx,y\n3,4\nx,z\n")
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_headers_of_files_that_were_put_together(mark: str, tmp_path: Path) -> None:
+    path = csv(tmp_path, f"{mark}x,y\n1,2\n{mark}x,y\n3,4\nx,z\n")
     table = read_table(path)
     assert table.frame().rows() == [("1", "2"), ("3", "4"), ("x", "z")]
     assert table.notices == (f"{path}: 1 line repeats the header and is left out.",)
+
+
+def test_lines_of_json_that_were_put_together(tmp_path: Path) -> None:
+    lines = csv(tmp_path, '\ufeff{"x": 1}\n\ufeff{"x": 2}\n', "some.jsonl")
+    assert read_table(lines).column("x").to_list() == [1, 2]
 
 
 @pytest.mark.parametrize("header", [",x,y", "x,x,y", "n,x,"])

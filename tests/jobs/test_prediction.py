@@ -184,7 +184,7 @@ def test_the_option_may_stand_without_a_value(folder: Path, given: list[str], la
 @pytest.mark.parametrize(
     ("model", "threshold", "said"),
     [
-        (some_model(), "saved", "This model keeps no threshold. Give one as a number, or let `bothways evaluate"),
+        (some_model(), "saved", "This model keeps no alarm threshold. Give one as a number, or let `bothways evaluate"),
         (some_model(("O", "B-x", "I-x")), 0.5, "A threshold is for classes; the labels of this model are tags"),
         (some_model(), "half", "threshold is 'half'; it must be a probability from 0 to 1, or 'saved'"),
         (some_model(), 1.5, "threshold is 1.5; it must be a probability"),

@@ -252,6 +252,11 @@ def words_of(sequence: str, *values: str) -> Model:
 WORDS = ["I", "said", ",", '"', "no", '"', "and", '"', "yes", "5", '"no"']
 
 
+def test_of_many_new_values_three_are_shown(opened: Any, tmp_path: Path) -> None:
+    table = written(tmp_path / "t.csv", "sentence,word\n" + "".join(f"1,{word}\n" for word in "abcde"))
+    assert "training never saw (b, c, d and 1 more)" in said(opened(words_of("sentence", "a")), table)
+
+
 @pytest.mark.slow
 def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
     page = opened(words_of("sentence", "said", ",", '"', "no", '"no"'))
@@ -296,13 +301,16 @@ def test_blank_rows_part_blocks(opened: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
-    """A header that comes again, comments, lines that end in CR alone, and a log of Zeek."""
+    """A header that comes again, comments, lines that end in CR alone or after one too many, and a log of Zeek."""
     page = opened(numbers_of("x", order="at"))
     rows = [f"{'ab'[at // 9]},{at},{at % 5 - 2}.5" for at in range(18)]
     lines = ["flow,at,x", *rows[:7], "flow,at,x", *rows[7:], "# end", ""]
     table = written(tmp_path / "t.csv", "\n".join(lines))
     assert "t.csv: left out: 2 lines of comments or the header again." in alike(page, table, tmp_path)
     alike(page, written(tmp_path / "two.csv", "\n".join(["flow,at,x", "flow,at,x", *rows])), tmp_path)
+    alike(
+        page, written(tmp_path / "put.csv", "\n".join(["flow,at,x", *rows[:9], "\ufeffflow,at,x", *rows[9:]])), tmp_path
+    )
     above = "# a logger\n\nReport, 2024\n" + ",,s\n".join(["flow,at,x\n", "# no comment\n"])
     table = written(tmp_path / "above.csv", above + "\n".join(rows))
     text = alike(page, table, tmp_path)
@@ -314,6 +322,7 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     table = written(tmp_path / "cr.csv", "\r".join(["flow,at,x", *rows, ""]))
     ends = "lines end in CR alone, as on old Macs; they are written with LF again."
     assert ends in alike(page, table, tmp_path)
+    alike(page, written(tmp_path / "crcrlf.csv", "\r\r\n".join(["flow,at,x", *rows, ""])), tmp_path)
     log = "\n".join(["#separator \\x09", "#fields\tflow,at,x", "#types\tstring,int,double", *rows, "#close", ""])
     table = written(tmp_path / "z.tsv", log.replace(",", "\t"))
     assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""

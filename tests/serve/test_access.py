@@ -22,6 +22,9 @@ import pytest
 
 from bothways import store
 from bothways.cli import main
+from bothways.errors import InputError
+from bothways.serve import Limits
+from bothways.serve.server import serve
 from serving import Running, model_of
 
 BODY = {"inputs": [{"name": "sequences", "shape": [1, 2, 3], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}]}
@@ -90,6 +93,12 @@ def test_a_key_that_is_empty_is_refused(
     with pytest.raises(SystemExit, match="2"):
         main(["serve", str(path), "--port", "1", *given])
     assert "The key is empty" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("key", ["clé", "a\nb", "łódź"])
+def test_a_key_that_not_all_clients_can_send_is_refused(path: Path, key: str) -> None:
+    with pytest.raises(InputError, match="ASCII"):
+        serve(path, "127.0.0.1", 1, Limits(), key)
 
 
 @pytest.mark.parametrize("host", ["", " ", "[]"])

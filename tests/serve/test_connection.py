@@ -100,6 +100,11 @@ def test_a_host_is_needed(server: Running) -> None:
     assert sent(server, b"GET /v2 HTTP/1.0\r\n\r\n")[0].status == 421
 
 
+def test_blanks_around_a_header_are_none_of_it(server: Running) -> None:
+    (answer,) = sent(server, b"GET /v2 HTTP/1.1\r\nHost: \tlocalhost \t\r\n\r\n")
+    assert answer.status == 200
+
+
 def test_what_is_offered_beside_http_is_let_be(server: Running) -> None:
     whole = sent(server, posted())
     offered = posted(BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
@@ -206,6 +211,9 @@ def test_compressed_bodies(server: Running, encoding: str) -> None:
         (packed(bytes(1 << 20)), 400),
     ):
         assert [each.status for each in sent(server, posted(wrong, header))] == [expected]
+    parts = packed(BODY[:50]) + packed(BODY[50:])  # gzip may have several
+    assert [each.status for each in sent(server, posted(parts, header))] == [200 if encoding == "gzip" else 400]
+    assert sent(server, posted(packed(BODY), "Content-Encoding: x-gzip \t"))[0].status == 200
     assert sent(server, posted(BODY, "Content-Encoding: br"))[0].status == 415
 
 

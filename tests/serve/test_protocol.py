@@ -210,6 +210,7 @@ GOOD = tensor("sequences", X)
     ("body", "said"),
     [
         (b"", "no JSON"),
+        (b"[NaN]", "JSON has no NaN"),
         (b"[1]", "no JSON object"),
         ({}, "inputs must be a JSON array"),
         ({"inputs": []}, "The inputs are []"),

@@ -98,7 +98,7 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
 
 
 def _parse(path: Path, lines: bytes, schema: pl.Schema | None = None, start: int = 1) -> pl.DataFrame:
-    lines = lines.removeprefix(codecs.BOM_UTF8)
+    lines = lines.replace(b"\n" + codecs.BOM_UTF8, b"\n").removeprefix(codecs.BOM_UTF8)  # of files put together
     if not lines.strip():
         raise DataError(f"{path}: this file is empty.")
     _check_depth(path, lines, start)

@@ -23,6 +23,7 @@ HEAD, HEAD_BYTES = 1000, 2**16  # the first lines and bytes, which show what a f
 MOST_COMMENTS = 100  # lines before a header that are looked at
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text may begin with
+DOUBLED = "\r\r\n"
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
@@ -43,7 +44,7 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
         encoding, newline = _encoding(path, plain)
         if newline is None:
             say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
-        elif encoding == "utf-8":
+        elif encoding == "utf-8" and not newline:
             yield _without_remarks(plain, text)
             return
         try:
@@ -51,7 +52,10 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
                 plain.open(encoding=encoding, newline=newline) as old,
                 text.open("w", encoding="utf-8", newline="") as new,
             ):
-                shutil.copyfileobj(old, new, BYTES)
+                if newline:
+                    new.writelines(line.replace(DOUBLED, "\r\n") for line in old)
+                else:
+                    shutil.copyfileobj(old, new, BYTES)
         except UnicodeError:
             raise DataError(f"{path}: this is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.") from None
         if encoding == WINDOWS:
@@ -146,12 +150,15 @@ def head(path: Path) -> list[str]:
 
 
 def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
-    """The encoding, and how lines end: None where most end in a carriage return alone, else as they do."""
+    """The encoding, and how lines end: None where most end in a carriage return alone, "\\n" where one too many stands
+    before some ends, as Windows makes of lines that end in CR LF already, else as they do.
+    """
     with plain.open("rb") as file:
         if file.read(2) in MARKS:
             return "utf-16", ""
         file.seek(0)
         decoder, found, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1, 0
+        ends = ""
         while block:
             block = file.read(BYTES)
             if b"\0" in block:
@@ -163,7 +170,8 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
                 found = WINDOWS
             line += block.count(b"\n")
             returns += block.count(b"\r")
-        return found, None if returns > 2 * (line - 1) else ""
+            ends = "\n" if DOUBLED.encode() in block else ends
+        return found, None if returns > 2 * (line - 1) else ends
 
 
 def _without_remarks(plain: Path, text: Path) -> Path:

@@ -133,7 +133,7 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
     if asked == SAVED:
         if kept is None:
             raise InputError(
-                "This model keeps no threshold. Give one as a number, or let `bothways evaluate MODEL DATA "
+                "This model keeps no alarm threshold. Give one as a number, or let `bothways evaluate MODEL DATA "
                 "--false-alarm-rate 0.01 --save-threshold` choose and keep one."
             )
         given = kept["value"]

@@ -52,8 +52,8 @@ async function read_sequences(file, model) {
       const text = columns[name][row] = columns[name][row] === null ? "" : String(columns[name][row])
       if (known && text !== "" && !known.has(text)) strange.set(text, (strange.get(text) || 0) + 1)
     }
-    const total = [...strange.values()].reduce((a, b) => a + b, 0)
-    if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
+    const total = [...strange.values()].reduce((a, b) => a + b, 0), more = strange.size > 3 ? ` and ${strange.size - 3} more` : ""
+    if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}${more}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
   }
   const by = order === null ? null : read[order]?.values, wanted = model.wanted || "numbers or times"
   if (order !== null && !by) {

@@ -73,7 +73,7 @@ async function form_of(file, encoding) {
 }
 const BETWEEN_BLANKS = /"(?:[^"]|"")*"(?!\S)|\S+/g
 function fields_of(record, separator, quoted) {
-  if (record.endsWith("\r")) record = record.slice(0, -1)
+  if (record.endsWith("\r")) record = record.replace(/\r+$/, "")
   if (separator === " ") return (record.match(BETWEEN_BLANKS) ?? [""]).map(field => field[0] === '"' ? field.slice(1, -1).replaceAll('""', '"') : field)
   if (!quoted || !record.includes('"')) return record.split(separator)
   const fields = []
@@ -172,8 +172,8 @@ function what_ends(last, before) {
   if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && (sums || 2 * gone >= filled.length)) return "is a total"
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at ? "counts the rows" : ""
 }
-/* The names of a header without the mark of a comment, which numpy.savetxt writes. */
-const unmarked = (name, at) => at ? name : name.replace(/^# /, "")
+/* The names of a header without the mark of a comment, which numpy.savetxt writes, or of the order of bytes, as in files that were put together. */
+const unmarked = (name, at) => at ? name : name.replace(/^(# |\ufeff)/, "")
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
 const is_none = (fields, header, separator) => header.length > 1 && (separator === " " && fields[0][0] === "#" ||
@@ -336,7 +336,7 @@ async function labeled(file, table, reading, classes, codes, probabilities) {
   await records(file, form, lines => {
     const out = []
     for (let line of lines) {
-      if (line.endsWith("\r")) line = line.slice(0, -1)
+      line = line.replace(/\r+$/, "")
       if (row < 0) {
         if (!line.trim()) continue
         if (row === -1 && !headless) out.push(names_of(sign === " " ? undefined : line.replace(/^("?)# /, "$1")))

@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
         """A header; or a trailer, which is let go."""
         self._count(len(name) + len(value) + 4)
         if self._heading:
-            self._headers[name.lower()] = value
+            self._headers[name.lower()] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
         """Its head is there."""

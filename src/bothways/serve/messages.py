@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import json
 import logging
 import re
@@ -65,16 +67,22 @@ class HttpRequest:
             encoding = b"gzip"
         if encoding == b"identity":
             return self.body
-        if encoding not in (b"gzip", b"deflate"):
+        if encoding not in (b"gzip", b"x-gzip", b"deflate"):
             raise RefusedError(415, "Content-Encoding must be gzip, deflate or identity.")
-        unpacking = zlib.decompressobj(wbits=47)  # takes either
+        unpacking = zlib.decompressobj()
         try:
-            body = unpacking.decompress(self.body, most + 1)
-        except zlib.error:
+            if self.body.startswith(GZIP):  # of one part or, as logs that were appended to, of several
+                body, whole = gzip.GzipFile(fileobj=io.BytesIO(self.body)).read(most + 1), True
+            else:
+                body = unpacking.decompress(self.body, most + 1)
+                whole = unpacking.eof and not unpacking.unused_data
+        except EOFError:
+            body, whole = b"", False
+        except (gzip.BadGzipFile, zlib.error):
             raise InputError(f"The body is not compressed by {encoding.decode()}, or damaged.") from None
         if len(body) > most:
             raise RefusedError(413, f"A request may have {most >> 20} MiB.")
-        if not unpacking.eof or unpacking.unused_data:
+        if not whole:
             raise InputError("The compressed body ends too early or too late.")
         return body
 

@@ -77,7 +77,8 @@ def parse(body: bytes, header_length: int | None = None) -> InferenceRequest:
     try:
         message = orjson.loads(body[:at] if header_length is not None else body)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"The request is no JSON: {error}.") from None
+        cure = " What is missing is null; JSON has no NaN." if b"NaN" in body[:at] else ""
+        raise InputError(f"The request is no JSON: {error}.{cure}") from None
     if type(message) is not dict:
         raise InputError("The request is no JSON object; it needs one with inputs.")
     parameters = _typed(message, "parameters", dict, {})

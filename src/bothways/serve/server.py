@@ -49,11 +49,13 @@ class Lines(logging.Formatter):
 def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = None, each: bool = False) -> None:
     """Serve the model of a file, or those of a folder, until SIGTERM, SIGHUP or Ctrl-C; then finish what has been asked
     for. An IPv6 `host` may stand in brackets, as in URLs; blanks around the key do not count; `each` logs a line per
-    request. Raises ModelFileError if there is no model to read, and InputError if the key or the host is empty or the
-    address cannot be had.
+    request. Raises ModelFileError if there is no model to read, and InputError if the key or the host is empty, the key
+    is not printable ASCII, or the address cannot be had.
     """
     if key is not None and not (key := key.strip()):
         raise InputError("The key is empty. Give one, or neither --key nor BOTHWAYS_API_KEY to ask for none.")
+    if not (key or "").isascii() or not (key or "").isprintable():  # browsers and curl send others in two ways
+        raise InputError("The key is not ASCII alone. Give one of letters, digits and signs that are.")
     if not (host := "127.0.0.1" if host == "localhost" else host.strip(" []")):  # to asyncio it would be all there are
         raise InputError("The host is empty. Give an address, or no --host for 127.0.0.1.")
     handler = logging.StreamHandler()
