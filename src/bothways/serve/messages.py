@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import io
 import json
 import logging
 import re
@@ -69,20 +67,14 @@ class HttpRequest:
             return self.body
         if encoding not in (b"gzip", b"x-gzip", b"deflate"):
             raise RefusedError(415, "Content-Encoding must be gzip, deflate or identity.")
-        unpacking = zlib.decompressobj()
+        unpacking = zlib.decompressobj(wbits=47)  # takes either
         try:
-            if self.body.startswith(GZIP):  # of one part or, as logs that were appended to, of several
-                body, whole = gzip.GzipFile(fileobj=io.BytesIO(self.body)).read(most + 1), True
-            else:
-                body = unpacking.decompress(self.body, most + 1)
-                whole = unpacking.eof and not unpacking.unused_data
-        except EOFError:
-            body, whole = b"", False
-        except (gzip.BadGzipFile, zlib.error):
+            body = unpacking.decompress(self.body, most + 1)
+        except zlib.error:
             raise InputError(f"The body is not compressed by {encoding.decode()}, or damaged.") from None
         if len(body) > most:
             raise RefusedError(413, f"A request may have {most >> 20} MiB.")
-        if not whole:
+        if not unpacking.eof or unpacking.unused_data:
             raise InputError("The compressed body ends too early or too late.")
         return body
 
