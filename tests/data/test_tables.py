@@ -446,6 +446,32 @@ def test_a_total_of_nearly_all_columns_is_no_row(tmp_path: Path, line: str) -> N
         assert len(read_table(csv(tmp_path, "\n".join([*lines, first + other])))) == 31
 
 
+@pytest.mark.parametrize("total", ["", "Total,,4298,,\n"])
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('\n"Source: ERP, Finance"\n', "the last row is a note ('Source: ERP, Finance')"),
+        ("Source: ERP, Finance\n", "the last row is a note ('Source: ERP')"),
+        (',,,,\n"Applied filters:\nSite is Munich",,,,\n', "the last row is a note ('Applied filters:')"),
+        ("\nPrinted by Ann\nFor internal use,,,,\n", "the last 2 rows are notes ('Printed by Ann')"),
+        ("Quelle: Amt\n\nStand Mai\n\n", "the last 2 rows are notes ('Quelle: Amt')"),
+    ],
+)
+def test_notes_at_the_end_are_no_rows(tmp_path: Path, total: str, lines: str, said: str) -> None:
+    path = csv(tmp_path, HOURS + total + lines)
+    table = read_table(path)
+    assert (table.names, len(table)) == (["machine", "time", "x", "y", "label"], 40)
+    assert table.notices[0].startswith(f"{path}: {said} and ")
+    told = list[str]()
+    assert sum(map(len, csv_files.batches(path, 20, told.append))) == 40
+    assert told == [*table.notices]
+
+
+@pytest.mark.parametrize("line", ["\nc\n", "Printed by Ann\n", "Source: a,7,8,9,\n", "\n2024-05-01 10:00\n"])
+def test_what_is_no_note_stays(tmp_path: Path, line: str) -> None:
+    assert len(read_table(csv(tmp_path, HOURS + line))) == 41
+
+
 @pytest.mark.parametrize("line", ["\n(40 rows affected)\n", "(40 rows),,,,", "\n\n40 rows selected.\n\n"])
 def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> None:
     table = read_table(csv(tmp_path, HOURS + line))
@@ -457,10 +483,17 @@ def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> N
     assert said[0].endswith(f"the last row counts the rows ({line.strip().rstrip(',')!r}) and is left out.")
 
 
+@pytest.mark.parametrize("width", [6, 9])
+def test_names_between_bars_have_no_blanks_around_them(tmp_path: Path, width: int) -> None:
+    line, rows = f"----+{'-' * width}", "".join(f" {at:2} | {at / 8}\n" for at in range(30))
+    table = read_table(csv(tmp_path, f" at |{'x':^{width}}\n{line}\n{rows}(30 rows)\n"))
+    assert (table.names, len(table)) == (["at", "x"], 30)
+
+
 def test_tables_of_mysql(tmp_path: Path) -> None:
     line, rows = "+------+-----+-------+\n", "".join(f"| {at:4} | {at / 8:3} | state |\n" for at in range(30))
     table = read_table(csv(tmp_path, f"{line}| at   | x   | label |\n{line}{rows}{line}30 rows in set (0.00 sec)\n"))
-    assert (len(table), table.column(" x   ").to_list()) == (30, [at / 8 for at in range(30)])
+    assert (len(table), table.column("x").to_list()) == (30, [at / 8 for at in range(30)])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_total
+from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_end
 from bothways.data.numbers import all_fit
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
@@ -63,7 +63,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         table = " that holds a table" if place else ""
         say(f"{path}: {sheets[place]!r} is read, the first of {len(sheets)} sheets{table}.")
     blanks = BlankRows(path, part=False)
-    fields = blanks.left_out(without_total(path, fields, say))
+    fields = blanks.left_out(without_end(path, fields, say))
     blanks.told(say)
     return fields
 
