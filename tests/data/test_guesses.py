@@ -627,7 +627,10 @@ def test_a_time_that_is_empty_somewhere_does_not_lose_the_order_in_silence(mixed
     assert "pump" not in frame.columns or choose_columns(some).order == name
     once = whole.with_columns(pl.when(pl.int_range(pl.len()) != 700).then(name).alias(name))
     found = choose_columns(Table("some.csv", once))
-    assert why(found, name) == ("left out", "a date or time, but empty in 1 row, so it sorts nothing")
+    assert why(found, name) == (
+        "left out",
+        "a date or time, but empty in 1 row, so it sorts nothing; see some.csv: data row 701 (the first is 1)",
+    )
     assert (found.sequence, found.order) == ("pump", None)
     often = gap.with_columns(pl.when(pl.int_range(pl.len()) % 20 > 0).then(name).alias(name))
     assert why(choose_columns(Table("some.csv", often)), name)[1].startswith("a date or time, but empty in 6")

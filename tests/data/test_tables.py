@@ -296,6 +296,12 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
         table.column(asked)
 
 
+def test_the_last_of_many_columns_are_named() -> None:
+    table = Table("some.csv", pl.DataFrame({**{f"x{at}": [1] for at in range(50)}, "activity": [1]}))
+    with pytest.raises(DataError, match=r"are: 'x0', 'x1', .* 'x16', \.\.\., 'x48', 'x49', 'activity'\."):
+        table.require("state")
+
+
 NAMES = ["^x$", "*", "x", "^.*$", 'say "x"', "two\nlines", "Größe", "n", "count", " ", "a,b", "row"]
 
 
@@ -703,6 +709,13 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "some.xlsx").write_bytes(b"PK garbage")
     with pytest.raises(DataError, match="no workbook"):
         read_table(tmp_path / "some.xlsx")
+    (tmp_path / "some.xls").write_text("x\tlabel\n1\ta\n")
+    with pytest.raises(DataError, match=r"called. It begins with 'x.tlabel'. Give it the ending of what it holds"):
+        read_table(tmp_path / "some.xls")
+    for start, ending in ((b"PK\3\4", ".xlsx"), (b"\xd0\xcf\x11\xe0", ".xls"), (b"\x1f\x8b", ".csv.gz")):
+        (tmp_path / "other.csv").write_bytes(start + b"\0")
+        with pytest.raises(DataError, match=f"it begins as files that end in {ending} do. Give it that ending."):
+            read_table(tmp_path / "other.csv")
     monkeypatch.setitem(sys.modules, "fastexcel", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[excel\]'"):
         read_table(tmp_path / "some.xlsx")
