@@ -151,6 +151,9 @@ def test_one_label_for_each_sequence_where_none_changes() -> None:
     assert columns.per == "sequence"
     assert "one per sequence, as it never changes within one (per='step'" in why(columns, "label")[1]
     assert choose_columns(Table("some.csv", pl.DataFrame(rows)), per="step").per == "step"
+    first = pl.DataFrame(rows).with_columns(pl.when(pl.int_range(pl.len()) % 3 == 0).then("label"))
+    found = why(choose_columns(Table("some.csv", first)), "label")[1]
+    assert "never changes within one; empty in 24 rows (per='step'" in found
     for change in ({"label": [0] * 35 + [1]}, {"seq": [i // 12 for i in range(36)]}):
         assert choose_columns(Table("some.csv", pl.DataFrame(rows | change)), sequence="seq").per == "step"
 

@@ -926,6 +926,16 @@ def test_lines_that_blanks_cut_otherwise_are_refused(tmp_path: Path, line: str) 
         read_table(path)
 
 
+def test_logs_of_web_servers_name_their_columns(tmp_path: Path) -> None:
+    """As IIS writes them (W3C), which begins anew after each start."""
+    start = "#Software: IIS 10.0\n#Version: 1.0\n#Date: 2024-03-01 00:00:00\n#Fields: date time sc-status label\n"
+    rows = "".join(f"2024-03-01 00:{at:02}:00 {200 + at % 2} a\n" for at in range(30))
+    (tmp_path / "u_ex.log").write_text(start + rows + start + rows)
+    table = read_table(tmp_path / "u_ex.log")
+    assert table.frame().columns == ["date", "time", "sc-status", "label"]
+    assert table.column("sc-status").to_list() == [200, 201] * 30
+
+
 def test_a_comment_names_columns_between_blanks(tmp_path: Path) -> None:
     path = tmp_path / "saved.txt"
     steps = np.arange(40)

@@ -168,7 +168,7 @@ def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     if not width:
         return text
     say(f"{path}: fields are separated by blanks.")
-    last = [line.lstrip("# ").strip() for line in islice(_lines(text, 0), comments)][-1:]
+    last = [re.sub(r"^[# ]+(?:Fields:)?", "", line).strip() for line in islice(_lines(text, 0), comments)][-1:]
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
         file.writelines(islice(lines, comments))
         tabs = csv.writer(file, delimiter="\t", lineterminator="\n")

@@ -83,7 +83,9 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     more = dict(table.readings)
     if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence"), roles.get("order")):
         per = "sequence"
-        why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
+        many = table.column(label).null_count()
+        but = f"; empty in {counted(many, 'row')}" if many else ""
+        why = f"one per sequence, as it never changes within one{but} ({option('per', 'step')} for one per step)"
         more[label] = "; ".join([why, *filter(None, [more.get(label)])])
     for name in guesses.keys() & more.keys():
         if guesses[name].role == "category" and kinds[name] == "numbers":

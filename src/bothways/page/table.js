@@ -198,7 +198,7 @@ function names_in(lines, comment, needed, quoted) {
   const has = names => needed.every(name => name === BLOCK || names.includes(name)), counted = fields => fields.map((_, i) => `column ${i + 1}`)
   const header_of = sign => fields_of(lines[0], sign, quoted).map((name, at) => unmarked(name, at, sign))
   const cut = sign => { try { return header_of(sign) } catch { return [] } }
-  const separator = separator_of(lines, quoted), first = cut(separator), spaced = cut(" "), above = fields_of(comment.replace(/^[# ]+/, ""), " ", quoted)
+  const separator = separator_of(lines, quoted), first = cut(separator), spaced = cut(" "), above = fields_of(comment.replace(/^[# ]+(?:Fields:)? */, ""), " ", quoted)
   const are_data = fields => fields.some(field => !isNaN(plain(field.trim())))
   const found = [{separator, header: first}, {separator: " ", header: spaced}, {separator: " ", header: above, row: spaced},
     {separator, header: counted(first), row: first}, {separator: " ", header: counted(spaced), row: spaced}]
