@@ -493,7 +493,11 @@ def test_bad_arguments_of_train(
         (["evaluate", "flows.bothways", "flows.csv", "--split", "tset"], "There is no part 'tset'"),
         (["evaluate", "flows.bothways", "unparted.csv", "--split", "test"], "no split column"),
         (["evaluate", "flows.bothways", "unlabeled.csv"], "there is no column 'kind'"),
-        (["predict", "flows.bothways", "renamed.csv", "-o", "out.csv"], "Did you mean 'Bytes'?"),
+        (
+            ["predict", "flows.bothways", "renamed.csv", "-o", "out.csv"],
+            "'bytes', which the model needs. Did you mean 'Bytes'?",
+        ),
+        (["evaluate", "flows.bothways", "a.csv", "b.csv", "c.csv"], "2 arguments too many, from 'b.csv' on"),
         (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet, .csv, .tsv, .jsonl"),
         (["predict", "flows.bothways", "flows.csv", "-o", "nowhere/out.csv"], "there is no folder"),
         (["predict", "flows.bothways", "flows.csv", "-o", "./flows.csv"], "this is one of the tables to label"),

@@ -337,6 +337,7 @@ def test_numbers_among_text_are_counted(tmp_path: Path) -> None:
         *("\\N", "(null)", "<NULL>", "#VALUE!", "#DIV/0!", ".", "NaT"),
         *("0000-00-00", "0000-00-00 00:00:00", "00.00.0000"),
         *("nil", "Missing", "n.a.", "..", ":", "\u2014", "#N/A N/A", "-1.#IND"),
+        *("#NV", "#WERT!", "#N/D", "#VALEUR!"),
     ],
 )
 def test_words_of_databases_and_spreadsheets_for_no_value(word: str) -> None:

@@ -151,6 +151,9 @@ def test_one_label_for_each_sequence_where_none_changes() -> None:
     assert columns.per == "sequence"
     assert "one per sequence, as it never changes within one (per='step'" in why(columns, "label")[1]
     assert choose_columns(Table("some.csv", pl.DataFrame(rows)), per="step").per == "step"
+    first = pl.DataFrame(rows).with_columns(pl.when(pl.int_range(pl.len()) % 3 == 0).then("label"))
+    found = why(choose_columns(Table("some.csv", first)), "label")[1]
+    assert "never changes within one; empty in 24 rows (per='step'" in found
     for change in ({"label": [0] * 35 + [1]}, {"seq": [i // 12 for i in range(36)]}):
         assert choose_columns(Table("some.csv", pl.DataFrame(rows | change)), sequence="seq").per == "step"
 
@@ -627,7 +630,10 @@ def test_a_time_that_is_empty_somewhere_does_not_lose_the_order_in_silence(mixed
     assert "pump" not in frame.columns or choose_columns(some).order == name
     once = whole.with_columns(pl.when(pl.int_range(pl.len()) != 700).then(name).alias(name))
     found = choose_columns(Table("some.csv", once))
-    assert why(found, name) == ("left out", "a date or time, but empty in 1 row, so it sorts nothing")
+    assert why(found, name) == (
+        "left out",
+        "a date or time, but empty in 1 row, so it sorts nothing; see some.csv: data row 701 (the first is 1)",
+    )
     assert (found.sequence, found.order) == ("pump", None)
     often = gap.with_columns(pl.when(pl.int_range(pl.len()) % 20 > 0).then(name).alias(name))
     assert why(choose_columns(Table("some.csv", often)), name)[1].startswith("a date or time, but empty in 6")

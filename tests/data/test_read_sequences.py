@@ -238,6 +238,9 @@ def test_sequences_that_are_too_coarse_are_asked_about() -> None:
     columns = Columns("label", ("x",), "match", "tick")
     (said,) = read_sequences(Table("some.csv", frame), columns)[1]
     assert said.endswith("Does 'player' tell sequences apart, too? Then name both: sequence='match,player'.")
+    days = frame.with_columns(day=pl.col("tick") // 3, step=pl.col("tick") % 3).filter(pl.col("player") == "p0")
+    (said,) = read_sequences(Table("some.csv", days), Columns("label", ("x",), "match", "day"))[1]
+    assert said.endswith("Does 'step' count the steps of each 'day'? Then name both: sequence='match,day'.")
     (said,) = read_sequences(Table("some.csv", frame.drop("player")), columns)[1]
     assert said.endswith("such rows keep their order.")
 

@@ -325,6 +325,14 @@ def test_too_few_rows_to_cut() -> None:
         prepared(table(1, 2), DRAWN, seed=0)
 
 
+@pytest.mark.parametrize("per", ["step", "sequence"])
+def test_one_label_beside_empty_fields_asks_what_these_mean(per: str) -> None:
+    """As where a table names failures alone."""
+    failures = pl.when(pl.col("at") == 3).then(pl.lit("leak"))
+    with pytest.raises(DataError, match=r"one label only .* If an empty 'label' means a class, .*fill_null.'normal'"):
+        prepared(table(label=failures), replace(DRAWN, per=per), seed=0)
+
+
 PARTED = table(3, part=part_column("train", "valid", "test"))
 
 

@@ -296,6 +296,12 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
         table.column(asked)
 
 
+def test_the_last_of_many_columns_are_named() -> None:
+    table = Table("some.csv", pl.DataFrame({**{f"x{at}": [1] for at in range(50)}, "activity": [1]}))
+    with pytest.raises(DataError, match=r"are: 'x0', 'x1', .* 'x16', \.\.\., 'x48', 'x49', 'activity'\."):
+        table.require("state")
+
+
 NAMES = ["^x$", "*", "x", "^.*$", 'say "x"', "two\nlines", "Größe", "n", "count", " ", "a,b", "row"]
 
 
@@ -446,6 +452,32 @@ def test_a_total_of_nearly_all_columns_is_no_row(tmp_path: Path, line: str) -> N
         assert len(read_table(csv(tmp_path, "\n".join([*lines, first + other])))) == 31
 
 
+@pytest.mark.parametrize("total", ["", "Total,,4298,,\n"])
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('\n"Source: ERP, Finance"\n', "the last row is a note ('Source: ERP, Finance')"),
+        ("Source: ERP, Finance\n", "the last row is a note ('Source: ERP')"),
+        (',,,,\n"Applied filters:\nSite is Munich",,,,\n', "the last row is a note ('Applied filters:')"),
+        ("\nPrinted by Ann\nFor internal use,,,,\n", "the last 2 rows are notes ('Printed by Ann')"),
+        ("Quelle: Amt\n\nStand Mai\n\n", "the last 2 rows are notes ('Quelle: Amt')"),
+    ],
+)
+def test_notes_at_the_end_are_no_rows(tmp_path: Path, total: str, lines: str, said: str) -> None:
+    path = csv(tmp_path, HOURS + total + lines)
+    table = read_table(path)
+    assert (table.names, len(table)) == (["machine", "time", "x", "y", "label"], 40)
+    assert table.notices[0].startswith(f"{path}: {said} and ")
+    told = list[str]()
+    assert sum(map(len, csv_files.batches(path, 20, told.append))) == 40
+    assert told == [*table.notices]
+
+
+@pytest.mark.parametrize("line", ["\nc\n", "Printed by Ann\n", "Source: a,7,8,9,\n", "\n2024-05-01 10:00\n"])
+def test_what_is_no_note_stays(tmp_path: Path, line: str) -> None:
+    assert len(read_table(csv(tmp_path, HOURS + line))) == 41
+
+
 @pytest.mark.parametrize("line", ["\n(40 rows affected)\n", "(40 rows),,,,", "\n\n40 rows selected.\n\n"])
 def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> None:
     table = read_table(csv(tmp_path, HOURS + line))
@@ -457,10 +489,17 @@ def test_the_number_of_rows_at_the_end_is_no_row(tmp_path: Path, line: str) -> N
     assert said[0].endswith(f"the last row counts the rows ({line.strip().rstrip(',')!r}) and is left out.")
 
 
+@pytest.mark.parametrize("width", [6, 9])
+def test_names_between_bars_have_no_blanks_around_them(tmp_path: Path, width: int) -> None:
+    line, rows = f"----+{'-' * width}", "".join(f" {at:2} | {at / 8}\n" for at in range(30))
+    table = read_table(csv(tmp_path, f" at |{'x':^{width}}\n{line}\n{rows}(30 rows)\n"))
+    assert (table.names, len(table)) == (["at", "x"], 30)
+
+
 def test_tables_of_mysql(tmp_path: Path) -> None:
     line, rows = "+------+-----+-------+\n", "".join(f"| {at:4} | {at / 8:3} | state |\n" for at in range(30))
     table = read_table(csv(tmp_path, f"{line}| at   | x   | label |\n{line}{rows}{line}30 rows in set (0.00 sec)\n"))
-    assert (len(table), table.column(" x   ").to_list()) == (30, [at / 8 for at in range(30)])
+    assert (len(table), table.column("x").to_list()) == (30, [at / 8 for at in range(30)])
 
 
 @pytest.mark.parametrize(
@@ -670,6 +709,13 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "some.xlsx").write_bytes(b"PK garbage")
     with pytest.raises(DataError, match="no workbook"):
         read_table(tmp_path / "some.xlsx")
+    (tmp_path / "some.xls").write_text("x\tlabel\n1\ta\n")
+    with pytest.raises(DataError, match=r"called. It begins with 'x.tlabel'. Give it the ending of what it holds"):
+        read_table(tmp_path / "some.xls")
+    for start, ending in ((b"PK\3\4", ".xlsx"), (b"\xd0\xcf\x11\xe0", ".xls"), (b"\x1f\x8b", ".csv.gz")):
+        (tmp_path / "other.csv").write_bytes(start + b"\0")
+        with pytest.raises(DataError, match=f"it begins as files that end in {ending} do. Give it that ending."):
+            read_table(tmp_path / "other.csv")
     monkeypatch.setitem(sys.modules, "fastexcel", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[excel\]'"):
         read_table(tmp_path / "some.xlsx")
@@ -878,6 +924,16 @@ def test_lines_that_blanks_cut_otherwise_are_refused(tmp_path: Path, line: str) 
     path = csv(tmp_path, "# by logger 3\nat x label\n" + "1 2 a\n" * 30 + f"{line}\n1 2 b\n")
     with pytest.raises(DataError, match=r"line 33 \(.*\) does not have 3 fields between blanks.*Put commas between"):
         read_table(path)
+
+
+def test_logs_of_web_servers_name_their_columns(tmp_path: Path) -> None:
+    """As IIS writes them (W3C), which begins anew after each start."""
+    start = "#Software: IIS 10.0\n#Version: 1.0\n#Date: 2024-03-01 00:00:00\n#Fields: date time sc-status label\n"
+    rows = "".join(f"2024-03-01 00:{at:02}:00 {200 + at % 2} a\n" for at in range(30))
+    (tmp_path / "u_ex.log").write_text(start + rows + start + rows)
+    table = read_table(tmp_path / "u_ex.log")
+    assert table.frame().columns == ["date", "time", "sc-status", "label"]
+    assert table.column("sc-status").to_list() == [200, 201] * 30
 
 
 def test_a_comment_names_columns_between_blanks(tmp_path: Path) -> None:

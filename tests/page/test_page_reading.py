@@ -334,6 +334,7 @@ def test_fields_between_blanks(opened: Any, tmp_path: Path) -> None:
     rows = [f"  {'ab'[at // 9]}   {at}  {at % 5 - 2}.5" for at in range(18)]
     alike(page, written(tmp_path / "t.csv", "\n".join(["# a logger", '"flow"  at x', *rows, "# end", ""])), tmp_path)
     alike(page, written(tmp_path / "savetxt.csv", "\n".join(["# flow at x", *rows, ""])), tmp_path)
+    alike(page, written(tmp_path / "iis.csv", "\n".join(["# IIS", "#Fields: flow at x", *rows, ""])), tmp_path)
     commas = "\n".join(["# flow at x", *(" ".join(row.split()) for row in rows), "# flow at x", ""]).replace(" ", ",")
     alike(page, written(tmp_path / "commas.csv", commas.replace("#,", "# ")), tmp_path)
     assert said(page, written(tmp_path / "t.dat", "\n".join(["flow at x", *rows, ""]))) == ""

@@ -15,13 +15,19 @@ from bothways.errors import BothwaysError, calling
 
 __all__ = ["app", "main"]
 
+CLASSES = {
+    tables.train: tables.TableCommand,
+    tables.evaluate: tables.TableCommand,
+    tables.predict: tables.PredictCommand,
+}
+
 for command in (
     *(engine.demo, tables.train, tables.evaluate, tables.predict, live.stream, tables.info, tables.export),
     *(tables.quantize, tables.page, live.serve, compare.compare, engine.bench),
 ):
     # Typer keeps the line breaks of all paragraphs but the first, where a terminal has room for other lines.
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(str(command.__doc__)))
-    app.command(cls=tables.PredictCommand if command is tables.predict else None, help=text)(command)
+    app.command(cls=CLASSES.get(command), help=text)(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -188,7 +188,21 @@ def predict(
     print_result(prediction, as_json, results.show_prediction)
 
 
-class PredictCommand(TyperCommand):
+class TableCommand(TyperCommand):
+    """A command that takes one table; a shell makes several files of a pattern without quotes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        rest = list(super().parse_args(ctx, args))
+        if rest and not ctx.resilient_parsing:
+            raise InputError(
+                f"{counted(len(rest), 'argument')} too many, from {rest[0]!r} on: a table is one argument. Of several "
+                "files name the folder, or a pattern in quotes, such as 'logs/*.csv'."
+            )
+        return rest
+
+
+class PredictCommand(TableCommand):
     """`predict`, whose `--threshold` may stand without a value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -121,7 +121,8 @@ def guess_order(
             why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
         elif (clock or (temporal and order is None)) and (empty := table.column(name).null_count()):
             what = "a date or time" if temporal else "a clock"
-            why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing"
+            first = table.place(int(table.column(name).is_null().arg_max() or 0))
+            why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing; see {first}"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
         elif schema[name] == pl.Time:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_total
+from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_end
 from bothways.data.numbers import all_fit
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, head, signature
 from bothways.errors import DataError, missing
 
 DAY_0 = datetime(1899, 12, 31)
@@ -53,6 +53,10 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             texts = clocks.select((pl.all() + DAY_0).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
             fields = pl.DataFrame([a.zip_with(a.is_not_null(), b) for a, b in zip(fields, texts, strict=True)])
     except (fastexcel.FastExcelError, *BROKEN) as error:
+        if signature(path) not in (".xlsx", ".xls"):
+            begins = "".join(f" It begins with {line[:40]!r}." for line in head(path)[:1])
+            cure = "Give it the ending of what it holds, such as .csv; or open it in Excel, and save it as .xlsx."
+            raise DataError(f"{path}: this is no workbook, whatever it is called.{begins} {cure}") from None
         raise DataError(f"{path}: this is no workbook that can be read ({str(error).splitlines()[0]}).") from None
     pairs = zip(fields.select(pl.all().replace("", None)), numbers, strict=True)
     columns = [_times(_exact(*(each.alias("") for each in pair))) for pair in pairs]  # a name may be a pattern
@@ -63,7 +67,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         table = " that holds a table" if place else ""
         say(f"{path}: {sheets[place]!r} is read, the first of {len(sheets)} sheets{table}.")
     blanks = BlankRows(path, part=False)
-    fields = blanks.left_out(without_total(path, fields, say))
+    fields = blanks.left_out(without_end(path, fields, say))
     blanks.told(say)
     return fields
 

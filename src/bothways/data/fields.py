@@ -35,6 +35,7 @@ from bothways.settings import Reading
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them
 NO_VALUES = (
     *("\\n", "(null)", "<null>", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a"),
+    *("#null!", "#nv", "#wert!", "#bezug!", "#zahl!", "#n/d", "#valeur!", "#nombre!", "#valor!", "#valore!"),
     *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
     *(date + time for date in NO_DATES for time in ("", " 00:00:00")),
 )

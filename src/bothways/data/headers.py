@@ -1,4 +1,4 @@
-"""What stands around the rows of a file of fields: a title, names, a line of units; blank rows; a total at the end."""
+"""What stands around the rows of a file of fields: a title, names, a line of units; blank rows; notes and a total."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bothways.errors import DataError, counted
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 FEW = 3  # fewer rows do not show what a column holds
 LOOKED_AT = 20  # rows that show it
+MOST_NOTES = 10  # rows of notes at the end
 MOST_UNITS = 3  # rows of units, of types and of ways to measure
 NOTHING = "\0"  # instead of a name: the field behind the last separator of all rows
 NUMBER = r"^[-+(]*[$€£¥]?[-+]?\s*[.,]?\d[\d.,'\u2019 \u00a0\u202f]*(?:[eE][-+]?\d+)?\s*[%$€£¥)]*$"  # however written
@@ -38,6 +39,9 @@ TOTALS = frozenset(
 
 COUNT = r"\(?\d+ (?:rows?|records?)\b.*"
 """What clients of databases write below the rows: (360 rows affected), 360 rows selected."""
+
+NOTE = r"(?is)(?:sources?|notes?|applied filters|quellen?|hinweise?|anmerkung(?:en)?|fuentes?|notas?) ?:.*"
+SENTENCE = r"(?s).*[^\W\d_]{2}.*[\s:].*"  # a few words
 
 
 def is_number(text: str) -> bool:
@@ -180,7 +184,36 @@ def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
     return found
 
 
-def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
+def without_end(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
+    """Rows of text without notes, a total and the number of rows below them."""
+    return _without_total(path, _without_notes(path, frame, say), say)
+
+
+def _without_notes(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
+    """Rows of text without the last ones, if these are notes, as below the tables of reports.
+
+    They are a few words in the first field each, and nothing else, below a blank row or a note that begins as such
+    (`Source: ...`), of which half of the fields may be filled. One of the rows before them has three fields or more.
+    """
+    some = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+    rows, cut, first = some.alias("").arg_true()[-MOST_NOTES - 1 :].to_list(), None, ""
+    for before, at in reversed([*itertools.pairwise(rows)]):
+        row = [(field or "").strip() for field in frame.row(at)]
+        begins = re.fullmatch(NOTE, row[0]) and 2 * sum(map(bool, row)) <= len(row)
+        few_words = re.fullmatch(SENTENCE, row[0]) and not re.fullmatch(COUNT, row[0]) and not any(row[1:])
+        if not (begins or few_words):
+            break
+        if begins or before + 1 < at:
+            cut, first = before, row[0]
+    if cut is None or max(sum(map(bool, row)) for row in frame[max(0, cut - LOOKED_AT) : cut + 1].rows()) < FEW:
+        return frame
+    many = int(some[cut + 1 :].sum())
+    are, is_left = ("row is a note", "is") if many == 1 else (f"{many} rows are notes", "are")
+    say(f"{path}: the last {are} ({first.splitlines()[0]!r}) and {is_left} left out.")
+    return frame.head(cut + 1)
+
+
+def _without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     """Rows of text without the last one, if that is a total, or the number of rows alone.
 
     The first field of a total says so and that of the row before does not; and at least half of the other fields are
@@ -225,7 +258,7 @@ def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parte
         return False
     first.columns = [str(place) for place in range(first.width)]
     blanks = BlankRows(file, True)
-    rows = blanks.left_out(without_total(file, first, lambda _: None))
+    rows = blanks.left_out(without_end(file, first, lambda _: None))
     blocks = blanks.blocks
     if parted:
         return blocks > 1 or rows.height <= MOST_IN_ONE

@@ -29,7 +29,8 @@ def suggestion(name: str, schema: Mapping[str, pl.DataType], files: Files = ()) 
 
 def columns_are(schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
     """The columns of a table, and where what is missing may be."""
-    shown = ", ".join(map(repr, list(schema)[:20])) + (", ..." if len(schema) > 20 else "")
+    names = [*map(repr, schema)]
+    shown = ", ".join(names if len(names) <= 20 else [*names[:17], "...", *names[-3:]])  # a label often stands last
     return f"The columns are: {shown}.{_hint(schema, files)}"
 
 

@@ -27,6 +27,11 @@ DOUBLED = "\r\r\n"
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
+NUL = "line {} holds a byte that is no text (NUL), so this is no file of text."
+OTHERS = "this is no file of text; it begins as files that end in {} do. Give it that ending."
+SIGNATURES = {b"PK\3\4": ".xlsx", b"\xd0\xcf\x11\xe0": ".xls", b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}
+"""What files begin with, and how they are called."""
+
 OPEN_FILES = Path("/proc/self/fd")
 
 Say = Callable[[str], None]
@@ -149,6 +154,13 @@ def head(path: Path) -> list[str]:
     return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
 
 
+def signature(path: Path) -> str:
+    """The ending of files that begin as this one does; "" if it is none of a few."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((ending for sign, ending in SIGNATURES.items() if start.startswith(sign)), "")
+
+
 def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
     """The encoding, and how lines end: None where most end in a carriage return alone, "\\n" where one too many stands
     before some ends, as Windows makes of lines that end in CR LF already, else as they do.
@@ -163,7 +175,9 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
             block = file.read(BYTES)
             if b"\0" in block:
                 line += block[: block.index(0)].count(b"\n")
-                raise DataError(f"{path}: line {line} holds a byte that is no text (NUL), so this is no file of text.")
+                raise DataError(
+                    f"{path}: {OTHERS.format(ending) if (ending := signature(plain)) else NUL.format(line)}"
+                )
             try:
                 decoder.decode(block, final=not block)
             except UnicodeDecodeError:

@@ -24,7 +24,7 @@ from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.numbers import all_fit, text_of
 from bothways.data.sequence_columns import guess_related, guess_sequence
-from bothways.data.tables import MADE, SPLIT, Table, with_joined
+from bothways.data.tables import MADE, NEEDED, SPLIT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
 from bothways.settings import Roles
@@ -87,7 +87,9 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     more = dict(table.readings)
     if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence"), roles.get("order")):
         per = "sequence"
-        why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
+        many = table.column(label).null_count()
+        but = f"; empty in {counted(many, 'row')}" if many else ""
+        why = f"one per sequence, as it never changes within one{but} ({option('per', 'step')} for one per step)"
         more[label] = "; ".join([why, *filter(None, [more.get(label)])])
     for name in guesses.keys() & more.keys():
         if guesses[name].role == "category" and kinds[name] == "numbers":
@@ -106,7 +108,8 @@ def choose_columns(table: Table, **given: Any) -> Columns:
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     """Check that a table has a model's columns, in any order and of the same kinds; with `label`, its label, too."""
-    table.require(*columns.needed, *[columns.label] * label)
+    table.require(*columns.needed, why=NEEDED)
+    table.require(*[columns.label] * label)
     encoding = columns.encoding
     kinds = {name: _kind(table, name, missing=encoding is not None) for name in columns.numbers}
     wrong = {name: kind for name, kind in kinds.items() if kind != "numbers"}

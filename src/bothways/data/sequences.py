@@ -14,7 +14,7 @@ from bothways.data.clocks import FEW_STEPS, HEAD, grouped_rows, names_by_file, t
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.hints import TEXT
-from bothways.data.names import CALENDAR, words
+from bothways.data.names import CALENDAR, clock_rank, words
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers, Sequences
@@ -215,6 +215,9 @@ def _tie_notices(table: Table, columns: Columns, ties: int, newest_first: bool) 
         names = " and ".join(map(repr, others))
         whole = option("sequence", ",".join([columns.sequence, *others]))
         ask = f" {each.capitalize()} {names} tell sequences apart, too? Then name {both}: {whole}."
+        if len(others) == 1 and clock_rank(others[0]):
+            whole = option("sequence", f"{columns.sequence},{columns.order}")
+            ask = f" Does {names} count the steps of each {columns.order!r}? Then name both: {whole}."
     return [said + ask]
 
 

@@ -106,9 +106,12 @@ def split_table(
         others = columns.split is None and unseen
         ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if others else ""
         has = f"one label only ({listed([labels[code] for code in classes])} in {columns.label!r})"
+        # Of sequences that have one label each, all but one of its fields may be empty.
+        many_empty = table.column(columns.label).null_count() > MANY_EMPTY * len(table)
+        empty = fill_hint(columns, labels) if many_empty else ""
         has = has if classes else f"no label in {columns.label!r}"
         raise DataError(
-            f"{table.source}: the train part has {has}; telling labels apart takes two at least.{ask}{fill}"
+            f"{table.source}: the train part has {has}; telling labels apart takes two at least.{ask}{empty}"
         )
     names = tuple(labels[code] for code in [*classes, *unseen])
     known, new = names[: len(classes)], names[len(classes) :]

@@ -19,7 +19,7 @@ from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import Table, alike, kind_of, read_files, with_joined
+from bothways.data.tables import NEEDED, Table, alike, kind_of, read_files, with_joined
 from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -193,7 +193,7 @@ class _Reader:
                 f"{self.files.name}: this model labels words, and here {here}. Give the words of each sentence as a "
                 "list called 'tokens', or the text as a file called .txt, which is cut into words."
             )
-        Table(self.files.name, batch).require(*self.columns.needed)
+        Table(self.files.name, batch).require(*self.columns.needed, why=NEEDED)
 
     def whole(self) -> Chunk:
         """The whole table at once, in the place of all chunks."""

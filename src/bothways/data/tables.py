@@ -23,6 +23,7 @@ from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError, option
 from bothways.settings import Reading
 
+NEEDED = ", which the model needs"
 ROW = "data row {} (the first is 1)"  # how messages name a row
 
 SPLIT, MADE = "split", "made of the names of the files"
@@ -122,12 +123,12 @@ class Table:
         spaced = [known for known in self.names if known.strip() == name]
         return spaced[0] if len(spaced) == 1 and name not in self.schema else name
 
-    def require(self, *names: str) -> None:
+    def require(self, *names: str, why: str = "") -> None:
         """Refuse names that the table does not have; the message says which is the nearest that there is."""
         for name in names:
             if name not in self.schema:
                 raise DataError(
-                    f"{self.source}: there is no column {name!r}. {suggestion(name, self.schema, self.files)}"
+                    f"{self.source}: there is no column {name!r}{why}. {suggestion(name, self.schema, self.files)}"
                 )
 
     def require_keys(self, *names: str) -> None:

@@ -1,6 +1,7 @@
 /* What fields of text mean: bothways.data.fields. */
 const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
-  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+  "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a", "#null!", "#nv", "#wert!", "#bezug!", "#zahl!",
+  "#n/d", "#valeur!", "#nombre!", "#valor!", "#valore!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
   "nil", "missing", "n.a.", "no data", "not available", "..", "...", ":", "\u2013", "\u2014",
   ...["0000-00-00", "00.00.0000", "00/00/0000"].flatMap(date => [date, date + " 00:00:00"]), "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])

@@ -172,23 +172,39 @@ function what_ends(last, before) {
   if (TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && (sums || 2 * gone >= filled.length)) return "is a total"
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at ? "counts the rows" : ""
 }
-/* The names of a header without the mark of a comment, which numpy.savetxt writes, or of the order of bytes, as in files that were put together. */
-const unmarked = (name, at) => at ? name : name.replace(/^(# |\ufeff)/, "")
+/* How many of the last rows are notes: a few words in the first field each, and nothing else, below a blank row or a note that begins as such.
+   bothways.data.headers */
+const NOTE = /^(?:sources?|notes?|applied filters|quellen?|hinweise?|anmerkung(?:en)?|fuentes?|notas?) ?:/i, SENTENCE = /\p{L}{2}[^]*[\s:]/u
+const MOST_NOTES = 10
+function notes_in(ends, width) {
+  const filled = ({fields}) => fields.filter(field => field).length
+  let notes = 0
+  for (let i = 1; i < ends.length && i <= MOST_NOTES; i++) {
+    const {fields, apart} = ends.at(-i), text = fields[0].trim(), begins = NOTE.test(text) && 2 * filled(ends.at(-i)) <= width
+    if (!begins && !(SENTENCE.test(text) && !COUNT.test(text) && fields.slice(1).every(field => !field.trim()))) break
+    if (begins || apart) notes = i
+  }
+  return ends.slice(0, -notes).some(row => filled(row) >= 3) ? notes : 0
+}
+/* The name in a header without the mark of a comment, which numpy.savetxt writes, or of the order of bytes, as in files that were put together;
+   between bars without the blanks that clients of databases put there. */
+const unmarked = (name, at, sign) => sign === "|" ? name.trim() : at ? name : name.replace(/^(# |\ufeff)/, "")
 /* Whether all fields of a row of several columns are empty; or it is a comment, or repeats the header. */
 const is_blank = (fields, header) => header.length > 1 && fields.every(field => !field)
 const is_none = (fields, header, separator) => header.length > 1 && (separator === " " && fields[0][0] === "#" ||
-  (fields.length > 1 ? fields.length <= header.length && header.every((name, at) => name === unmarked(fields[at] ?? "", at)) : fields[0][0] === "#"))
+  (fields.length > 1 ? fields.length <= header.length && header.every((name, at) => name === unmarked(fields[at] ?? "", at, separator)) : fields[0][0] === "#"))
 /* Where the names stand that the model needs: {separator, header, row}. If no separator gives them they are looked for between blanks, also in
    a comment, as numpy.savetxt writes them; or the columns are "column 1" and so on. `row`: the fields of the first line, if it is no header. */
 function names_in(lines, comment, needed, quoted) {
   const has = names => needed.every(name => name === BLOCK || names.includes(name)), counted = fields => fields.map((_, i) => `column ${i + 1}`)
-  const cut = sign => { try { return fields_of(lines[0], sign, quoted).map(unmarked) } catch { return [] } }
-  const separator = separator_of(lines, quoted), first = cut(separator), spaced = cut(" "), above = fields_of(comment.replace(/^[# ]+/, ""), " ", quoted)
+  const header_of = sign => fields_of(lines[0], sign, quoted).map((name, at) => unmarked(name, at, sign))
+  const cut = sign => { try { return header_of(sign) } catch { return [] } }
+  const separator = separator_of(lines, quoted), first = cut(separator), spaced = cut(" "), above = fields_of(comment.replace(/^[# ]+(?:Fields:)? */, ""), " ", quoted)
   const are_data = fields => fields.some(field => !isNaN(plain(field.trim())))
   const found = [{separator, header: first}, {separator: " ", header: spaced}, {separator: " ", header: above, row: spaced},
     {separator, header: counted(first), row: first}, {separator: " ", header: counted(spaced), row: spaced}]
   return found.find(({header, row}) => has(header) && (!row || row.length === header.length && are_data(row))) ??
-    {separator, header: fields_of(lines[0], separator, quoted).map(unmarked)}
+    {separator, header: header_of(separator)}
 }
 
 const FIELDS = /^([ctp]sv|tab|dat|data|txt)$/
@@ -221,7 +237,7 @@ const require_columns = (file, names, needed) => {
 const bare = field => (field = field?.trim())?.[0] === "=" ? field.replace(IN_FORMULA, "$1").trim() || null : field || null
 const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
 async function read_csv(file, needed, encoding, sequence) {
-  let head = [], comments, separator, units, parted, header, headless, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, before = [], last = []
+  let head = [], comments, separator, units, parted, header, headless, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, ends = []
   const notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
   const begin = () => {
     head = head.slice(head.findIndex(line => line.trim()))
@@ -264,11 +280,11 @@ async function read_csv(file, needed, encoding, sequence) {
       if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
       if (is_blank(fields, header)) { blank++; inside = false; continue }
       blocks += !inside
+      ends.push({fields, apart: !inside})
+      if (ends.length > MOST_NOTES + HEAD_LINES) ends.shift()
       inside = true
       for (const [column, place] of places) column.push(place < 0 ? blocks : bare(fields[place]))
       rows++
-      before = last
-      last = fields
     }
   }
   await records(file, form, lines => {
@@ -277,10 +293,19 @@ async function read_csv(file, needed, encoding, sequence) {
     if (head.length > MOST_COMMENTS) begin()
   })
   if (head) begin()
-  const end = names.length > 1 ? what_ends(last, before) : ""
+  const without = many => {
+    for (const [column] of places) column.length -= many
+    rows -= many
+    return ends.splice(-many)[0].fields
+  }
+  const notes = notes_in(ends, names.length)
+  if (notes) {
+    const [first] = without(notes)[0].trim().split("\n")
+    notices.push(`${file.name}: the last ${notes === 1 ? "row is a note" : `${notes} rows are notes`} ('${first}') and ${notes === 1 ? "is" : "are"} left out.`)
+  }
+  const end = names.length > 1 && ends.length ? what_ends(ends.at(-1).fields, ends.at(-2)?.fields ?? []) : ""
   if (end) {
-    for (const [column] of places) column.pop()
-    rows--
+    const last = without(1)
     notices.push(`${file.name}: the last row ${end} ('${last.find(text => text.trim()).trim()}') and is left out.`)
   }
   if (!rows) throw Error(`${file.name}: this table has no rows. ${INSTEAD}`)
@@ -339,7 +364,7 @@ async function labeled(file, table, reading, classes, codes, probabilities) {
       line = line.replace(/\r+$/, "")
       if (row < 0) {
         if (!line.trim()) continue
-        if (row === -1 && !headless) out.push(names_of(sign === " " ? undefined : line.replace(/^("?)# /, "$1")))
+        if (row === -1 && !headless) out.push(names_of(" |".includes(sign) ? undefined : line.replace(/^("?)# /, "$1")))
       } else if (separator === null) {
         if (!line.trim()) continue
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
