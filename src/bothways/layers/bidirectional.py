@@ -22,7 +22,7 @@ class Bidirectional(OnEngine, keras.layers.Bidirectional):
     Args:
         layer: the recurrent layer that reads forward.
         merge_mode: "concat", "sum", "mul", "ave", or None for both outputs.
-        weights: initial weights, forward ones first.
+        weights: Keras 3 makes no use of them, nor does this; call `set_weights` of the built layer.
         backward_layer: the layer that reads backward, with `go_backwards=True`; a twin of `layer` if not given.
         **kwargs: those of any Keras layer.
 
