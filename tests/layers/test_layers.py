@@ -81,13 +81,6 @@ def test_stateful_layers_go_on_where_they_stopped(make: Any) -> None:
     assert whole.name == "whole"
 
 
-def test_batches_of_another_size_than_the_states_are_named() -> None:
-    layer = Bidirectional(LSTM(5, stateful=True))
-    layer(X)
-    with pytest.raises(InputError, match=f"which is stateful, are for {len(X)} sequences. Give {len(X)} at a time"):
-        layer(X[:1])
-
-
 def test_a_saved_model_loads_and_predicts_the_same(tmp_path: Path) -> None:
     model = tagger()
     model.fit(X, np.ones((4, 6, 1)), verbose=0)
