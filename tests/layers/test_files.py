@@ -160,6 +160,16 @@ def test_other_classes_keep_their_names(tmp_path: Path) -> None:
     assert type(keras.saving.load_model(tmp_path / "mine.keras").layers[0]) is LSTM
 
 
+def test_a_wrapper_that_stock_keras_runs_is_read(tmp_path: Path) -> None:
+    """Keras builds the layers of a functional model in a file with a list for the shape."""
+    x = keras.Input((4, 3, 2))
+    model = keras.Model(x, keras.layers.Bidirectional(keras.layers.ConvLSTM1D(2, 2))(x))
+    model.save(tmp_path / "model.keras")
+    loaded, frames = ours.load_model(tmp_path / "model.keras"), np.ones((1, 4, 3, 2), "float32")
+    assert isinstance(loaded.layers[1], ours.Bidirectional)
+    assert error(loaded(frames), model(frames)) < KERAS
+
+
 @pytest.mark.parametrize("name", ["some.weights.h5", "legacy.h5"])
 def test_weights_of_nested_models_pass_both_ways(name: str, tmp_path: Path) -> None:
     models = model_of(ours, "model.h5"), model_of(keras.layers, "model.h5")

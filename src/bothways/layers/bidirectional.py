@@ -22,7 +22,7 @@ class Bidirectional(OnEngine, keras.layers.Bidirectional):
     Args:
         layer: the recurrent layer that reads forward.
         merge_mode: "concat", "sum", "mul", "ave", or None for both outputs.
-        weights: initial weights, forward ones first.
+        weights: Keras 3 makes no use of them, nor does this; call `set_weights` of the built layer.
         backward_layer: the layer that reads backward, with `go_backwards=True`; a twin of `layer` if not given.
         **kwargs: those of any Keras layer.
 
@@ -74,6 +74,7 @@ class Bidirectional(OnEngine, keras.layers.Bidirectional):
 
     def _shapes(self, sequences_shape: Any) -> list[tuple[Any, ...]]:
         """For each side the shapes of its outputs and of the states that it returns."""
+        sequences_shape = tuple(sequences_shape)  # a list where Keras builds a layer of a file
         shapes = [layer.compute_output_shape(sequences_shape) for layer in (self.forward_layer, self.backward_layer)]
         return [tuple(each) if self.return_state else (each,) for each in shapes]
 

@@ -81,7 +81,11 @@ def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -
             batch = K.shape(sequences)[0]
             return [None if begins_with_zeros(layer) else layer.get_initial_state(batch) for layer in layers]
         own = [flat(layer.states) for layer in layers]
-        check_states(layers, own, sequences)
+        if not same_shape((batch := own[0][0].shape[0],), sequences.shape[:1]):
+            raise InputError(
+                f"sequences has shape {tuple(sequences.shape)}; the states of {layers[0].name}, which is stateful, are "
+                f"for {batch} sequences. Give {batch} at a time, as by batch_size={batch} of fit and predict."
+            )
         return own
     check_states(layers, initial_state, sequences)
     initial_state = keras.tree.map_structure(K.convert_to_tensor, list(initial_state))
