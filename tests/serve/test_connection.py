@@ -98,6 +98,9 @@ def test_a_host_is_needed(server: Running) -> None:
     (answer,) = sent(server, b"GET /v2 HTTP/1.1\r\n\r\n")
     assert (answer.status, b"Host" in answer.body) == (400, True)
     assert sent(server, b"GET /v2 HTTP/1.0\r\n\r\n")[0].status == 421
+    hosts = [b"Host: localhost\r\n", b"HOST: evil.example\r\n"]
+    for two in (hosts, hosts[::-1], hosts[:1] * 2):
+        assert [each.status for each in sent(server, b"GET /v2 HTTP/1.1\r\n%s\r\n" % b"".join(two))] == [400]
 
 
 def test_blanks_around_a_header_are_none_of_it(server: Running) -> None:

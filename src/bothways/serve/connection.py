@@ -132,7 +132,9 @@ class Connection(asyncio.Protocol):
         """A header; or a trailer, which is let go."""
         self._count(len(name) + len(value) + 4)
         if self._heading:
-            self._headers[name.lower()] = value.rstrip(b" \t")
+            if (name := name.lower()) == b"host" and name in self._headers:
+                self._end(RefusedError(400, "A request has one Host."))
+            self._headers[name] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
