@@ -78,10 +78,11 @@ def _opened(
                     raise DataError(f"{path}: {headers.short_header(len(names) - 1)}")
                 fields = fields[:, :-1]
             nonlocal repeated
-            fields = fields.with_columns(pl.nth(0).str.strip_prefix("\ufeff"))  # of files that were put together
             first = fields.to_series(0).alias("")
-            if fields.width > 1 and first.eq_missing(header[0]).any():
-                same = [pl.nth(at).eq_missing(header[at]) for at in range(fields.width)]
+            if fields.width > 1 and (first.eq_missing(header[0]) | (first == f"\ufeff{header[0]}")).any():
+                # Files that were put together, each perhaps with a mark of the order of bytes.
+                same = [pl.nth(at).eq_missing(header[at]) for at in range(1, fields.width)]
+                same.append(pl.nth(0).str.strip_prefix("\ufeff").eq_missing(header[0]))
                 again = fields.select(pl.all_horizontal(same)).to_series()
                 fields = fields.filter(~again)
                 repeated += int(again.sum())

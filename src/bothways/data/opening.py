@@ -169,8 +169,7 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
         if file.read(2) in MARKS:
             return "utf-16", ""
         file.seek(0)
-        decoder, found, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1, 0
-        ends = ""
+        decoder, found, ends, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", "", b"?", 1, 0
         while block:
             block = file.read(BYTES)
             if b"\0" in block:
@@ -183,8 +182,8 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
             except UnicodeDecodeError:
                 found = WINDOWS
             line += block.count(b"\n")
-            returns += block.count(b"\r")
-            ends = "\n" if DOUBLED.encode() in block else ends
+            returns += (here := block.count(b"\r"))
+            ends = "\n" if here and DOUBLED.encode() in block else ends
         return found, None if returns > 2 * (line - 1) else ends
 
 
