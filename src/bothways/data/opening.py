@@ -23,7 +23,7 @@ HEAD, HEAD_BYTES = 1000, 2**16  # the first lines and bytes, which show what a f
 MOST_COMMENTS = 100  # lines before a header that are looked at
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text may begin with
-DOUBLED = "\r\r\n"
+DOUBLED = "\r\r\n"  # what Windows makes of CR LF where it puts CR before each LF
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 

@@ -23,7 +23,7 @@ from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError, option
 from bothways.settings import Reading
 
-NEEDED = ", which the model needs"
+NEEDED = ", which the model needs"  # added to the name of a missing column
 ROW = "data row {} (the first is 1)"  # how messages name a row
 
 SPLIT, MADE = "split", "made of the names of the files"
