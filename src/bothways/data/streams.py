@@ -43,7 +43,7 @@ class _MustSortError(Exception):
 
 
 def stream_sequences(
-    source: Source,
+    source: Source | Files,
     columns: Columns,
     *,
     rows: int = ROWS,
