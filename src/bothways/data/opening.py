@@ -150,7 +150,7 @@ def head(path: Path) -> list[str]:
     if b"\0" in block and not wide:
         return []
     text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.replace(DOUBLED, "\n").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
 
 
