@@ -592,6 +592,22 @@ def test_logs_of_zeek(tmp_path: Path) -> None:
         assert [len(batch) for batch in csv_files.batches(path, 1000, print)] == [2]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_log_of_zeek_with_a_line_at_fault(tmp_path: Path, encoding: str) -> None:
+    lines = [
+        "#separator \\x09",
+        "#path\tconn",
+        "#fields\tts\tuid",
+        "#types\ttime\tstring",
+        "1.5\tö",
+        "# more",
+        "1\t2\t3",
+    ]
+    path = csv(tmp_path, "\n".join(lines).encode(encoding), "conn.log")
+    with pytest.raises(DataError, match=r"conn\.log: line 7 has 3 fields, and the header has 2\. "):
+        read_table(path)
+
+
 @pytest.mark.parametrize("header", ["1.5,-2,3e1", "0,1,1"])
 def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str) -> None:
     table = both_ways(csv(tmp_path, f"{header}\n1,2,3\n"))

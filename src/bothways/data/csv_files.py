@@ -20,6 +20,7 @@ from bothways.errors import DataError, counted
 SEPARATORS = ",;\t|"
 RULER = r"[-=+|:,;\s]*[-=]{3}[-=+|:,;\s]*"
 OPENS = rb'(?:^|[,;\t|]) *"'  # a quote that begins a field
+LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 FEW = 100  # rows of a batch that may all be blank
 
 
@@ -99,12 +100,13 @@ def _opened(
 @contextmanager
 def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str], list[str | None]]]:
     """The file as UTF-8 without remarks, how Polars reads its fields, the names of the columns, and the header."""
-    with utf8(path, say) as given, temporary_file() as tabs, temporary_file() as table:
-        text = _with_tabs(path, given, tabs, say)
+    with utf8(path, say) as given, temporary_file() as log, temporary_file() as tabs, temporary_file() as table:
+        named, unsaid = _without_log(given, log)
+        text = _with_tabs(path, named, tabs, say)
         form = _sniffed(text)
         headers.say_title(path, form.title, "line", say)
         file, gone = _without_remarks(path, text, form, table, say)
-        with _explained(path, file, form, gone):
+        with _explained(path, file, form, [*gone, *unsaid]):
             how, names, header = _dialect(path, file, form, say)
             yield file, how, names, header
 
@@ -157,6 +159,25 @@ def _sniffed(file: Path) -> _Form:
     shapes = {each: _shape(file, each, comments + title, each not in letters) for each in SEPARATORS}
     separator = max(SEPARATORS, key=lambda each: shapes[each])
     return _Form(separator, separator not in letters, comments + title, title)
+
+
+def _without_log(text: Path, target: Path) -> tuple[Path, list[int]]:
+    """A log of Zeek as a table with a header, written to `target`, and the lines that are gone; any other as it is."""
+    with text.open(encoding="utf-8-sig", newline="") as lines:
+        remarks = enumerate(islice(lines, MOST_COMMENTS), 1)
+        place, header = next((each for each in remarks if each[1].startswith(LOG_HEADER)), (0, ""))
+        if not place:
+            return text, []
+        lines.seek(0)
+        gone = list[int]()
+        with target.open("w", encoding="utf-8", newline="") as file:
+            file.write(header.removeprefix(LOG_HEADER))
+            for number, line in enumerate(lines, 1):
+                if not line.startswith("#"):
+                    file.write(line)
+                elif number != place:
+                    gone.append(number)
+    return target, gone
 
 
 def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
@@ -357,7 +378,7 @@ def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[flo
 def _explained(path: Path, file: Path, form: _Form, gone: Sequence[int]) -> Iterator[None]:
     """Say what is wrong with a file, and where: a DataError instead of what Polars raises.
 
-    `gone` are the lines that were left out of it.
+    `gone` are the lines that were left out of it, the last ones first if that was done more than once.
     """
     try:
         yield
