@@ -952,6 +952,16 @@ def test_logs_of_web_servers_name_their_columns(tmp_path: Path) -> None:
     assert table.column("sc-status").to_list() == [200, 201] * 30
 
 
+@pytest.mark.parametrize("above", ["", "#Version: 1.0\n"])
+def test_lines_of_a_log_keep_their_numbers(tmp_path: Path, above: str) -> None:
+    start = f"{above}#Fields: date sc-status label\n"
+    rows = "".join(f"2024-03-01 {200 + at % 2} a\n" for at in range(30))
+    (tmp_path / "u_ex.log").write_text(start + rows + start + rows)
+    table, line = read_table(tmp_path / "u_ex.log"), len(start.splitlines()) + 31
+    assert len(table) == 60
+    assert f"(line {line}: {start.splitlines()[0]!r})" in table.notices[-1]
+
+
 def test_a_comment_names_columns_between_blanks(tmp_path: Path) -> None:
     path = tmp_path / "saved.txt"
     steps = np.arange(40)

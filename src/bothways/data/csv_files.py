@@ -191,13 +191,16 @@ def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     if not width:
         return text
     say(f"{path}: fields are separated by blanks.")
-    last = [re.sub(r"^[# ]+(?:Fields:)?", "", line).strip() for line in islice(_lines(text, 0), comments)][-1:]
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(islice(lines, comments))
+        above = list(islice(lines, comments))
+        named = _rows((re.sub(r"^[# ]+(?:Fields:)?", "", line).strip() for line in above[-1:]), " ")
         tabs = csv.writer(file, delimiter="\t", lineterminator="\n")
-        if [len(row) for row in _rows(last, " ")] == [width] and any(map(headers.is_number, first[0].split())):
-            (header,) = _rows(last, " ")
+        if [*map(len, named)] == [width] and any(map(headers.is_number, first[0].split())):
+            (header,) = named
             say(f"{path}: line {comments}, a comment, names the columns.")
+            above.pop()  # whose place the names take, so that lines keep their numbers
+        file.writelines(above)
+        if header is not None:
             tabs.writerow(header)
         for number, line in enumerate(lines, comments + 1):
             if line.startswith("#"):
