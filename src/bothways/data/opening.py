@@ -45,11 +45,11 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
             with decompressed(path) as compressed, plain.open("wb") as file:
                 shutil.copyfileobj(compressed, file, BYTES)
         encoding, newline = _encoding(path, plain)
-        if newline is None:
-            say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
-        elif encoding == "utf-8" and not newline:
+        if (encoding, newline) == ("utf-8", ""):
             yield plain
             return
+        if newline is None:
+            say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
         try:
             with (
                 plain.open(encoding=encoding, newline=newline) as old,
