@@ -98,6 +98,14 @@ def test_dialects_of_csv(tmp_path: Path, separator: str, before: bytes, newline:
     assert table.frame().to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r\r\n"], ids=["unix", "windows", "windows twice"])
+def test_lines_of_utf_16(tmp_path: Path, encoding: str, newline: str) -> None:
+    text = newline.join(["\ufeffa,b", "1,x", "2,y", ""])
+    table = read_table(csv(tmp_path, text.encode(encoding)))
+    assert table.frame().to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
+
+
 def test_categories_come_as_text(tmp_path: Path) -> None:
     pl.DataFrame({"kind": pl.Series(["b", "a"], dtype=pl.Categorical)}).write_parquet(tmp_path / "some.parquet")
     assert read_table(tmp_path / "some.parquet").column("kind").to_list() == ["b", "a"]

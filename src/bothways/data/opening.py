@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -164,8 +165,9 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
     before some ends, as Windows makes of lines that end in CR LF already, else as they do.
     """
     with plain.open("rb") as file:
-        if file.read(2) in MARKS:
-            return "utf-16", ""
+        if (mark := file.read(2)) in MARKS:
+            doubled = DOUBLED.encode("utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be")
+            return "utf-16", "\n" if any(doubled in block for block in iter(partial(file.read, BYTES), b"")) else ""
         file.seek(0)
         decoder, found, ends, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", "", b"?", 1, 0
         while block:
