@@ -1195,6 +1195,14 @@ def test_headers_that_come_again_with_names_that_are_empty_or_come_twice(header:
     assert f"{path}: 1 line repeats the header and is left out." in table.notices
 
 
+def test_headers_that_come_again_soon_and_do_not_name_the_rows(tmp_path: Path) -> None:
+    """As R appends to a file."""
+    path = csv(tmp_path, "x,label\nr1,5,a\nr2,6,b\nx,label\nr3,7,a\nr4,8,b\n")
+    table = both_ways(path)
+    assert (table.names, table.column("x").to_list()) == (["", "x", "label"], [5, 6, 7, 8])
+    assert f"{path}: 1 line repeats the header and is left out." in table.notices
+
+
 def test_folders_that_are_parts(tmp_path: Path) -> None:
     for part, number in (("train", 0), ("train", 1), ("test", 2)):
         folder = tmp_path / "runs" / part

@@ -125,6 +125,7 @@ def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, A
     if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     below = _rows(_lines(file, above), separator, quoted, headers.LOOKED_AT + 4)[1:]
+    below = [row for row in below if row != written]  # the header of a further file that was put behind this one
     if _are_data(written) or headers.as_below(written, below):
         shown = ", ".join(written[:3]) + (", ..." if len(written) > 3 else "")
         columns = [f"column {at + 1}" for at in range(len(written))]

@@ -153,8 +153,7 @@ def short_header(names: int) -> str:
 
 def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether names are data as the rows below: one is a time or an id as there, or each is a number or a word."""
-    below = [row for row in rows if row != names]
-    fields = [{row[at] for row in below if at < len(row)} for at in range(len(names))]
+    fields = [{row[at] for row in rows if at < len(row)} for at in range(len(names))]
     for name, texts in zip(names, fields, strict=True):
         shape = re.sub(r"\d", "0", name)
         if shape.count("0") > 3 and not is_number(shape) and shape in {re.sub(r"\d", "0", text) for text in texts}:
