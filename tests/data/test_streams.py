@@ -373,6 +373,13 @@ def test_a_label_for_each_sequence_is_given_to_its_rows(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "out.csv")["predicted"].to_list() == ["attack"] * 2 + ["calm"] * 3
 
 
+def test_files_may_come_one_by_one(tmp_path: Path) -> None:
+    for name in "ab":
+        write_table(flows([2]).with_columns(flow=pl.lit(name)), tmp_path / f"{name}.csv")
+    writer, _ = label_all((tmp_path / f"{name}.csv" for name in "ab"), tmp_path / "out.csv")
+    assert (writer.rows, writer.sequences) == (4, 2)
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("change", [lambda f: f.rename({"x": "X"}), lambda f: f.with_columns(x=pl.lit("much"))])
 def test_a_table_that_changed(tmp_path: Path, ending: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

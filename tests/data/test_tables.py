@@ -98,6 +98,14 @@ def test_dialects_of_csv(tmp_path: Path, separator: str, before: bytes, newline:
     assert table.frame().to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r\r\n"], ids=["unix", "windows", "windows twice"])
+def test_lines_of_utf_16(tmp_path: Path, encoding: str, newline: str) -> None:
+    text = newline.join(["\ufeffa,b", "1,x", "2,y", ""])
+    table = read_table(csv(tmp_path, text.encode(encoding)))
+    assert table.frame().to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
+
+
 def test_categories_come_as_text(tmp_path: Path) -> None:
     pl.DataFrame({"kind": pl.Series(["b", "a"], dtype=pl.Categorical)}).write_parquet(tmp_path / "some.parquet")
     assert read_table(tmp_path / "some.parquet").column("kind").to_list() == ["b", "a"]
@@ -592,6 +600,22 @@ def test_logs_of_zeek(tmp_path: Path) -> None:
         assert [len(batch) for batch in csv_files.batches(path, 1000, print)] == [2]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_log_of_zeek_with_a_line_at_fault(tmp_path: Path, encoding: str) -> None:
+    lines = [
+        "#separator \\x09",
+        "#path\tconn",
+        "#fields\tts\tuid",
+        "#types\ttime\tstring",
+        "1.5\tö",
+        "# more",
+        "1\t2\t3",
+    ]
+    path = csv(tmp_path, "\n".join(lines).encode(encoding), "conn.log")
+    with pytest.raises(DataError, match=r"conn\.log: line 7 has 3 fields, and the header has 2\. "):
+        read_table(path)
+
+
 @pytest.mark.parametrize("header", ["1.5,-2,3e1", "0,1,1"])
 def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str) -> None:
     table = both_ways(csv(tmp_path, f"{header}\n1,2,3\n"))
@@ -936,6 +960,16 @@ def test_logs_of_web_servers_name_their_columns(tmp_path: Path) -> None:
     assert table.column("sc-status").to_list() == [200, 201] * 30
 
 
+@pytest.mark.parametrize("above", ["", "#Version: 1.0\n"])
+def test_lines_of_a_log_keep_their_numbers(tmp_path: Path, above: str) -> None:
+    start = f"{above}#Fields: date sc-status label\n"
+    rows = "".join(f"2024-03-01 {200 + at % 2} a\n" for at in range(30))
+    (tmp_path / "u_ex.log").write_text(start + rows + start + rows)
+    table, line = read_table(tmp_path / "u_ex.log"), len(start.splitlines()) + 31
+    assert len(table) == 60
+    assert f"(line {line}: {start.splitlines()[0]!r})" in table.notices[-1]
+
+
 def test_a_comment_names_columns_between_blanks(tmp_path: Path) -> None:
     path = tmp_path / "saved.txt"
     steps = np.arange(40)
@@ -1158,6 +1192,14 @@ def test_headers_that_come_again_with_names_that_are_empty_or_come_twice(header:
     path = csv(tmp_path, f"{header}\n0,a,p\n1,b,q\n{header}\n2,a,p\n,b,q\n")
     table = read_table(path)
     assert [row[1:] for row in table.frame().rows()] == [("a", "p"), ("b", "q"), ("a", "p"), ("b", "q")]
+    assert f"{path}: 1 line repeats the header and is left out." in table.notices
+
+
+def test_headers_that_come_again_soon_and_do_not_name_the_rows(tmp_path: Path) -> None:
+    """As R appends to a file."""
+    path = csv(tmp_path, "x,label\nr1,5,a\nr2,6,b\nx,label\nr3,7,a\nr4,8,b\n")
+    table = both_ways(path)
+    assert (table.names, table.column("x").to_list()) == (["", "x", "label"], [5, 6, 7, 8])
     assert f"{path}: 1 line repeats the header and is left out." in table.notices
 
 

@@ -417,7 +417,7 @@ SENTENCES = "I O\nwant O\nEU B-ORG\n\nIt O\n's O\n\nIn O\nMay O\n\n" * 3
 
 
 @pytest.mark.parametrize("name", ["train.txt", "some.train", "eng.testa", "some.tsv", "some.csv", "a.tsv.gz", "some"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n"])
 def test_conll_under_other_names(tmp_path: Path, name: str, end: str, columns: Columns) -> None:
     tabs = ".tsv" in name or ".csv" in name
     content = (SENTENCES.replace(" ", "\t") if tabs else SENTENCES).replace("\n", end)

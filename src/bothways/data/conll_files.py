@@ -295,13 +295,15 @@ def _parsed(path: Path, text: Iterator[str], form: _Form, rows: int) -> Iterator
     fits = pl.col("fields").list.len() == len(names)
     remark = bare.str.starts_with("#") & (pl.lit(numbered) | ~fits | bare.str.contains(COMMENT))
     remark |= pl.col("number") == header
-    token = ~pl.col("fields").list.first().str.contains(f"^{RANGE}$") if numbered else pl.lit(True)
+    filled = ~pl.col("ends") & (pl.col("tokens") > 0)
+    word = filled & ~pl.col("fields").list.first().str.contains(f"^{RANGE}$") if numbered else filled
+    first = pl.col("word") & (pl.col("words") == 1)
     while lines := list(islice(text, rows)):
         frame = pl.DataFrame({"text": lines}).with_columns(bare=pl.col("text").str.strip_chars_end("\r\n"))
         frame = frame.with_columns(number=pl.int_range(number, number + pl.len()), ends=ends, fields=fields)
         # What looks like a remark is one where a sentence begins, and a word behind other words.
         frame = frame.with_columns(tokens=_since_the_end(~pl.col("ends") & ~remark, tokens))
-        wrong = frame.filter(~pl.col("ends") & (pl.col("tokens") > 0) & ~fits)
+        wrong = frame.filter(filled & ~fits)
         if wrong.height:
             at, line, width = wrong.select("number", bare.str.head(40), pl.col("fields").list.len()).row(0)
             between = "tabs" if separator == "\t" else "spaces"
@@ -309,9 +311,8 @@ def _parsed(path: Path, text: Iterator[str], form: _Form, rows: int) -> Iterator
                 f"{path}: line {at} ({line!r}) has {counted(width, 'column')} between {between}; a word has "
                 f"{len(names)} here ({', '.join(names)}). Put it right."
             )
-        frame = frame.with_columns(word=~pl.col("ends") & (pl.col("tokens") > 0) & token)
+        frame = frame.with_columns(word=word)
         frame = frame.with_columns(words=_since_the_end(pl.col("word"), words))
-        first = pl.col("word") & (pl.col("words") == 1)
         frame = frame.with_columns(
             sentence=sentence + first.cast(pl.Int64).cum_sum(),
             begin=pl.when(first).then("number").forward_fill().fill_null(begin),

@@ -20,6 +20,7 @@ from bothways.errors import DataError, counted
 SEPARATORS = ",;\t|"
 RULER = r"[-=+|:,;\s]*[-=]{3}[-=+|:,;\s]*"
 OPENS = rb'(?:^|[,;\t|]) *"'  # a quote that begins a field
+LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 FEW = 100  # rows of a batch that may all be blank
 
 
@@ -99,12 +100,13 @@ def _opened(
 @contextmanager
 def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str], list[str | None]]]:
     """The file as UTF-8 without remarks, how Polars reads its fields, the names of the columns, and the header."""
-    with utf8(path, say) as given, temporary_file() as tabs, temporary_file() as table:
-        text = _with_tabs(path, given, tabs, say)
+    with utf8(path, say) as given, temporary_file() as log, temporary_file() as tabs, temporary_file() as table:
+        named, unsaid = _without_log(given, log)
+        text = _with_tabs(path, named, tabs, say)
         form = _sniffed(text)
         headers.say_title(path, form.title, "line", say)
         file, gone = _without_remarks(path, text, form, table, say)
-        with _explained(path, file, form, gone):
+        with _explained(path, file, form, [*gone, *unsaid]):
             how, names, header = _dialect(path, file, form, say)
             yield file, how, names, header
 
@@ -123,6 +125,7 @@ def _dialect(path: Path, file: Path, form: _Form, say: Say) -> tuple[dict[str, A
     if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     below = _rows(_lines(file, above), separator, quoted, headers.LOOKED_AT + 4)[1:]
+    below = [row for row in below if row != written]  # the header of a further file that was put behind this one
     if _are_data(written) or headers.as_below(written, below):
         shown = ", ".join(written[:3]) + (", ..." if len(written) > 3 else "")
         columns = [f"column {at + 1}" for at in range(len(written))]
@@ -159,6 +162,25 @@ def _sniffed(file: Path) -> _Form:
     return _Form(separator, separator not in letters, comments + title, title)
 
 
+def _without_log(text: Path, target: Path) -> tuple[Path, list[int]]:
+    """A log of Zeek as a table with a header, written to `target`, and the lines that are gone; any other as it is."""
+    with text.open(encoding="utf-8-sig", newline="") as lines:
+        remarks = enumerate(islice(lines, MOST_COMMENTS), 1)
+        place, header = next((each for each in remarks if each[1].startswith(LOG_HEADER)), (0, ""))
+        if not place:
+            return text, []
+        lines.seek(0)
+        gone = list[int]()
+        with target.open("w", encoding="utf-8", newline="") as file:
+            file.write(header.removeprefix(LOG_HEADER))
+            for number, line in enumerate(lines, 1):
+                if not line.startswith("#"):
+                    file.write(line)
+                elif number != place:
+                    gone.append(number)
+    return target, gone
+
+
 def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     """The file with tabs between its fields, written to `target`, where blanks separate them; any other as it is.
 
@@ -170,13 +192,16 @@ def _with_tabs(path: Path, text: Path, target: Path, say: Say) -> Path:
     if not width:
         return text
     say(f"{path}: fields are separated by blanks.")
-    last = [re.sub(r"^[# ]+(?:Fields:)?", "", line).strip() for line in islice(_lines(text, 0), comments)][-1:]
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(islice(lines, comments))
+        above = list(islice(lines, comments))
+        named = _rows((re.sub(r"^[# ]+(?:Fields:)?", "", line).strip() for line in above[-1:]), " ")
         tabs = csv.writer(file, delimiter="\t", lineterminator="\n")
-        if [len(row) for row in _rows(last, " ")] == [width] and any(map(headers.is_number, first[0].split())):
-            (header,) = _rows(last, " ")
+        if [*map(len, named)] == [width] and any(map(headers.is_number, first[0].split())):
+            (header,) = named
             say(f"{path}: line {comments}, a comment, names the columns.")
+            above.pop()  # whose place the names take, so that lines keep their numbers
+        file.writelines(above)
+        if header is not None:
             tabs.writerow(header)
         for number, line in enumerate(lines, comments + 1):
             if line.startswith("#"):
@@ -357,7 +382,7 @@ def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[flo
 def _explained(path: Path, file: Path, form: _Form, gone: Sequence[int]) -> Iterator[None]:
     """Say what is wrong with a file, and where: a DataError instead of what Polars raises.
 
-    `gone` are the lines that were left out of it.
+    `gone` are the lines that were left out of it, the last ones first if that was done more than once.
     """
     try:
         yield

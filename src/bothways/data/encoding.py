@@ -168,19 +168,19 @@ class Encoding:
                     f"{option('drop', number.name)}."
                 )
             values[:, at] = column.fill_null(np.nan).to_numpy()
-        first = len(self.names) - len(self.categories)
+        made = self.of_order
         by_column = itertools.groupby(self.categories, lambda category: category.name)
         codes = (_codes(list(each), as_text(inputs.get_column(name)), tally) for name, each in by_column)
-        for at, of_category in enumerate(itertools.chain.from_iterable(codes), first):
+        for at, of_category in enumerate(itertools.chain.from_iterable(codes), made.stop):
             values[:, at] = of_category
         if self.vectors is not None:
-            end = self.of_order.start
-            values[:, end - self.vectors.size : end] = self.vectors.of(as_text(inputs.get_column(self.vectors.column)))
+            words = as_text(inputs.get_column(self.vectors.column))
+            values[:, made.start - self.vectors.size : made.start] = self.vectors.of(words)
         if self.order:
             places = table.column(str(order)).gather(rows)
             gaps = [gaps_of(places, sequences.offsets)[:, None]] if self.gaps else []
             clock = [clock_of(timestamps(places), self.clock)] if self.clock else []
-            values[:, self.of_order] = np.hstack([*gaps, *clock])
+            values[:, made] = np.hstack([*gaps, *clock])
         self._complete(values, tally)
         return values
 
@@ -189,7 +189,7 @@ class Encoding:
         values, tally = np.empty((sequences.steps, len(self.names)), sequences.values.dtype), tally or Tally()
         for at, number in enumerate(self.numbers):
             values[:, at] = sequences.values[:, int(number.name)]
-        for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
+        for at, category in enumerate(self.categories, self.of_order.stop):
             known = np.array([-1 if value is None else int(value) for value in category.values])
             codes = np.nan_to_num(sequences.values[:, int(category.name)], nan=-1).astype(np.int64)
             order = np.argsort(known)

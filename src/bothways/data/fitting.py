@@ -39,43 +39,7 @@ def fit_encoding(
 ) -> tuple[Encoding, list[str]]:
     """Learn from the train part how features become numbers, and read the vectors of its words."""
     rows, order = train.table_rows, columns.order
-    notices, numbers, kinds = list[str](), list[Number](), list[Category]()
-    filled = list[tuple[str, str]]()
-    table.columns(columns.features)
-    apart = _telling_rows_apart(table, columns, rows)
-    for name in columns.features:
-        column = table.column(name).gather(rows)
-        if column.null_count() == len(column):
-            notices.append(f"Column {name!r} is left out: it is empty in the train part.")
-        elif name not in columns.categories:
-            values, missing = float_column(column)
-            if missing is not None and missing.all():
-                notices.append(f"Column {name!r} is left out: it has no finite float32 number in the train part.")
-                continue
-            mean = float(values.cast(pl.Float64).mean())  # type: ignore[arg-type]
-            numbers.append(Number(name, mean, missing is not None, _is_double(column)))
-            if missing is not None:
-                rows_without = f"{counted(int(missing.sum()), 'row')} of the train part without a finite number"
-                filled.append((name, f"{rows_without}; filled with the mean, and a column says where"))
-        else:
-            text = as_text(column)
-            counts = text.alias("value").value_counts(name="n")
-            counts = counts.sort("n", "value", descending=[True, False], nulls_last=True)
-            amounts = column.dtype == pl.String and may_be_amounts(counts["value"].drop_nulls())
-            cure = "Most hold a number: to learn from amounts, write them as numbers, in one unit."
-            if name in apart:
-                differ = f"{counts.height:,} of its {len(text):,} values in the train part differ"
-                why = f"{differ}. {cure}" if amounts else f"{differ}, so it tells rows apart and nothing else."
-                notices.append(f"{'Careful: ' * amounts}Column {name!r} is left out: {why}")
-                continue
-            kinds.append(Category(name, tuple(counts["value"].to_list())))
-            if column.dtype == pl.String and counts.filter(n=1).height > max(FEW_ROWS, NEW_WORDS * len(text)):
-                kinds += _spelling(name, counts)
-                notices.append(
-                    f"Column {name!r}: many of its values come once, as words do, so their spelling is read, too."
-                    + amounts * f" {cure}"
-                )
-    notices = [*column_notices(filled), *notices]
+    numbers, kinds, notices = _fit_features(table, columns, rows)
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
@@ -88,7 +52,7 @@ def fit_encoding(
     encoding = Encoding(tuple(numbers), tuple(kinds), gaps)
     if order is not None:
         single = encoding.encode(table, order, train, Tally())
-        if clock := helpful_parts(single, table.column(order).gather(rows), train):
+        if clock := helpful_parts(single, places, train):
             encoding = replace(encoding, clock=clock)
             are = "are features, since they make" if len(clock) > 1 else "is a feature, since it makes"
             notices.append(f"The {' and the '.join(clock)} of {order!r} {are} labels of other days likelier.")
@@ -99,6 +63,51 @@ def fit_encoding(
         read, said = read_vectors(vectors, words, seen)
         encoding, notices = replace(encoding, vectors=read), [*notices, *said]
     return encoding, notices
+
+
+def _fit_features(table: Table, columns: Columns, rows: Numbers) -> tuple[list[Number], list[Category], list[str]]:
+    """What becomes of each feature, by the rows of the train part."""
+    notices, numbers, kinds = list[str](), list[Number](), list[Category]()
+    filled = list[tuple[str, str]]()
+    table.columns(columns.features)
+    apart = _telling_rows_apart(table, columns, rows)
+    for name in columns.features:
+        column = table.column(name).gather(rows)
+        if column.null_count() == len(column):
+            notices.append(f"Column {name!r} is left out: it is empty in the train part.")
+        elif name in columns.categories:
+            found, said = _fit_category(name, column, name in apart)
+            kinds += found
+            notices += said
+        else:
+            values, missing = float_column(column)
+            if missing is not None and missing.all():
+                notices.append(f"Column {name!r} is left out: it has no finite float32 number in the train part.")
+                continue
+            mean = float(values.cast(pl.Float64).mean())  # type: ignore[arg-type]
+            numbers.append(Number(name, mean, missing is not None, _is_double(column)))
+            if missing is not None:
+                rows_without = f"{counted(int(missing.sum()), 'row')} of the train part without a finite number"
+                filled.append((name, f"{rows_without}; filled with the mean, and a column says where"))
+    return numbers, kinds, [*column_notices(filled), *notices]
+
+
+def _fit_category(name: str, column: pl.Series, apart: bool) -> tuple[list[Category], list[str]]:
+    """A column as a category, with those of the spelling of its words; none if it tells rows `apart` and no more."""
+    text = as_text(column)
+    counts = text.alias("value").value_counts(name="n")
+    counts = counts.sort("n", "value", descending=[True, False], nulls_last=True)
+    amounts = column.dtype == pl.String and may_be_amounts(counts["value"].drop_nulls())
+    cure = "Most hold a number: to learn from amounts, write them as numbers, in one unit."
+    if apart:
+        differ = f"{counts.height:,} of its {len(text):,} values in the train part differ"
+        why = f"{differ}. {cure}" if amounts else f"{differ}, so it tells rows apart and nothing else."
+        return [], [f"{'Careful: ' * amounts}Column {name!r} is left out: {why}"]
+    kinds = [Category(name, tuple(counts["value"].to_list()))]
+    if column.dtype != pl.String or counts.filter(n=1).height <= max(FEW_ROWS, NEW_WORDS * len(text)):
+        return kinds, []
+    said = f"Column {name!r}: many of its values come once, as words do, so their spelling is read, too."
+    return [*kinds, *_spelling(name, counts)], [said + amounts * f" {cure}"]
 
 
 def _is_double(column: pl.Series) -> bool:

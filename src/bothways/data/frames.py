@@ -24,7 +24,7 @@ from bothways.data.sequences import encoded
 from bothways.data.tables import Table, filled_down, with_joined
 from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
-from bothways.settings import Reading
+from bothways.settings import Reading, as_names
 
 WITH_COMMA = r"[+-]?(?:(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 """A number with a decimal comma, its thousands perhaps set apart by points."""
@@ -65,8 +65,7 @@ def frame_table(
         columns = zip(names, frame.columns, strict=True)
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
     table = Table(name, _frame(map(without_decimals, frame.with_columns(without_blanks()))))
-    parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
-    keys = joined_columns(order, table.names) or ([] if order is None else [order])
+    parts, keys = (joined_columns(each, table.names) or as_names(each) for each in (sequence, order))
     fields = list(map(table.called, (*fields, *keys)))
     for each in map(table.called, (*parts, *needed, *fields)):
         if each in levels and each not in table.names:
@@ -91,57 +90,59 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
     one; "2,5" where the decimal sign was a comma; differences of times are seconds. Each row must have all these
     columns, and one value in each.
     """
-
-    def fields(column: str) -> list[Any]:
-        try:
-            return [row[column] for row in rows]
-        except (KeyError, TypeError):
-            place = next(i for i, row in enumerate(rows) if not isinstance(row, Mapping) or column not in row)
-            raise DataError(
-                f"{name}, row {place + 1}: there is no {column!r}. Give null (None) where it is empty."
-            ) from None
-
     absent = {float(word) for word in learned.missing if re.fullmatch(PLAIN, word)}
-
-    def number(column: str, place: int, value: Any) -> float | None:
-        if type(value) is float:
-            return None if value in absent else value
-        if isinstance(value, str):
-            text = value.strip()
-            if text in (*learned.missing, "") or text.lower() in MISSING:
-                return None
-            comma = learned.decimal == "comma"
-            if re.fullmatch(WITH_COMMA if comma else PLAIN, text):
-                return float(text.replace(".", "").replace(",", ".") if comma else text)
-        elif is_missing(value):
-            return None
-        if isinstance(value, timedelta):
-            value = value.total_seconds()
-        if not isinstance(value, (Real, Decimal, np.bool_)):
-            raise DataError(
-                f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."
-            )
+    series = list[pl.Series]()
+    for column in (each.name for each in encoding.numbers):
+        fields, numbers = _fields(name, rows, column), list[float | None]()
         try:
-            return None if value in absent else float(value)
-        except OverflowError:
-            raise DataError(f"{name}, row {place}, column {column!r} holds a number that is out of range.") from None
-
-    def texts(column: str) -> pl.Series:
-        values = fields(column)
-        for place, value in enumerate(values, 1):
+            for value in fields:
+                numbers.append(_number(value, learned, absent))
+        except ValueError as wrong:
+            raise DataError(f"{name}, row {len(numbers) + 1}, column {column!r} holds {wrong}.") from None
+        series.append(pl.Series(column, numbers, pl.Float64))
+    for column in encoding.texts:
+        fields = _fields(name, rows, column)
+        for place, value in enumerate(fields, 1):
             if isinstance(value, (list, dict)):
                 raise DataError(
                     f"{name}, row {place}, column {column!r} holds {reprlib.repr(value)}. An event is one step, with "
                     "one value in each column."
                 )
-        return _texts(column, values, learned.missing)
-
-    series = [
-        pl.Series(column, [number(column, place, value) for place, value in enumerate(fields(column), 1)], pl.Float64)
-        for column in (each.name for each in encoding.numbers)
-    ]
-    series += map(texts, encoding.texts)
+        series.append(_texts(column, fields, learned.missing))
     return Table(name, _frame(series), reading=learned)
+
+
+def _fields(name: str, rows: Sequence[Mapping[str, Any]], column: str) -> list[Any]:
+    try:
+        return [row[column] for row in rows]
+    except (KeyError, TypeError):
+        place = next(i for i, row in enumerate(rows) if not isinstance(row, Mapping) or column not in row)
+        raise DataError(
+            f"{name}, row {place + 1}: there is no {column!r}. Give null (None) where it is empty."
+        ) from None
+
+
+def _number(value: Any, learned: Reading, absent: Collection[float]) -> float | None:
+    """A number as columns of files are read, None where it is missing or `absent`; ValueError says what else it is."""
+    if type(value) is float:
+        return None if value in absent else value
+    if isinstance(value, str):
+        text = value.strip()
+        if text in (*learned.missing, "") or text.lower() in MISSING:
+            return None
+        comma = learned.decimal == "comma"
+        if re.fullmatch(WITH_COMMA if comma else PLAIN, text):
+            return float(text.replace(".", "").replace(",", ".") if comma else text)
+    elif is_missing(value):
+        return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if not isinstance(value, (Real, Decimal, np.bool_)):
+        raise ValueError(f"{value!r}, which is no number. Give one, such as 2.5")
+    try:
+        return None if value in absent else float(value)
+    except OverflowError:
+        raise ValueError("a number that is out of range") from None
 
 
 def _texts(column: str, values: Iterable[Any], missing: Collection[str]) -> pl.Series:

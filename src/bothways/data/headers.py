@@ -153,8 +153,7 @@ def short_header(names: int) -> str:
 
 def as_below(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether names are data as the rows below: one is a time or an id as there, or each is a number or a word."""
-    below = [row for row in rows if row != names]
-    fields = [{row[at] for row in below if at < len(row)} for at in range(len(names))]
+    fields = [{row[at] for row in rows if at < len(row)} for at in range(len(names))]
     for name, texts in zip(names, fields, strict=True):
         shape = re.sub(r"\d", "0", name)
         if shape.count("0") > 3 and not is_number(shape) and shape in {re.sub(r"\d", "0", text) for text in texts}:
@@ -195,8 +194,8 @@ def _without_notes(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     They are a few words in the first field each, and nothing else, below a blank row or a note that begins as such
     (`Source: ...`), of which half of the fields may be filled. One of the rows before them has three fields or more.
     """
-    some = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
-    rows, cut, first = some.alias("").arg_true()[-MOST_NOTES - 1 :].to_list(), None, ""
+    some = _filled(frame)
+    rows, cut, first = some.arg_true()[-MOST_NOTES - 1 :].to_list(), None, ""
     for before, at in reversed([*itertools.pairwise(rows)]):
         row = [(field or "").strip() for field in frame.row(at)]
         begins = re.fullmatch(NOTE, row[0]) and 2 * sum(map(bool, row)) <= len(row)
@@ -219,8 +218,7 @@ def _without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     The first field of a total says so and that of the row before does not; and at least half of the other fields are
     empty that are not in the row before, or the next one is, and those that are not empty hold numbers.
     """
-    some = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
-    rows = some.alias("").arg_true()[-2:]  # which takes a name such as "^x$" for a pattern
+    rows = _filled(frame).arg_true()[-2:]
     if frame.width < 2 or len(rows) < 2:
         return frame
     before, last = ([field or "" for field in frame.row(row)] for row in rows)
@@ -237,6 +235,11 @@ def _without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
     is_what = "is a total" if total else "counts the rows"
     say(f"{path}: the last row {is_what} ({last[at].strip()!r}) and is left out.")
     return frame.head(rows[-2] + 1)
+
+
+def _filled(frame: pl.DataFrame) -> pl.Series:
+    """Which rows hold any value; it has no name, as one such as "^x$" would be taken for a pattern."""
+    return frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().alias("")
 
 
 def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parted: bool | None) -> bool:
@@ -288,7 +291,7 @@ class BlankRows:
         """The other ones of the next rows."""
         if frame.width == 1 or not frame.height:
             return frame
-        filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+        filled = _filled(frame)
         self.rows += frame.height - int(filled.sum())
         if self.part:
             begins = filled & ~filled.shift(1, fill_value=self._inside)

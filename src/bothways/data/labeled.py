@@ -110,7 +110,7 @@ class LabeledWriter:
         if ending(self.path) not in OUTPUTS and self._each:
             raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
         with (
-            closing(stream_sequences(source, columns, typed=self._converts, **how)) as chunks,
+            closing(stream_sequences(files, columns, typed=self._converts, **how)) as chunks,
             ThreadPoolExecutor(1) as reads,
             ThreadPoolExecutor(1) as writes,
         ):

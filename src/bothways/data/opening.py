@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,7 +21,6 @@ from bothways.errors import DataError
 BYTES = 2**20
 HEAD, HEAD_BYTES = 1000, 2**16  # the first lines and bytes, which show what a file is whose name does not say it
 MOST_COMMENTS = 100  # lines before a header that are looked at
-LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text may begin with
 DOUBLED = "\r\r\n"  # what Windows makes of CR LF where it puts CR before each LF
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
@@ -39,7 +38,7 @@ Say = Callable[[str], None]
 
 @contextmanager
 def utf8(path: Path, say: Say) -> Iterator[Path]:
-    """A file of text as UTF-8 that is not compressed and no log of Zeek: the file itself, or a temporary one."""
+    """A file of text as UTF-8 that is not compressed: the file itself, or a temporary one."""
     with temporary_file() as unpacked, temporary_file() as text:
         plain = path
         if path.suffix.lower() == ".gz":
@@ -47,11 +46,11 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
             with decompressed(path) as compressed, plain.open("wb") as file:
                 shutil.copyfileobj(compressed, file, BYTES)
         encoding, newline = _encoding(path, plain)
+        if (encoding, newline) == ("utf-8", ""):
+            yield plain
+            return
         if newline is None:
             say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
-        elif encoding == "utf-8" and not newline:
-            yield _without_remarks(plain, text)
-            return
         try:
             with (
                 plain.open(encoding=encoding, newline=newline) as old,
@@ -150,7 +149,7 @@ def head(path: Path) -> list[str]:
     if b"\0" in block and not wide:
         return []
     text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.replace(DOUBLED, "\n").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
 
 
@@ -166,8 +165,9 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
     before some ends, as Windows makes of lines that end in CR LF already, else as they do.
     """
     with plain.open("rb") as file:
-        if file.read(2) in MARKS:
-            return "utf-16", ""
+        if (mark := file.read(2)) in MARKS:
+            doubled = DOUBLED.encode("utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be")
+            return "utf-16", "\n" if any(doubled in block for block in iter(partial(file.read, BYTES), b"")) else ""
         file.seek(0)
         decoder, found, ends, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", "", b"?", 1, 0
         while block:
@@ -185,17 +185,3 @@ def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
             returns += (here := block.count(b"\r"))
             ends = "\n" if here and DOUBLED.encode() in block else ends
         return found, None if returns > 2 * (line - 1) else ends
-
-
-def _without_remarks(plain: Path, text: Path) -> Path:
-    """A log of Zeek as a table with a header, written to `text`; any other file as it is."""
-    with plain.open(encoding="utf-8-sig", newline="") as lines:
-        remarks = [line for line in islice(lines, MOST_COMMENTS) if line.startswith("#")]
-        header = next((line for line in remarks if line.startswith(LOG_HEADER)), None)
-        if header is None:
-            return plain
-        lines.seek(0)
-        with text.open("w", encoding="utf-8", newline="") as file:
-            file.write(header.removeprefix(LOG_HEADER))
-            file.writelines(line for line in lines if not line.startswith("#"))
-    return text

@@ -138,25 +138,8 @@ def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
 
 def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str]:
     """What the user should be told of how the table lays its sequences out; what melt wrote is refused."""
-    names = long_columns(table, columns)
-    if names is not None and not any(names[0] in as_names(each) for each in vars(asked).values()):
-        melted = long_notice(table, *names)
-        if names[0] == VARIABLE and asked.sequence is None:
-            raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
-        yield f"Careful: {melted}."
-    parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
-    if columns.sequence is None and table.files and not parts_are_files:
-        filled = sum(rows > 0 for _, rows in table.files)
-        yield f"No column tells sequences apart, so each of the {filled} files is one."
-    files = table.names_of_sequences(None)
-    if columns.sequence is not None and files is not None and not parts_are_files:
-        ids = table.column(columns.sequence)
-        several = pl.DataFrame({"name": ids, "file": files}).n_unique() > ids.n_unique()
-        if several and names_by_file(table, columns.sequence, [columns.order] if columns.order else []) is None:
-            yield Remark(
-                f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "
-                f"its own: {option('sequence', f'{FILE},{columns.sequence}')}."
-            )
+    yield from _melted_notices(table, columns, asked)
+    yield from _file_notices(table, columns)
     joined = [
         guess.name for guess in columns.guesses if guess.why.startswith(NAMED) and names_sequences(guess.name) >= 2
     ]
@@ -174,29 +157,61 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
             f"Careful: far from all other values there is {where}. If that means that there is no value, leave such "
             f"fields empty, or read it as missing ({option('missing', *words)})."
         )
-    if columns.sequence is None and (wide := wide_notice(table, columns.features)):
-        yield wide
-    one = columns.sequence is None and asked.sequence is None and not table.files
-    if one and (shown := interleaved(table, columns)):
-        name, number = shown
-        yield (
-            f"Careful: {name!r} may tell sequences apart: {number!r} goes on from the last row of the same {name!r}, "
-            f"not from the row before. If it does, use {option('sequence', name)}."
-        )
-    if columns.sequence is None and columns.order is None:
-        for name in columns.categories:
-            column = table.column(name).cast(pl.String)
-            several, long = holds_texts(column), column.filter(column.str.contains(LONG_WORD)).n_unique()
-            if several or 2 * long > len(column):
-                held, what = ("several words", "words") if several else ("one long word", "letters")
-                yield (
-                    f"Column {name!r} holds {held} in most rows. If each text is a sequence of its own, write its "
-                    f"{what} one below the other, with a column that tells sequences apart (Polars, pandas: split and "
-                    "explode)."
-                )
-    if columns.sequence is not None:
+    if columns.sequence is None:
+        if wide := wide_notice(table, columns.features):
+            yield wide
+        if asked.sequence is None and not table.files and (shown := interleaved(table, columns)):
+            name, number = shown
+            yield (
+                f"Careful: {name!r} may tell sequences apart: {number!r} goes on from the last row of the same "
+                f"{name!r}, not from the row before. If it does, use {option('sequence', name)}."
+            )
+        if columns.order is None:
+            yield from _text_notices(table, columns)
+    else:
         yield from _glued_notices(table, columns, columns.sequence)
         yield from _subtotals(table, columns.sequence)
+
+
+def _melted_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str]:
+    """A word about rows that were fields of wider ones, unless somebody said what their columns are for."""
+    names = long_columns(table, columns)
+    if names is not None and not any(names[0] in as_names(each) for each in vars(asked).values()):
+        melted = long_notice(table, *names)
+        if names[0] == VARIABLE and asked.sequence is None:
+            raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
+        yield f"Careful: {melted}."
+
+
+def _file_notices(table: Table, columns: Columns) -> Iterator[str]:
+    """A word about what several files are: sequences, or where names of sequences come again."""
+    files = table.names_of_sequences(None)
+    if files is None or (columns.split == SPLIT and table.readings.get(SPLIT) == MADE):
+        return
+    if columns.sequence is None:
+        filled = sum(rows > 0 for _, rows in table.files)
+        yield f"No column tells sequences apart, so each of the {filled} files is one."
+        return
+    ids = table.column(columns.sequence)
+    several = pl.DataFrame({"name": ids, "file": files}).n_unique() > ids.n_unique()
+    if several and names_by_file(table, columns.sequence, [columns.order] if columns.order else []) is None:
+        yield Remark(
+            f"Names in {columns.sequence!r} stand in several files, and each is one sequence. If every file counts "
+            f"its own: {option('sequence', f'{FILE},{columns.sequence}')}."
+        )
+
+
+def _text_notices(table: Table, columns: Columns) -> Iterator[str]:
+    """A word about columns most rows of which hold a text that may be a sequence of its own."""
+    for name in columns.categories:
+        column = table.column(name).cast(pl.String)
+        several, long = holds_texts(column), column.filter(column.str.contains(LONG_WORD)).n_unique()
+        if several or 2 * long > len(column):
+            held, what = ("several words", "words") if several else ("one long word", "letters")
+            yield (
+                f"Column {name!r} holds {held} in most rows. If each text is a sequence of its own, write its {what} "
+                "one below the other, with a column that tells sequences apart (Polars, pandas: split and explode)."
+            )
 
 
 def _subtotals(table: Table, sequence: str) -> Iterator[str]:

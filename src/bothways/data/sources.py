@@ -133,8 +133,10 @@ class Files(NamedTuple):
     notices: tuple[str, ...] = ()  # what the user should know of files that are none of them
 
 
-def find_files(source: Source) -> Files:
+def find_files(source: Source | Files) -> Files:
     """The files that `source` names, all of one format: sorted by name in a folder or for a pattern, else as given."""
+    if isinstance(source, Files):
+        return source
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if not given or "" in given:  # which would be the working folder
         raise DataError("No file is given to read a table from.")

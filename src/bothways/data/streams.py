@@ -23,7 +23,7 @@ from bothways.data.tables import NEEDED, Table, alike, kind_of, read_files, with
 from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
-from bothways.settings import Reading
+from bothways.settings import Reading, as_names
 
 ROWS = 500_000  # read at a time
 
@@ -43,7 +43,7 @@ class _MustSortError(Exception):
 
 
 def stream_sequences(
-    source: Source,
+    source: Source | Files,
     columns: Columns,
     *,
     rows: int = ROWS,
@@ -69,10 +69,9 @@ def stream_sequences(
 
     for notice in files.notices:
         tell(notice)
-    numbers = frozenset(columns.features) - frozenset(columns.categories)
-    joined = [name for name in [columns.sequence or ""] if "," in name]  # 1,10 is no 1.1
-    text, kind = {*columns.categories, *joined}, files.format.fields
-    ids, order = ([] if name is None else [name] for name in (columns.sequence, columns.order))
+    numbers, ids, order = frozenset(columns.numbers), as_names(columns.sequence), as_names(columns.order)
+    text = {*columns.categories, *(name for name in ids if "," in name)}  # 1,10 is no 1.1
+    kind = files.format.fields
     fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers, ids=ids, order=order)
     reader = _Reader(files, columns, fields, rows, max_steps, typed, tell)
     try:
@@ -177,7 +176,7 @@ class _Reader:
         self.renamed |= dict.fromkeys(set(known.columns).difference(batch.columns), "")
         if not self.read:
             self._check_needed(known, word)
-        if self.columns.sequence in known.columns and known.get_column(self.columns.sequence).null_count():
+        if self.columns.sequence is not None and known.get_column(self.columns.sequence).null_count():
             raise _MustSortError  # the other rows show whether names are filled downward
         self.read[name] = self.read.get(name, 0) + known.height
         return known
@@ -228,8 +227,6 @@ class _Reader:
         name = self.columns.sequence
         if name is None:  # each file is one
             return max(0, sum(list(self.read.values())[:-1]) - self.start)
-        if name not in frame.columns or frame.height < 2:
-            return 0
         column = frame.get_column(name).alias("")
         changes = column[1:].ne_missing(column[:-1]).arg_true()
         return int(changes[-1]) + 1 if len(changes) else 0

@@ -190,7 +190,7 @@ def read_table(
     `filled_down`, and `order` sorts the steps; each may be several columns with commas, see `with_joined`. Columns of
     `drop` may be missing in some files.
     """
-    files = source if isinstance(source, Files) else find_files(source)
+    files = find_files(source)
     ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
     reader = FieldReader(reading, learned, text, numbers=numbers, ids=ids, order=sorts)
     table = read_files(files, reader, sequence, order, drop)[1]
