@@ -223,7 +223,7 @@ class App:
         def labeled() -> Answer:
             start = time.perf_counter()
             table, notices, sequences, steps = label_table(served, request.unpacked(self.limits.body << 20), how)
-            counters.ran(1, sequences, steps, start - request.started, time.perf_counter() - start)
+            counters.ran([request.started], start, sequences, steps)
             if isinstance(table, dict):
                 return Answer(200, orjson.dumps(table | {"notices": notices})).packed(request)
             while len(said := json.dumps(notices).encode()) > MOST_NOTICES:

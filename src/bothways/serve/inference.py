@@ -112,7 +112,7 @@ class Inference:
             start = time.perf_counter()
             served, results = self.sequences.take(served, parsed.parameters, steps)
             if request.counters is not None:
-                request.counters.ran(1, 1, steps.total, start - request.started, time.perf_counter() - start)
+                request.counters.ran([request.started], start, 1, steps.total)
         else:
             results = served.results(steps, *_labeled(served, [part]))
         return _answer(served, part, results)
@@ -160,8 +160,7 @@ def _labeled(served: Served, parts: Sequence[_Part]) -> tuple[Numbers, Floats]:
     p = served.model.probabilities(sequences)
     codes = served.model.decide(p, sequences.lengths)
     if (counters := parts[0].request.counters) is not None:
-        waited = sum(start - part.request.started for part in parts)
-        counters.ran(len(parts), len(sequences), sequences.steps, waited, time.perf_counter() - start)
+        counters.ran([part.request.started for part in parts], start, len(sequences), sequences.steps)
     return codes, p
 
 

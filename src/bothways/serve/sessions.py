@@ -97,7 +97,7 @@ async def _labeled(app: App, events: EventStream, text: str, counters: Counters)
         start = time.perf_counter()
         lines = events.labeled(text)
         if events.steps:
-            counters.ran(1, len(events.keys), events.steps, start - asked, time.perf_counter() - start)
+            counters.ran([asked], start, len(events.keys), events.steps)
         return lines
 
     lines = await app.inference.run(labeled)
