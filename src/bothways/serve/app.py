@@ -167,7 +167,7 @@ class App:
     def done(self, request: HttpRequest, answer: Answer | None) -> None:
         """Count a request that is answered, or is given up."""
         self.active -= request.active
-        self._held -= request.held
+        self.release(request)
         took = time.perf_counter() - request.started
         if (counters := request.counters) is not None:
             counters.answered(answer is not None and answer.status == 200, took)

@@ -16,15 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways import store
+from bothways.data.frames import column_sequences
 from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.files import stamp_of
+from bothways.jobs.models import MODEL_ENDING
 from bothways.runtime import Model
 from bothways.runtime.inputs import encoded_arrays, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
 from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, InferenceRequest
 from bothways.stream.events import EPOCH
 
-ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
 QUICK_SECONDS = 0.002  # the longest computation that may hold up other requests; longer ones get another thread
@@ -72,7 +73,7 @@ class Served:
             model.probabilities(zeros)
             seconds.append(time.perf_counter() - start)
         quick = int(QUICK_SECONDS / min(seconds) * zeros.steps)
-        return cls(path.name.removesuffix(ENDING), path, version, model, quick)
+        return cls(path.name.removesuffix(MODEL_ENDING), path, version, model, quick)
 
     @cached_property
     def named(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ class Served:
     def metadata(self) -> dict[str, Any]:
         """What the protocol tells of it."""
         inputs = [{"name": name, "datatype": kind, "shape": [-1, -1]} for name, kind in self.columns.items()]
-        lead = [-1] if self.model.network.per == "sequence" else [-1, -1]
+        lead = [-1, -1] if self.per_step else [-1]
         return {
             "name": self.name,
             "versions": [self.version],
@@ -154,8 +155,6 @@ class Served:
         model, columns = self.model, self.model.columns
         lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
         if self.columns and columns is not None:
-            from bothways.data.frames import column_sequences  # brings Polars
-
             values = {name: np.concatenate([part.values[name] for part in parts]) for name in self.columns}
             if columns.fitted.order:
                 _check_order(str(columns.order), values[str(columns.order)], lengths)
@@ -287,7 +286,7 @@ class Models:
         self.served = {each.name: each for each in loaded.values() if isinstance(each, Served)}
         broken = {file: each for file, each in loaded.items() if not isinstance(each, Served)}
         if not self.served:
-            raise next(iter(broken.values()), ModelFileError(f"{path}: this folder holds no {ENDING} file."))
+            raise next(iter(broken.values()), ModelFileError(f"{path}: this folder holds no {MODEL_ENDING} file."))
         for file, why in broken.items():
             _log_refused(file, why)
 
@@ -322,7 +321,8 @@ class Models:
     def _files(self) -> list[Path]:
         if not self._path.is_dir():
             return [self._path]
-        return sorted(file for file in self._path.iterdir() if file.suffix == ENDING and not file.name.startswith("."))
+        files = (file for file in self._path.iterdir() if not file.name.startswith("."))
+        return sorted(file for file in files if file.suffix == MODEL_ENDING)
 
 
 def _log_refused(file: Path, error: BothwaysError) -> None:

@@ -37,7 +37,7 @@ async def talk(app: App, request: HttpRequest, socket: WebSocket) -> None:
     app.talking += 1
     ending = asyncio.ensure_future(app.ending.wait())
     try:
-        if not app.knows(request.headers.get(b"authorization", b"")):
+        if not socket.trusted:
             async with asyncio.timeout(app.limits.seconds):
                 text = await socket.receive()
             if not app.knows(_authorization(text)):
