@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from bothways.sequences import Array, Floats, Numbers
 from bothways.serve import Limits
-from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, HttpRequest, RefusedError, failed
+from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, HttpRequest, RefusedError, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, InferenceRequest, answer, parse
 from bothways.serve.streams import OpenSequences, Room
@@ -63,7 +63,7 @@ class Inference:
         if said is not None and not (said.isdigit() and len(said) < 12):
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         header_length = None if said is None else int(said)
-        if len(request.body) > LARGE_BYTES or b"content-encoding" in request.headers or request.body.startswith(GZIP):
+        if len(request.body) > LARGE_BYTES or request.encoding != b"identity":
             return self.run(self._unpacked, served, request, header_length)
         part = _part(served, request, request.body, header_length)
         if part.steps.total <= served.quick and not part.parsed.parameters.get("sequence_id"):
