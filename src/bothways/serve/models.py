@@ -152,40 +152,40 @@ class Served:
         """The sequences of several requests, as the network takes them. Raises InputError, or DataError of a table, for
         values that are no finite numbers where they must be some.
         """
-        model, columns = self.model, self.model.columns
+        model, table = self.model, self.model.table
         lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
-        if self.columns and columns is not None:
+        if table is not None:
             values = {name: np.concatenate([part.values[name] for part in parts]) for name in self.columns}
-            if columns.fitted.order:
-                _check_order(str(columns.order), values[str(columns.order)], lengths)
-            return column_sequences("inputs", columns, values, lengths)
+            if table.fitted.order:
+                _check_order(str(table.order), values[str(table.order)], lengths)
+            return column_sequences("inputs", table, values, lengths)
         steps = np.concatenate([part.values for part in parts]) if len(parts) > 1 else parts[0].values
-        if columns is None:
+        if model.columns is None:
             sequences, _ = model.read(SEQUENCES, [steps])
         else:
             sequences, _ = read_arrays(SEQUENCES, [steps], model.width)
-            sequences = encoded_arrays(SEQUENCES, sequences, columns)
+            sequences = encoded_arrays(SEQUENCES, sequences, model.columns)
         return replace(sequences, lengths=lengths)
 
     def events(self, steps: Steps, first: int) -> tuple[list[Any], Any]:
         """The steps of one sequence as `Stream.push_many` takes them: places, numbered from `first`, and values."""
-        count, columns = steps.total, self.model.columns
-        if not self.columns or columns is None:
-            return list(range(first, first + count)), steps.values
+        table, places = self.model.table, list(range(first, first + steps.total))
+        if table is None:
+            return places, steps.values
         lists = {name: array.tolist() for name, array in steps.values.items()}
         rows = [
             {name: None if value != value else value for name, value in zip(lists, row, strict=True)}
             for row in zip(*lists.values(), strict=True)
         ]
-        if not columns.fitted.order:
-            return list(range(first, first + count)), rows
-        places = lists[str(columns.order)]
-        if columns.fitted.order == "numbers":
+        if not table.fitted.order:
+            return places, rows
+        places = lists[str(table.order)]
+        if table.fitted.order == "numbers":
             return places, rows
         try:
             return [EPOCH + timedelta(seconds=each) for each in places], rows
         except (OverflowError, ValueError):
-            raise InputError(f"Input {columns.order!r} holds seconds that are no time.") from None
+            raise InputError(f"Input {table.order!r} holds seconds that are no time.") from None
 
     def results(self, steps: Steps, codes: Numbers, p: Floats) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
