@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._silent = 0
         if (request := self._request) is None:
             return
-        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        request.body = b"".join(self._parts)
         self._request, self._parts = None, []
         self._requests.append(request)
         if not self._parser.should_keep_alive() or self._parser.get_http_version() == "1.0":
