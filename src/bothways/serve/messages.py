@@ -124,11 +124,16 @@ class RefusedError(Exception):
         self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
 
 
+def log_failure(request: HttpRequest, error: BaseException) -> None:
+    """Log an error that no caller is to blame for."""
+    log.error("failed", exc_info=error, extra={"facts": {"path": request.path, "error": type(error).__name__}})
+
+
 def failed(request: HttpRequest, error: BaseException) -> Answer:
     """The answer to a request that has failed."""
     if isinstance(error, RefusedError):
         return error.answer
     if isinstance(error, BothwaysError):
         return RefusedError(400, str(error)).answer
-    log.error("failed", exc_info=error, extra={"facts": {"path": request.path, "error": type(error).__name__}})
+    log_failure(request, error)
     return RefusedError(500, "The server failed to answer; its log says more.").answer
