@@ -64,8 +64,8 @@ class Inference:
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         header_length = None if said is None else int(said)
         if len(request.body) > LARGE_BYTES or request.encoding != b"identity":
-            return self.run(self._unpacked, served, request, header_length)
-        part = _part(served, request, request.body, header_length)
+            return self.run(lambda: self._alone(served, self._part(served, request, header_length)))
+        part = self._part(served, request, header_length)
         if part.steps.total <= served.quick and not part.parsed.parameters.get("sequence_id"):
             self._join(served, part)
             return None
@@ -102,8 +102,9 @@ class Inference:
             del self._open[key]
         _run(key[0], [part for part in batch.parts if part.request.answered is not None])
 
-    def _unpacked(self, served: Served, request: HttpRequest, header_length: int | None) -> Answer:
-        return self._alone(served, _part(served, request, request.unpacked(self._most), header_length))
+    def _part(self, served: Served, request: HttpRequest, header_length: int | None) -> _Part:
+        parsed = parse(request.unpacked(self._most), header_length)
+        return _Part(request, parsed, served.steps(parsed))
 
     def _alone(self, served: Served, part: _Part) -> Answer:
         """The answer to a request that shares nothing."""
@@ -116,11 +117,6 @@ class Inference:
         else:
             results = served.results(steps, *_labeled(served, [part]))
         return _answer(served, part, results)
-
-
-def _part(served: Served, request: HttpRequest, body: bytes, header_length: int | None) -> _Part:
-    parsed = parse(body, header_length)
-    return _Part(request, parsed, served.steps(parsed))
 
 
 def _run(served: Served, parts: Sequence[_Part]) -> None:
