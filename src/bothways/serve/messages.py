@@ -107,8 +107,8 @@ class Answer(NamedTuple):
 
     def packed(self, request: HttpRequest) -> Answer:
         """The same, compressed if it is large text and the caller takes that."""
-        takes = "gzip" in request.accepted(b"accept-encoding")
-        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not takes:
+        large = len(self.body) > LARGE_BYTES and self.kind in TEXTS
+        if not (large and "gzip" in request.accepted(b"accept-encoding")):
             return self
         body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
         return self._replace(
