@@ -14,7 +14,7 @@ from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
 from bothways.runtime.crf import NEVER
-from bothways.runtime.stack import Weights, bins_of
+from bothways.runtime.stack import Weights, bins_of, by_direction
 from bothways.sequences import Floats
 from bothways.spec import cell_spec
 from bothways.tags import Scheme
@@ -111,8 +111,7 @@ def _recurrent(
     graph: Graph, recurrent: Recurrent, weights: Weights, rows: Value, lengths: Value, bins: Bins | None
 ) -> tuple[Value, Value]:
     """Its outputs `(time, batch, width)` and final states `(batch, width)`, merged."""
-    names = ("kernel", "recurrent_kernel", "bias")
-    directions = [{name: weights[f"{recurrent.name}/{way}/{name}"] for name in names} for way in recurrent.directions]
+    directions = by_direction(recurrent, weights)
     way = "bidirectional" if len(directions) == 2 else WAYS[recurrent.directions[0]]
     outputs, ends = layer(graph, recurrent.cell, way, directions, rows, lengths, bins)
     if len(directions) == 1:

@@ -85,12 +85,10 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     lengths = graph.unsqueeze(data.lengths, 1)
     found, first, last = [lengths], list[Value](), list[Value]()
     if len(made.codes):
-        codes, ends = joined_codes(data, made.categories), np.cumsum(made.categories)
+        codes = joined_codes(data, made.categories)
         share = graph.cast(graph.unsqueeze(graph.steps(codes, 1), 1), np.float64)
         share = share / graph.unsqueeze(at_least_one(graph, data.lengths, np.float64), 2)
-        for column, of in enumerate(np.split(made.codes, np.searchsorted(made.codes, ends[:-1]))):
-            own = graph("Gather", codes, np.array([column]), axis=2)
-            same = graph("And", graph("Equal", own, of), data.inside)
+        for same in _occurrences(graph, made, data, codes, made.codes):
             found.append(graph("ReduceSum", graph.cast(same, np.int64), [1], keepdims=0))
             for places, reduce, nowhere in zip((first, last), ("ReduceMin", "ReduceMax"), NOWHERE, strict=True):
                 places.append(graph(reduce, graph.where(same, share, np.float64(nowhere)), [1], keepdims=0))
@@ -114,13 +112,20 @@ def _dyadic(graph: Graph, made: DyadicFeatures, data: Inputs) -> Value:
     return graph("Concat", *parts, axis=1)
 
 
+def _occurrences(graph: Graph, made: DyadicFeatures, data: Inputs, codes: Value, wanted: Numbers) -> Iterator[Value]:
+    """For each category `(batch, time, n)`, at which steps each of the `n` wanted codes that are its own stands."""
+    ends = np.cumsum(made.categories)
+    for column, of in enumerate(np.split(wanted, np.searchsorted(wanted, ends[:-1]))):
+        own = graph("Gather", codes, np.array([column]), axis=2)
+        yield graph("And", graph("Equal", own, of), data.inside)
+
+
 def _means(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value) -> Value:
     """`(batch, features)` the mean of each number on the steps of each code, or of all steps; and less the latter."""
     whole = means_of(graph, "both", values, data)
-    codes, ends, found = joined_codes(data, made.categories), np.cumsum(made.categories), []
-    for column, of in enumerate(np.split(made.averaged, np.searchsorted(made.averaged, ends[:-1]))):
-        own = graph("Gather", codes, np.array([column]), axis=2)
-        same = graph.cast(graph("And", graph("Equal", own, of), data.inside), np.float64)
+    codes, found = joined_codes(data, made.categories), []
+    for occurs in _occurrences(graph, made, data, codes, made.averaged):
+        same = graph.cast(occurs, np.float64)
         count = graph.unsqueeze(graph("ReduceSum", same, [1], keepdims=0), 2)
         columns = (graph("Gather", values, np.array([number]), axis=2) for number in range(made.columns))
         sums = [graph.unsqueeze(graph("ReduceSum", same * each, [1], keepdims=0), 2) for each in columns]

@@ -132,7 +132,24 @@ def _packed(content: bytes) -> str:
 
 def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
     """What worker.js makes a model of: a description, and the arrays that it names."""
-    graph, encoding = graph_of(model, OPSET, page=True), columns.fitted
+    graph = graph_of(model, OPSET, page=True)
+    for node in graph.nodes:
+        if node.operator not in _operators():
+            raise InputError(f"{name}: this model needs the operator {node.operator}, which a page does not have.")
+    constants = {key: _narrowed(name, array) for key, array in graph.constants.items()}
+    described = {
+        "card": card(model, name),
+        "classes": model.classes,
+        "table": _table(columns),
+        "graph": _nodes(graph),
+        "constants": [(key, array.dtype.name, array.shape) for key, array in constants.items()],
+    }
+    return described, list(constants.values())
+
+
+def _table(columns: Columns) -> dict[str, Any]:
+    """How sequences.js reads a table."""
+    encoding = columns.fitted
     known = {each.name for each in columns.guesses}
     whys = " ".join(each.why for each in columns.guesses)
     parts = joined_columns(columns.order, known - {columns.order}) if TOLD in whys else []
@@ -146,38 +163,24 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         }
         for place, part in enumerate(parts)
     ]
-    for node in graph.nodes:
-        if node.operator not in _operators():
-            raise InputError(f"{name}: this model needs the operator {node.operator}, which a page does not have.")
-    constants = {key: _narrowed(name, array) for key, array in graph.constants.items()}
     values = {each.name: list(each.codes) for each in encoding.categories if not each.view}
     spelled = {each.name for each in encoding.categories if each.view}
-    described = {
-        "card": card(model, name),
-        "classes": model.classes,
-        "table": {
-            "sequence": columns.sequence,
-            "names_things": bool(names_sequences(columns.sequence or "")),
-            "joined": joined_columns(columns.sequence, known - {columns.sequence}) if NAMED in whys else [],
-            "order": columns.order,
-            "told": told,
-            "between": template(parts) if parts else [],
-            "wanted": encoding.order,
-            "clock": bool(encoding.clock),
-            "features": columns.features,
-            "reading": asdict(columns.reading),
-            "numbers": [
-                {"name": each.name, "filled": each.fill is not None, "flagged": each.flagged}
-                for each in encoding.numbers
-            ],
-            "texts": [
-                {"name": each, "values": values.get(each), "spelled": each in spelled} for each in encoding.texts
-            ],
-        },
-        "graph": _nodes(graph),
-        "constants": [(key, array.dtype.name, array.shape) for key, array in constants.items()],
+    return {
+        "sequence": columns.sequence,
+        "names_things": bool(names_sequences(columns.sequence or "")),
+        "joined": joined_columns(columns.sequence, known - {columns.sequence}) if NAMED in whys else [],
+        "order": columns.order,
+        "told": told,
+        "between": template(parts) if parts else [],
+        "wanted": encoding.order,
+        "clock": bool(encoding.clock),
+        "features": columns.features,
+        "reading": asdict(columns.reading),
+        "numbers": [
+            {"name": each.name, "filled": each.fill is not None, "flagged": each.flagged} for each in encoding.numbers
+        ],
+        "texts": [{"name": each, "values": values.get(each), "spelled": each in spelled} for each in encoding.texts],
     }
-    return described, list(constants.values())
 
 
 def _narrowed(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:

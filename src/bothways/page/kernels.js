@@ -15,6 +15,7 @@ function into(array) {
   new array.constructor(wasm.memory.buffer, at, array.length).set(array)
   return at
 }
+const floats_at = (at, count) => new Float32Array(wasm.memory.buffer, at, count).slice()
 /* Runs work with memory of the engine, and gives that back. */
 function lent(work) {
   const before = wasm.mark()
@@ -51,8 +52,7 @@ function recurrent(operator, [x, W, R, B, lengths, bins], how) {
       lent(() => forward(cell, batch, time, features, units, reverse, at, masked, into(turned(W, d, gates, units, features)),
         into(turned(R, d, gates, units, units)), into(bias), outputs + d * units * 4, width, ends + d * batch * units * 4, ...through))
     }
-    const y = new Float32Array(wasm.memory.buffer, outputs, batch * time * width).slice()
-    const last = new Float32Array(wasm.memory.buffer, ends, directions * batch * units).slice()
+    const y = floats_at(outputs, batch * time * width), last = floats_at(ends, directions * batch * units)
     return [value(y, [time, directions, batch, units], [width, units, time * width, 1]), value(last, [directions, batch, units])]
   })
 }
@@ -74,8 +74,7 @@ OPERATORS.Conv = ([x, kernel, bias], {pads: [before, after], strides: [stride]})
     const outputs = room_for(batch * steps * units)
     forward(RELU, batch, steps, taps * channels, units, false, into(windows), 0, into(weights.d), into(new Float32Array(units * units)),
       into(bias.d), outputs, units, 0)
-    const y = new Float32Array(wasm.memory.buffer, outputs, batch * steps * units).slice()
-    return value(y, [batch, units, steps], [steps * units, 1, units])
+    return value(floats_at(outputs, batch * steps * units), [batch, units, steps], [steps * units, 1, units])
   })
 }
 

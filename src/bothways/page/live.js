@@ -1,7 +1,7 @@
 /* Live: what programs send to the server, which this page may do, too. Of each sequence the last steps are kept. */
 const KEPT = 300, MOST_SEQUENCES = 200, SILENT = 10_000
 let live = null
-function watch(begun = () => {}) {
+function watch(begun) {
   stop()
   const own = live = {open: new Map(), missed: 0, begun}
   own.socket = engine.watch(card.name, lines => { if (live === own) took(lines) },
@@ -49,7 +49,7 @@ function arrived(id, {stream, key, step, inputs}, now) {
 }
 /* A new sequence, in the place of one that has ended or is silent if there are many; nothing if there is no such place. */
 function begin(id, stream, key, inputs, now) {
-  const names = card.columns ? [...card.columns.numbers, ...card.columns.categories] : inputs.map((_, i) => "input " + (i + 1))
+  const names = card.columns ? inputs_of(card.columns) : inputs.map((_, i) => "input " + (i + 1))
   const {sequences} = view, goes_on = new Set(live.open.values())
   const free = sequences.length < MOST_SEQUENCES ? sequences.length
     : sequences.findIndex((each, i) => i !== at && (!goes_on.has(each) || now - each.heard > SILENT))

@@ -35,6 +35,7 @@ async function start() {
   if (!names.length) return say("There is no model on this server yet.", true)
   await describe()
 }
+const inputs_of = columns => [...columns.numbers, ...columns.categories]
 async function describe() {
   card = await engine.card($("model").value)
   document.title = card.name + " · bothways"
@@ -44,9 +45,9 @@ async function describe() {
   $("labels").querySelector("p").textContent = list
   const what = card.per === "step" ? "each step of a sequence" : "each sequence as a whole"
   $("does").textContent = card.name + " gives " + what + " one of " + many(card.classes.length, "label") + (long ? "." : ": " + list + ".") +
-    (columns ? " It looks at " + [...columns.numbers, ...columns.categories].join(", ") + "." : "")
+    (columns ? " It looks at " + inputs_of(columns).join(", ") + "." : "")
   $("needs").textContent = !columns ? "" : "It needs the columns " +
-    [columns.sequence, columns.order, ...columns.numbers, ...columns.categories].filter(name => name).join(", ") + "."
+    [columns.sequence, columns.order, ...inputs_of(columns)].filter(name => name).join(", ") + "."
   $("card").replaceChildren(...Object.entries(card.summary).flatMap(([name, text]) => [made("dt", name), made("dd", text)]))
   $("tables").hidden = !columns
   $("results").hidden = true
@@ -76,13 +77,11 @@ async function open(chosen) {
 /* Shows the sequences of a table, or those that are live. */
 function look(now) {
   view = now
-  at = 0
-  $("step").value = view.live ? $("step").max : 0
   $("what").textContent = view.live ? "What flows now" : "What it says"
   $("saving").hidden = view.live
   $("back").hidden = !view.live || !table
   $("there").setAttribute("aria-live", view.live ? "off" : "polite")
-  judge()
+  go(0)
   if (!view.live) $("what").focus({preventScroll: true})  /* from where a screen reader reads on */
 }
 
@@ -213,6 +212,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) $("drop").addEventListener
 })
 $("threshold").oninput = () => { limit = +$("threshold").value; judge() }
 $("only").onchange = judge
+/* Shows a sequence, with the cursor at its first step, or at the newest one. */
 const go = to => { at = to; $("step").value = view.live ? $("step").max : 0; judge() }
 $("sequence").onchange = () => go(+$("sequence").value)
 $("before").onclick = () => go(shown[shown.indexOf(at) - 1])

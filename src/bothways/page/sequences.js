@@ -46,15 +46,7 @@ async function read_sequences(file, model) {
     }
     if (gone && !flagged) notices.push(`Column ${JSON.stringify(name)}: ${count(gone, "row")} without a finite number, which training never met; filled with the mean of the train part.`)
   }
-  for (const {name, values, spelled} of model.texts) {
-    const known = values && new Set(values), strange = new Map()
-    for (let row = 0; row < table.rows; row++) {
-      const text = columns[name][row] = columns[name][row] === null ? "" : String(columns[name][row])
-      if (known && text !== "" && !known.has(text)) strange.set(text, (strange.get(text) || 0) + 1)
-    }
-    const total = [...strange.values()].reduce((a, b) => a + b, 0), more = strange.size > 3 ? ` and ${strange.size - 3} more` : ""
-    if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}${more}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
-  }
+  for (const each of model.texts) columns[each.name] = texts_of(each, columns[each.name], notices)
   const by = order === null ? null : read[order]?.values, wanted = model.wanted || "numbers or times"
   if (order !== null && !by) {
     const times = [...["abc", "cba", "cab"].map(dates), named, time_of_day], row = stray(columns[order], model.wanted === "times" ? times : model.wanted ? [plain] : [plain, ...times])
@@ -68,6 +60,14 @@ async function read_sequences(file, model) {
   const ids = values && new Set(values).size === new Set(names).size ? values : names
   const grouped = group(file, table.rows, ids, by, order, notices)
   return {...grouped, table, numbers, order: model.wanted === "times" ? since_first(by, grouped, model.clock) : by, columns, notices, name_of: i => names ? names[grouped.rows[grouped.offsets[i]]] : ""}
+}
+/* The fields of a column as texts, "" where one is missing; notes those that training never saw. */
+function texts_of({name, values, spelled}, fields, notices) {
+  const known = values && new Set(values), strange = new Map(), texts = fields.map(field => field === null ? "" : String(field))
+  for (const text of known ? texts : []) if (text !== "" && !known.has(text)) strange.set(text, (strange.get(text) || 0) + 1)
+  const total = [...strange.values()].reduce((a, b) => a + b, 0), more = strange.size > 3 ? ` and ${strange.size - 3} more` : ""
+  if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}${more}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
+  return texts
 }
 /* Fields as one text; null if one of them is empty. */
 function side_by_side(fields) {

@@ -236,41 +236,45 @@ const require_columns = (file, names, needed) => {
 }
 const bare = field => (field = field?.trim())?.[0] === "=" ? field.replace(IN_FORMULA, "$1").trim() || null : field || null
 const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
+/* What stands before the first row, of {separator, comments, units, parted, header, headless, names} as `read_table` has them; and the
+   `lines` behind it. */
+function head_of(file, lines, quoted, needed, sequence, notices) {
+  lines = lines.slice(lines.findIndex(line => line.trim()))
+  let comments = comments_of(lines)
+  const comment = lines[comments - 1] ?? ""
+  lines = lines.slice(comments)
+  const title = lines.slice(0, title_of(lines.slice(0, MOST_COMMENTS), quoted))
+  if (title.length) notices.push(`${file.name}: ${count(title.length, "line")} before the header ${title.length === 1 ? "is" : "are"} left out.`)
+  comments += title.filter(line => line.trim()).length
+  lines = lines.slice(title.length)
+  if (!lines.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
+  const {separator, header, row} = names_in(lines.slice(0, HEAD_LINES), comment, needed, quoted), headless = row !== undefined
+  if (!headless) lines.shift()
+  const below = lines.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
+  const names = told_apart(header.map((name, i) => name || (i ? `column ${i + 1}` : "")))
+  const units = !headless && are_units(below.filter((row, i) => !i || row.some(field => field) && !is_none(row, header, separator)))
+  const more = (name, i) => below[0][i]?.trim() && (!name || header.indexOf(name) !== header.lastIndexOf(name))
+  if (units && header.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
+  if (units) {
+    notices.push(`${file.name}: the row of units below the names is left out.`)
+    lines.shift()
+  }
+  const parted = sequence === BLOCK && names.length > 1 && !names.includes(BLOCK)
+  require_columns(file, parted ? [...names, BLOCK] : names, needed)
+  return {separator, comments, units, parted, header, headless, names, lines}
+}
 async function read_csv(file, needed, encoding, sequence) {
-  let head = [], comments, separator, units, parted, header, headless, names, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false, ends = []
-  const notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
+  let head = [], table, places, rows = 0, blank = 0, none = 0, blocks = 0, inside = false
+  const ends = [], notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
   const begin = () => {
-    head = head.slice(head.findIndex(line => line.trim()))
-    comments = comments_of(head)
-    const comment = head[comments - 1] ?? ""
-    head = head.slice(comments)
-    const title = head.slice(0, title_of(head.slice(0, MOST_COMMENTS), quoted))
-    if (title.length) notices.push(`${file.name}: ${count(title.length, "line")} before the header ${title.length === 1 ? "is" : "are"} left out.`)
-    comments += title.filter(line => line.trim()).length
-    head = head.slice(title.length)
-    if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
-    const found = names_in(head.slice(0, HEAD_LINES), comment, needed, quoted)
-    separator = found.separator
-    header = found.header
-    headless = found.row !== undefined
-    if (!headless) head.shift()
-    const below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
-    names = told_apart(header.map((name, i) => name || (i ? `column ${i + 1}` : "")))
-    units = !headless && are_units(below.filter((row, i) => !i || row.some(field => field) && !is_none(row, header, separator)))
-    const more = (name, i) => below[0][i]?.trim() && (!name || header.indexOf(name) !== header.lastIndexOf(name))
-    if (units && header.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
-    if (units) {
-      notices.push(`${file.name}: the row of units below the names is left out.`)
-      head.shift()
-    }
-    parted = sequence === BLOCK && names.length > 1 && !names.includes(BLOCK)
-    require_columns(file, parted ? [...names, BLOCK] : names, needed)
-    places = needed.map(name => [columns[name], names.indexOf(name)])
-    const lines = head
+    const {lines, ...found} = head_of(file, head, quoted, needed, sequence, notices)
+    table = found
+    places = needed.map(name => [columns[name], table.names.indexOf(name)])
     head = null
     add(lines)
   }
   const add = lines => {
+    const {separator, header, names} = table
     for (const line of lines) {
       const fields = fields_of(line, separator, quoted)
       if (is_none(fields, header, separator)) { none++; continue }
@@ -293,6 +297,7 @@ async function read_csv(file, needed, encoding, sequence) {
     if (head.length > MOST_COMMENTS) begin()
   })
   if (head) begin()
+  const {names, parted} = table
   const without = many => {
     for (const [column] of places) column.length -= many
     rows -= many
@@ -318,7 +323,7 @@ async function read_csv(file, needed, encoding, sequence) {
     const become = parted ? `taken for the ends of ${count(blocks, "block")}, which the column '${BLOCK}' numbers` : "left out"
     notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} ${become}.`)
   }
-  return {form, parted, separator, comments, units, header, headless, names, columns, rows, notices}
+  return {form, ...table, columns, rows, notices}
 }
 const NOT_FINITE = /("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b/g  /* which Python writes, though JSON has no such number; or text */
 const parsed_json = text => { try { return JSON.parse(text) } catch { } }

@@ -38,9 +38,10 @@ function forget({nodes, outputs}, constants) {
   }
 }
 
+const length_of = ({offsets}, i) => offsets[i + 1] - offsets[i]
 /* The codes and probabilities of some sequences, by their numbers: calls use(i, codes, probabilities). */
 async function label(data, chosen, use) {
-  const length = i => data.offsets[i + 1] - data.offsets[i], sorted = chosen.slice().sort((a, b) => length(a) - length(b)), batches = []
+  const length = i => length_of(data, i), sorted = chosen.slice().sort((a, b) => length(a) - length(b)), batches = []
   for (let first = 0, end; first < sorted.length; first = end) {
     for (end = first + 1; end < sorted.length && (end + 1 - first) * length(sorted[end]) <= BATCH_STEPS; end++) ;
     batches.push(sorted.slice(first, end))
@@ -63,7 +64,7 @@ async function label(data, chosen, use) {
 }
 /* What the graph reads of a batch, by names: [array, shape]. */
 function inputs_of(data, batch, time) {
-  const lengths = Int32Array.from(batch, i => data.offsets[i + 1] - data.offsets[i])
+  const lengths = Int32Array.from(batch, i => length_of(data, i))
   const arranged = (column, array) => {
     batch.forEach((i, b) => { for (let t = 0, at = data.offsets[i]; t < lengths[b]; t++) array[b * time + t] = column[data.rows[at + t]] })
     return [array, [batch.length, time]]
@@ -104,7 +105,7 @@ const WORK = {
     last = null
     const data = await read_sequences(file, model.table), {card, table} = model, {features} = table, classes = model.classes.length
     let most = MOST_FIELDS / (features.length + classes), cut = false
-    const chosen = all(data).filter(i => { most -= data.offsets[i + 1] - data.offsets[i]; cut ||= most < 0 && i > 0; return !cut })
+    const chosen = all(data).filter(i => { most -= length_of(data, i); cut ||= most < 0 && i > 0; return !cut })
     const sequences = chosen.map(i => {
       const rows = data.rows.subarray(data.offsets[i], data.offsets[i + 1]), own = (column, change = x => x) => Array.from(rows, row => change(column[row]))
       const inputs = features.map(name => [name, name in data.numbers ? own(data.numbers[name], x => x === x ? x : null) : own(data.columns[name], text => text || null)])

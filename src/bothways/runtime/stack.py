@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -182,6 +183,12 @@ def bins_of(network: Network, weights: Weights) -> Bins | None:
     return bins if bins.in_order else None
 
 
+def by_direction(recurrent: Recurrent, weights: Weights) -> list[dict[str, Any]]:
+    """The kernel, the recurrent kernel and the bias of each direction of a layer."""
+    names = ("kernel", "recurrent_kernel", "bias")
+    return [{name: weights[f"{recurrent.name}/{way}/{name}"] for name in names} for way in recurrent.directions]
+
+
 def _part(rows: Floats, first: int, last: int) -> Floats:
     return rows[:, first:last]
 
@@ -202,13 +209,8 @@ class _Recurrent:
     def __init__(self, recurrent: Recurrent, weights: Weights, precision: str, bins: Bins | None) -> None:
         self._recurrent, self._precision, self._bins = recurrent, precision, bins
         self._directions = [
-            Direction(
-                kernel=weights[f"{recurrent.name}/{direction}/kernel"],
-                recurrent_kernel=weights[f"{recurrent.name}/{direction}/recurrent_kernel"],
-                bias=weights[f"{recurrent.name}/{direction}/bias"],
-                reverse=direction == "backward",
-            )
-            for direction in recurrent.directions
+            Direction(**own, reverse=direction == "backward")
+            for direction, own in zip(recurrent.directions, by_direction(recurrent, weights), strict=True)
         ]
         self._layer = self._frozen(self._directions)
 

@@ -167,7 +167,7 @@ class App:
     def done(self, request: HttpRequest, answer: Answer | None) -> None:
         """Count a request that is answered, or is given up."""
         self.active -= request.active
-        self._held -= request.held
+        self.release(request)
         took = time.perf_counter() - request.started
         if (counters := request.counters) is not None:
             counters.answered(answer is not None and answer.status == 200, took)
@@ -223,7 +223,7 @@ class App:
         def labeled() -> Answer:
             start = time.perf_counter()
             table, notices, sequences, steps = label_table(served, request.unpacked(self.limits.body << 20), how)
-            counters.ran(1, sequences, steps, start - request.started, time.perf_counter() - start)
+            counters.ran([request.started], start, sequences, steps)
             if isinstance(table, dict):
                 return Answer(200, orjson.dumps(table | {"notices": notices})).packed(request)
             while len(said := json.dumps(notices).encode()) > MOST_NOTICES:

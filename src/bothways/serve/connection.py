@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._silent = 0
         if (request := self._request) is None:
             return
-        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        request.body = b"".join(self._parts)
         self._request, self._parts = None, []
         self._requests.append(request)
         if not self._parser.should_keep_alive() or self._parser.get_http_version() == "1.0":
@@ -220,7 +220,8 @@ class Connection(asyncio.Protocol):
         else:
             self._parser = httptools.HttpRequestParser(self)
             self._transport.pause_reading()
-            self._later = _head(request, self._url) + rest
+            self._headers.pop(b"upgrade", None)  # and so of the request: it offers nothing beside HTTP/1.1
+            self._later = request.head(self._url) + rest
 
     def _drop(self) -> None:
         """Forget a request that is not all here."""
@@ -284,9 +285,3 @@ def _target(url: bytes) -> tuple[str, bytes]:
         url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
     path, _, query = url.partition(b"?")
     return unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1"), query
-
-
-def _head(request: HttpRequest, url: bytes) -> bytes:
-    """The head of a request that offers nothing beside HTTP/1.1."""
-    headers = [b"%b: %b\r\n" % header for header in request.headers.items() if header[0] != b"upgrade"]
-    return b"".join([b"%b %b HTTP/1.1\r\n" % (request.method, url), *headers, b"\r\n"])

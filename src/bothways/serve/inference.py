@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from bothways.sequences import Array, Floats, Numbers
 from bothways.serve import Limits
-from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, HttpRequest, RefusedError, failed
+from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, HttpRequest, RefusedError, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, InferenceRequest, answer, parse
 from bothways.serve.streams import OpenSequences, Room
@@ -63,9 +63,9 @@ class Inference:
         if said is not None and not (said.isdigit() and len(said) < 12):
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         header_length = None if said is None else int(said)
-        if len(request.body) > LARGE_BYTES or b"content-encoding" in request.headers or request.body.startswith(GZIP):
-            return self.run(self._unpacked, served, request, header_length)
-        part = _part(served, request, request.body, header_length)
+        if len(request.body) > LARGE_BYTES or request.encoding != b"identity":
+            return self.run(lambda: self._alone(served, self._part(served, request, header_length)))
+        part = self._part(served, request, header_length)
         if part.steps.total <= served.quick and not part.parsed.parameters.get("sequence_id"):
             self._join(served, part)
             return None
@@ -102,8 +102,9 @@ class Inference:
             del self._open[key]
         _run(key[0], [part for part in batch.parts if part.request.answered is not None])
 
-    def _unpacked(self, served: Served, request: HttpRequest, header_length: int | None) -> Answer:
-        return self._alone(served, _part(served, request, request.unpacked(self._most), header_length))
+    def _part(self, served: Served, request: HttpRequest, header_length: int | None) -> _Part:
+        parsed = parse(request.unpacked(self._most), header_length)
+        return _Part(request, parsed, served.steps(parsed))
 
     def _alone(self, served: Served, part: _Part) -> Answer:
         """The answer to a request that shares nothing."""
@@ -112,15 +113,10 @@ class Inference:
             start = time.perf_counter()
             served, results = self.sequences.take(served, parsed.parameters, steps)
             if request.counters is not None:
-                request.counters.ran(1, 1, steps.total, start - request.started, time.perf_counter() - start)
+                request.counters.ran([request.started], start, 1, steps.total)
         else:
             results = served.results(steps, *_labeled(served, [part]))
         return _answer(served, part, results)
-
-
-def _part(served: Served, request: HttpRequest, body: bytes, header_length: int | None) -> _Part:
-    parsed = parse(body, header_length)
-    return _Part(request, parsed, served.steps(parsed))
 
 
 def _run(served: Served, parts: Sequence[_Part]) -> None:
@@ -160,8 +156,7 @@ def _labeled(served: Served, parts: Sequence[_Part]) -> tuple[Numbers, Floats]:
     p = served.model.probabilities(sequences)
     codes = served.model.decide(p, sequences.lengths)
     if (counters := parts[0].request.counters) is not None:
-        waited = sum(start - part.request.started for part in parts)
-        counters.ran(len(parts), len(sequences), sequences.steps, waited, time.perf_counter() - start)
+        counters.ran([part.request.started for part in parts], start, len(sequences), sequences.steps)
     return codes, p
 
 

@@ -49,6 +49,11 @@ class HttpRequest:
     answered: Callable[[Answer], None] | None = None  # takes an answer that comes later; None once nobody waits for it
     work: asyncio.Future[Answer] | None = None  # what a thread does for it
 
+    def head(self, url: bytes) -> bytes:
+        """Its head as bytes, for this target."""
+        headers = [b"%b: %b\r\n" % header for header in self.headers.items()]
+        return b"".join([b"%b %b HTTP/1.1\r\n" % (self.method, url), *headers, b"\r\n"])
+
     def options(self, known: Sequence[str]) -> dict[str, str]:
         """The parameters of the query, of which none is unknown."""
         given = parse_qs(self.query.decode("latin-1"), keep_blank_values=True)
@@ -56,13 +61,17 @@ class HttpRequest:
             raise InputError(f"There is no {min(unknown)!r} here; there are {', '.join(known)}.")
         return {name: values[-1] for name, values in given.items()}
 
+    @property
+    def encoding(self) -> bytes:
+        """How the body is compressed, `identity` if it is not; one of gzip shows it also where no header says so."""
+        said = self.headers.get(b"content-encoding", b"identity").lower()
+        return b"gzip" if said == b"identity" and self.body.startswith(GZIP) else said
+
     def unpacked(self, most: int) -> bytes:
-        """The body, decompressed; one of gzip shows it also where no header says so. Raises RefusedError if it has more
-        than `most` bytes, or is compressed in another way than gzip or deflate, and InputError if it is damaged.
+        """The body, decompressed. Raises RefusedError if it has more than `most` bytes, or is compressed in another way
+        than gzip or deflate, and InputError if it is damaged.
         """
-        encoding = self.headers.get(b"content-encoding", b"identity").lower()
-        if encoding == b"identity" and self.body.startswith(GZIP):
-            encoding = b"gzip"
+        encoding = self.encoding
         if encoding == b"identity":
             return self.body
         if encoding not in (b"gzip", b"x-gzip", b"deflate"):
@@ -98,8 +107,8 @@ class Answer(NamedTuple):
 
     def packed(self, request: HttpRequest) -> Answer:
         """The same, compressed if it is large text and the caller takes that."""
-        takes = "gzip" in request.accepted(b"accept-encoding")
-        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not takes:
+        large = len(self.body) > LARGE_BYTES and self.kind in TEXTS
+        if not (large and "gzip" in request.accepted(b"accept-encoding")):
             return self
         body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
         return self._replace(
@@ -115,11 +124,16 @@ class RefusedError(Exception):
         self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
 
 
+def log_failure(request: HttpRequest, error: BaseException) -> None:
+    """Log an error that no caller is to blame for."""
+    log.error("failed", exc_info=error, extra={"facts": {"path": request.path, "error": type(error).__name__}})
+
+
 def failed(request: HttpRequest, error: BaseException) -> Answer:
     """The answer to a request that has failed."""
     if isinstance(error, RefusedError):
         return error.answer
     if isinstance(error, BothwaysError):
         return RefusedError(400, str(error)).answer
-    log.error("failed", exc_info=error, extra={"facts": {"path": request.path, "error": type(error).__name__}})
+    log_failure(request, error)
     return RefusedError(500, "The server failed to answer; its log says more.").answer

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +52,15 @@ class Counters:
         self.failure += not succeeded
         self.seconds += took if succeeded else 0.0
 
-    def ran(self, requests: int, sequences: int, steps: int, waited: float, took: float) -> None:
-        """Count a run of the model; `waited` is the sum over its requests, `took` the time of the run."""
+    def ran(self, asked: Sequence[float], start: float, sequences: int, steps: int) -> None:
+        """Count a run of the model that ends now: when each of its requests came, and when it began."""
+        took = time.perf_counter() - start
         with _counting:
             self.runs += 1
             self.sequences += sequences
             self.steps += steps
-            self.waiting += waited
-            self.computing += requests * took
+            self.waiting += sum(start - each for each in asked)
+            self.computing += len(asked) * took
 
 
 class Metrics:

@@ -16,15 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways import store
+from bothways.data.frames import column_sequences
 from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.files import stamp_of
+from bothways.jobs.models import MODEL_ENDING
 from bothways.runtime import Model
 from bothways.runtime.inputs import encoded_arrays, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
 from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, InferenceRequest
 from bothways.stream.events import EPOCH
 
-ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
 QUICK_SECONDS = 0.002  # the longest computation that may hold up other requests; longer ones get another thread
@@ -72,7 +73,7 @@ class Served:
             model.probabilities(zeros)
             seconds.append(time.perf_counter() - start)
         quick = int(QUICK_SECONDS / min(seconds) * zeros.steps)
-        return cls(path.name.removesuffix(ENDING), path, version, model, quick)
+        return cls(path.name.removesuffix(MODEL_ENDING), path, version, model, quick)
 
     @cached_property
     def named(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ class Served:
     def metadata(self) -> dict[str, Any]:
         """What the protocol tells of it."""
         inputs = [{"name": name, "datatype": kind, "shape": [-1, -1]} for name, kind in self.columns.items()]
-        lead = [-1] if self.model.network.per == "sequence" else [-1, -1]
+        lead = [-1, -1] if self.per_step else [-1]
         return {
             "name": self.name,
             "versions": [self.version],
@@ -151,42 +152,40 @@ class Served:
         """The sequences of several requests, as the network takes them. Raises InputError, or DataError of a table, for
         values that are no finite numbers where they must be some.
         """
-        model, columns = self.model, self.model.columns
+        model, table = self.model, self.model.table
         lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
-        if self.columns and columns is not None:
-            from bothways.data.frames import column_sequences  # brings Polars
-
+        if table is not None:
             values = {name: np.concatenate([part.values[name] for part in parts]) for name in self.columns}
-            if columns.fitted.order:
-                _check_order(str(columns.order), values[str(columns.order)], lengths)
-            return column_sequences("inputs", columns, values, lengths)
+            if table.fitted.order:
+                _check_order(str(table.order), values[str(table.order)], lengths)
+            return column_sequences("inputs", table, values, lengths)
         steps = np.concatenate([part.values for part in parts]) if len(parts) > 1 else parts[0].values
-        if columns is None:
+        if model.columns is None:
             sequences, _ = model.read(SEQUENCES, [steps])
         else:
             sequences, _ = read_arrays(SEQUENCES, [steps], model.width)
-            sequences = encoded_arrays(SEQUENCES, sequences, columns)
+            sequences = encoded_arrays(SEQUENCES, sequences, model.columns)
         return replace(sequences, lengths=lengths)
 
     def events(self, steps: Steps, first: int) -> tuple[list[Any], Any]:
         """The steps of one sequence as `Stream.push_many` takes them: places, numbered from `first`, and values."""
-        count, columns = steps.total, self.model.columns
-        if not self.columns or columns is None:
-            return list(range(first, first + count)), steps.values
+        table, places = self.model.table, list(range(first, first + steps.total))
+        if table is None:
+            return places, steps.values
         lists = {name: array.tolist() for name, array in steps.values.items()}
         rows = [
             {name: None if value != value else value for name, value in zip(lists, row, strict=True)}
             for row in zip(*lists.values(), strict=True)
         ]
-        if not columns.fitted.order:
-            return list(range(first, first + count)), rows
-        places = lists[str(columns.order)]
-        if columns.fitted.order == "numbers":
+        if not table.fitted.order:
+            return places, rows
+        places = lists[str(table.order)]
+        if table.fitted.order == "numbers":
             return places, rows
         try:
             return [EPOCH + timedelta(seconds=each) for each in places], rows
         except (OverflowError, ValueError):
-            raise InputError(f"Input {columns.order!r} holds seconds that are no time.") from None
+            raise InputError(f"Input {table.order!r} holds seconds that are no time.") from None
 
     def results(self, steps: Steps, codes: Numbers, p: Floats) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
@@ -287,7 +286,7 @@ class Models:
         self.served = {each.name: each for each in loaded.values() if isinstance(each, Served)}
         broken = {file: each for file, each in loaded.items() if not isinstance(each, Served)}
         if not self.served:
-            raise next(iter(broken.values()), ModelFileError(f"{path}: this folder holds no {ENDING} file."))
+            raise next(iter(broken.values()), ModelFileError(f"{path}: this folder holds no {MODEL_ENDING} file."))
         for file, why in broken.items():
             _log_refused(file, why)
 
@@ -322,7 +321,8 @@ class Models:
     def _files(self) -> list[Path]:
         if not self._path.is_dir():
             return [self._path]
-        return sorted(file for file in self._path.iterdir() if file.suffix == ENDING and not file.name.startswith("."))
+        files = (file for file in self._path.iterdir() if not file.name.startswith("."))
+        return sorted(file for file in files if file.suffix == MODEL_ENDING)
 
 
 def _log_refused(file: Path, error: BothwaysError) -> None:

@@ -75,7 +75,7 @@ def parse(body: bytes, header_length: int | None = None) -> InferenceRequest:
             f"The request has {lists:,} lists and objects; it may have {MOST_LISTS:,}. Send tensors as bytes."
         )
     try:
-        message = orjson.loads(body[:at] if header_length is not None else body)
+        message = orjson.loads(body[:at])
     except orjson.JSONDecodeError as error:
         cure = " What is missing is null; JSON has no NaN." if b"NaN" in body[:at] else ""
         raise InputError(f"The request is no JSON: {error}.{cure}") from None

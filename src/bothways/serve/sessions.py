@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from bothways.errors import BothwaysError, InputError
-from bothways.serve.messages import HttpRequest, RefusedError
+from bothways.serve.messages import HttpRequest, RefusedError, log_failure
 from bothways.serve.metrics import Counters
 from bothways.serve.sockets import GoneError, WebSocket
 from bothways.serve.streams import EventStream
@@ -29,15 +28,13 @@ WATCH_SECONDS = 0.1  # between two messages to a watcher
 SILENT_SECONDS = 15.0
 """After this time without news a watcher is sent an empty line, lest a proxy take the connection for dead."""
 
-log = logging.getLogger("bothways.serve")
-
 
 async def talk(app: App, request: HttpRequest, socket: WebSocket) -> None:
     """Do what a WebSocket was opened for, until it or the server ends."""
     app.talking += 1
     ending = asyncio.ensure_future(app.ending.wait())
     try:
-        if not app.knows(request.headers.get(b"authorization", b"")):
+        if not socket.trusted:
             async with asyncio.timeout(app.limits.seconds):
                 text = await socket.receive()
             if not app.knows(_authorization(text)):
@@ -52,7 +49,7 @@ async def talk(app: App, request: HttpRequest, socket: WebSocket) -> None:
         socket.end(1008, str(error))
     except Exception as error:
         socket.end(1011, "The server failed; its log says more.")
-        log.exception("failed", extra={"facts": {"path": request.path, "error": type(error).__name__}})
+        log_failure(request, error)
     finally:
         ending.cancel()
         app.talking -= 1
@@ -97,7 +94,7 @@ async def _labeled(app: App, events: EventStream, text: str, counters: Counters)
         start = time.perf_counter()
         lines = events.labeled(text)
         if events.steps:
-            counters.ran(1, len(events.keys), events.steps, start - asked, time.perf_counter() - start)
+            counters.ran([asked], start, len(events.keys), events.steps)
         return lines
 
     lines = await app.inference.run(labeled)

@@ -55,8 +55,7 @@ class WebSocket(asyncio.Protocol):
         self._writable.set()
         app.open.add(self)
         transport.set_protocol(self)
-        lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in request.headers.items()), b"\r\n"]
-        self._protocol.receive_data(b"".join(lines))
+        self._protocol.receive_data(request.head(url))
         for upgrade in self._protocol.events_received():
             if isinstance(upgrade, Request):
                 self._protocol.send_response(self._protocol.accept(upgrade))

@@ -150,18 +150,20 @@ class _Open:
     served: Served
     stream: Stream
     source: Watched
-    room: Room
     size: int  # how much of the room it takes
     last: list[Any] = field(default_factory=list)  # the place of its last step, if there is one
     steps: int = 0  # how many have come
     labeled: int = 0  # how many of them have labels
     heard: float = field(default_factory=time.monotonic)
 
-    def close(self, key: Any) -> None:
-        """Forget it."""
-        self.stream.close(key)
-        self.source.ended()
-        self.room.give(self.size)
+    def outputs(self, ready: list[Labeled]) -> dict[str, Any]:
+        """Labels that are ready, as the protocol has them, with the numbers of their steps."""
+        classes = self.served.model.classes
+        codes = np.array([classes.index(each.label) for each in ready], np.int64)
+        p = np.array([each.probabilities for each in ready], np.float32).reshape(len(ready), len(classes))
+        numbers = np.arange(self.labeled, self.labeled + len(ready))
+        self.labeled += len(ready)
+        return self.served.outputs(codes, p) | {"steps": ("INT64", numbers)}
 
 
 class OpenSequences:
@@ -190,57 +192,66 @@ class OpenSequences:
             raise InputError("sequence_id must be text or a whole number.")
         if len(steps.lengths) != 1:
             raise InputError(f"There are {len(steps.lengths)} sequences in a request with a sequence_id; it takes one.")
-        key = served.name, name
+        starts, ends = (parameters.get(flag, False) for flag in ("sequence_start", "sequence_end"))
+        key, count = (served.name, name), steps.total
         with self._lock:
-            starts = parameters.get("sequence_start") is True
-            known = None if starts else self._open.get(key)
-            if starts and key not in self._open and len(self._open) >= MOST_OPEN:
-                raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
-            if not starts and known is None:
-                raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
-            begun = served if known is None else known.served
-            if begun.metadata["inputs"] != served.metadata["inputs"]:
-                raise InputError(f"Sequence {name!r} began with a model of other inputs, now replaced. Begin it again.")
-            first, last = (0, []) if known is None else (known.steps, known.last)
-            count = steps.total
+            known = self._known(served, name, starts)
+            begun, first, last = (known.served, known.steps, known.last) if known else (served, 0, [])
             places, values = begun.events(steps, first)
             if any(place <= before for before, place in pairwise([*last, *places])):
                 raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
-            if known is None:
-                if key in self._open:
-                    self._open.pop(key).close(name)
-                if served not in self._streams:
-                    self._streams[served] = served.model.stream()
-                stream = self._streams[served]
-                self._room.take(size := stream.key_bytes + getsizeof(name))
-                known = self._open[key] = _Open(served, stream, self._watching.source(served), self._room, size)
+            known = known or self._begin(served, name)
             try:
                 ready = known.stream.push_many([name] * count, places, values)
             except BothwaysError:
                 if starts:  # it has not begun
-                    known.close(name)
-                    del self._open[key]
+                    self._end(key)
                 raise
             known.steps, known.last, known.heard = known.steps + count, places[-1:] or last, time.monotonic()
-            if parameters.get("sequence_end") is True:
+            if ends:
                 ready += known.stream.close(name)
-                del self._open[key]
             known.source.show(zip([name] * count, places, values, strict=True), ready)
-            if key not in self._open:
-                known.close(name)
-            p = np.array([each.probabilities for each in ready], np.float32)
-            p = p.reshape(len(ready), len(known.served.model.classes))
-            numbers = np.arange(known.labeled, known.labeled + len(ready))
-            known.labeled += len(ready)
-            codes = np.array([known.served.model.classes.index(each.label) for each in ready], np.int64)
-            return known.served, known.served.outputs(codes, p) | {"steps": ("INT64", numbers)}
+            if ends:
+                self._end(key)
+            return known.served, known.outputs(ready)
+
+    def _known(self, served: Served, name: Any, starts: bool) -> _Open | None:
+        """The sequence of this name, None if it is to begin. Raises InputError if it has not, or may not."""
+        known = self._open.get((served.name, name))
+        if starts:
+            if known is None and len(self._open) >= MOST_OPEN:
+                raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
+            return None
+        if known is None:
+            raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
+        if known.served.metadata["inputs"] != served.metadata["inputs"]:
+            raise InputError(f"Sequence {name!r} began with a model of other inputs, now replaced. Begin it again.")
+        return known
+
+    def _begin(self, served: Served, name: Any) -> _Open:
+        """Open a sequence, in the place of one that has its name."""
+        key = served.name, name
+        if key in self._open:
+            self._end(key)
+        if served not in self._streams:
+            self._streams[served] = served.model.stream()
+        stream = self._streams[served]
+        self._room.take(size := stream.key_bytes + getsizeof(name))
+        self._open[key] = _Open(served, stream, self._watching.source(served), size)
+        return self._open[key]
+
+    def _end(self, key: tuple[str, Any]) -> None:
+        """Forget a sequence."""
+        known, name = self._open.pop(key), key[1]
+        known.stream.close(name)
+        known.source.ended()
+        self._room.give(known.size)
 
     def forget(self) -> None:
         """Forget sequences of which nothing has come for long, and models that are replaced and have none."""
         with self._lock:
-            for (name, key), known in list(self._open.items()):
+            for key, known in list(self._open.items()):
                 if time.monotonic() - known.heard > self._idle:
-                    known.close(key)
-                    del self._open[name, key]
+                    self._end(key)
             used = {known.served for known in self._open.values()}
             self._streams = {served: stream for served, stream in self._streams.items() if served in used}

@@ -74,7 +74,7 @@ class Keys:
             slot = self.slots[key] = self._free.pop()
             self.names[slot], self.last[slot] = key, None
             self.length[slot], self.past[slot], self.label[slot] = 0, 0, self._classes
-            for row in (self.before[slot], *self.states_of(slot)):
+            for row in self.carried(slot):
                 row[:] = 0
         return slot
 
@@ -85,9 +85,9 @@ class Keys:
         kept: int = sum(array.shape[1] * array.itemsize for array in chain(*layers))
         return self._most * held + waiting * (held + OBJECT_BYTES) + kept
 
-    def states_of(self, slot: int) -> list[Array]:
-        """The states of a key, to be read or written."""
-        return [array[slot] for layer in chain(*self.states) for array in layer]
+    def carried(self, slot: int) -> list[Array]:
+        """What a key carries from chunk to chunk, sums of what came before and states; to be read or written."""
+        return [self.before[slot], *(array[slot] for layer in chain(*self.states) for array in layer)]
 
     def remove(self, slots: Sequence[int]) -> None:
         """Close keys."""

@@ -86,7 +86,7 @@ def key_state(mark: str, keys: Keys, slot: int) -> bytes:
         "waiting": [step for step, _ in waiting],
     }
     rows = [keys.values[slot, :length], *(row for _, row in waiting)]
-    return pack(mark, facts, [*rows, keys.before[slot], *keys.states_of(slot)])
+    return pack(mark, facts, [*rows, *keys.carried(slot)])
 
 
 def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes, kind: str) -> str:
@@ -106,7 +106,7 @@ def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes, kind: str) -
     keys.length[slot], keys.past[slot], keys.last[slot] = len(values), facts["past"], facts["last"]
     keys.label[slot] = facts["label"]
     keys.waiting[slot] = waiting
-    for row in (keys.before[slot], *keys.states_of(slot)):
+    for row in keys.carried(slot):
         row[:] = take(row.shape, row.dtype)
     return found
 
