@@ -49,7 +49,7 @@ function arrived(id, {stream, key, step, inputs}, now) {
 }
 /* A new sequence, in the place of one that has ended or is silent if there are many; nothing if there is no such place. */
 function begin(id, stream, key, inputs, now) {
-  const names = card.columns ? inputs_of(card.columns) : inputs.map((_, i) => "input " + (i + 1))
+  const names = card.columns ? features_of(card.columns) : inputs.map((_, i) => "input " + (i + 1))
   const {sequences} = view, goes_on = new Set(live.open.values())
   const free = sequences.length < MOST_SEQUENCES ? sequences.length
     : sequences.findIndex((each, i) => i !== at && (!goes_on.has(each) || now - each.heard > SILENT))

@@ -35,7 +35,7 @@ async function start() {
   if (!names.length) return say("There is no model on this server yet.", true)
   await describe()
 }
-const inputs_of = columns => [...columns.numbers, ...columns.categories]
+const features_of = columns => [...columns.numbers, ...columns.categories]
 async function describe() {
   card = await engine.card($("model").value)
   document.title = card.name + " · bothways"
@@ -45,9 +45,9 @@ async function describe() {
   $("labels").querySelector("p").textContent = list
   const what = card.per === "step" ? "each step of a sequence" : "each sequence as a whole"
   $("does").textContent = card.name + " gives " + what + " one of " + many(card.classes.length, "label") + (long ? "." : ": " + list + ".") +
-    (columns ? " It looks at " + inputs_of(columns).join(", ") + "." : "")
+    (columns ? " It looks at " + features_of(columns).join(", ") + "." : "")
   $("needs").textContent = !columns ? "" : "It needs the columns " +
-    [columns.sequence, columns.order, ...inputs_of(columns)].filter(name => name).join(", ") + "."
+    [columns.sequence, columns.order, ...features_of(columns)].filter(name => name).join(", ") + "."
   $("card").replaceChildren(...Object.entries(card.summary).flatMap(([name, text]) => [made("dt", name), made("dd", text)]))
   $("tables").hidden = !columns
   $("results").hidden = true
