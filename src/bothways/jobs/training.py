@@ -175,8 +175,7 @@ def train(
         if tuned is not None and refit:
             interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
             say("Fitting what was chosen again, on the train and valid parts together.")
-            dimensions = fitted.dimensions
-            model = fit_again(model, tuned, parts.train, part, vectors=dimensions, seed=seed, on_progress=on_refit)
+            model = fit_again(model, tuned, parts.train, part, seed=seed, on_progress=on_refit)
         store.save(model, output)
         interrupts.kept = ""
         checkpoint.unlink(missing_ok=True)

@@ -290,7 +290,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         if trained.interrupted or (tuned is not None and tuned.interrupted):
             raise KeyboardInterrupt
         if tuned is not None and valid is not None and search.refit:
-            self._adopt(refit(model, tuned, sequences, valid, vectors=columns.fitted.dimensions, seed=seed))
+            self._adopt(refit(model, tuned, sequences, valid, seed=seed))
         return self
 
     def predict(self, X: Any) -> Any:

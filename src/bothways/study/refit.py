@@ -32,7 +32,6 @@ def refit(
     train: Sequences,
     valid: Sequences,
     *,
-    vectors: int = 0,
     seed: int = 0,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -44,8 +43,7 @@ def refit(
     stopped it, at most all, with a learning rate that has fallen to 0 by then; whole, if there is time, where the
     search had none for more than a short training that was best near its end. Where there is no time for that, it goes
     on from its weights for a third of the best epochs, or else stays as it is, as one does whose loss is no finite
-    number. Labels of `valid` of classes that the model does not have count as unknown; `vectors` of the numeric columns
-    are the pretrained vectors of words.
+    number. Labels of `valid` of classes that the model does not have count as unknown.
     """
     together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
     room = np.concatenate([train.lengths, valid.lengths])  # the networks share what the search has compiled
@@ -54,7 +52,7 @@ def refit(
     def tasks() -> Iterator[Any]:
         for number, (network, settings, start) in chosen.items():
             yield joblib.delayed(_trained)(number, network, settings, start, together, room)
-        yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
+        yield joblib.delayed(_fitted)(together, model.network, tuned.shape.vectors, seed)
 
     found: dict[int, Any] = {}
     on_progress(0, len(chosen) + 1)
