@@ -33,7 +33,7 @@ from bothways.settings import Search
 from bothways.study.factors import DataShape
 from bothways.study.refit import refit
 from bothways.study.tuning import tune
-from bothways.training import EpochReport, Settings, train, trained_model
+from bothways.training import EpochReport, Settings, Trained, train, trained_model
 
 HELD_OUT = 0.2  # the share of the sequences by which settings are chosen
 
@@ -224,14 +224,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         settings = self._settings()
         if resume and checkpoint is None:
             raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
-        seed, search = settings.seed, Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
+        search = Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
         budget = 0.0 if search.budget in (None, "0") else seconds_of("budget", str(search.budget))
-        fraction = self.validation_fraction if validation_data is None else None
-        if budget and validation_data is None and fraction is None:
-            fraction = HELD_OUT
-        if fraction is not None:
-            fraction = Option(HELD_OUT, "", above=0, below=1).check("validation_fraction", fraction)
-        shares = (1.0,) if fraction is None else (1 - fraction, fraction)
+        shares = self._shares(bool(budget)) if validation_data is None else (1.0,)
         X = list(X) if isinstance(X, Iterator) else X
         split = split_frame if is_frame(X) else split_arrays
         with calling("the labeler"):
@@ -240,16 +235,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 valid = validation(self, validation_data, columns, classes, sequences.scheme)
         chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
         network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
+        shape = DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions)
+        given = sequences, shape.classes, shape.categories, settings.seed
+        simple = baselines.fit(*given, vectors=shape.vectors, strong=bool(budget))
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
-        simple = baselines.fit(
-            sequences,
-            len(classes),
-            network.categories,
-            settings.seed,
-            vectors=columns.fitted.dimensions,
-            strong=bool(budget),
-        )
-        tuned = None
+        said = {name: json.loads(text) for name, value in self.get_params().items() if (text := _json(value))}
+
+        def model_of(network: Network, settings: Settings, trained: Trained) -> Model:
+            return trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=said)
 
         def watch(report: EpochReport) -> None:
             if self.verbose:
@@ -264,7 +257,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 tuned = tune(
                     sequences,
                     valid,
-                    DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions),
+                    shape,
                     self._given(settings),
                     simple=simple,
                     budget=budget,
@@ -275,22 +268,22 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     on_progress=print if self.verbose else lambda progress: None,
                     say=partial(warnings.warn, stacklevel=3),
                 )
-                network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
+                trained, interrupted = tuned.best.trained, tuned.interrupted
+                model = tuned.adopted(model_of(tuned.network, tuned.settings, trained))
             else:
+                tuned = None
                 trained = train(network, sequences, settings, valid, watch, checkpoint, resume)
-        labeler = {name: json.loads(text) for name, value in self.get_params().items() if (text := _json(value))}
-        model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
-        model = model if tuned is None else tuned.adopted(model)
+                model, interrupted = model_of(network, settings, trained), trained.interrupted
         if valid is not None:
             kept = metrics.kept_thresholds(valid, model.probabilities(valid))
             model = replace(model, facts={**model.facts, "thresholds": kept})
         self._adopt(model)
         self._sample = metrics.sample(sequences if valid is None else valid, settings.seed), model
         self.history_, self.seconds_ = trained.history, trained.seconds
-        if trained.interrupted or (tuned is not None and tuned.interrupted):
+        if interrupted:
             raise KeyboardInterrupt
         if tuned is not None and valid is not None and search.refit:
-            self._adopt(refit(model, tuned, sequences, valid, seed=seed))
+            self._adopt(refit(model, tuned, sequences, valid, seed=settings.seed))
         return self
 
     def predict(self, X: Any) -> Any:
@@ -425,6 +418,13 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         given = {name: getattr(self, name) for name in options(Settings) if name != "seed"}
         given["class_weight"] = "balanced" if isinstance(self.class_weight, str) else None
         return Settings(seed=int(seed), **given)
+
+    def _shares(self, searches: bool) -> tuple[float, ...]:
+        """The share of the sequences to learn from, and that to hold out, if any."""
+        if self.validation_fraction is None:
+            return (1 - HELD_OUT, HELD_OUT) if searches else (1.0,)
+        fraction = Option(HELD_OUT, "", above=0, below=1).check("validation_fraction", self.validation_fraction)
+        return 1 - fraction, fraction
 
     def _given(self, settings: Settings) -> dict[str, Any]:
         """The settings that are not at their defaults, which a search keeps; weights by label are in the sequences."""
