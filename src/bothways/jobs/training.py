@@ -148,7 +148,7 @@ def train(
         model=model,
         evaluation=evaluation,
         epochs=len(trained.history),
-        best_epoch=model.facts["best_epoch"],
+        best_epoch=trained.best_epoch,
         seconds=trained.seconds,
         steps_per_second=len(trained.history) * parts.train.steps / max(trained.seconds["train"], 1e-9),
     )

@@ -138,7 +138,7 @@ def attempt(data: SearchData, trial: Trial, seconds: float, before: Any = None) 
         held_out.append(before[sum(map(len, held_out)) :])
     p = np.concatenate(held_out)
     best = replace(done[0], interrupted=False, losses=[])
-    epochs = int(np.median([max(report.epoch for report in each.history if report.best) for each in done]))
+    epochs = int(np.median([each.best_epoch for each in done]))
     unfinished = done[0].interrupted or float(np.median([len(each.history) for each in done])) == settings.epochs
     value, loss, whole = data.held_out.value(p), data.held_out.loss(p), settings_of(data, trial._replace(length=WHOLE))
     took, processor = time.monotonic() - begun, time.process_time() - processor
