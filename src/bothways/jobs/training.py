@@ -106,13 +106,12 @@ def train(
     chooses_by = None if once else parts.valid
     if not once and chooses_by is None:
         say("There is no valid part to choose settings by: training runs once.")
-    fitted, count = columns.fitted, len(parts.classes)
-    network = Network(parts.train.features, count, categories=fitted.sizes, per=columns.per, **described)
-    shape = DataShape.of(parts.train, count, network.categories, fitted.dimensions)
+    shape = DataShape.of(parts.train, len(parts.classes), columns.fitted.sizes, columns.fitted.dimensions)
+    network = shape.network(**described)
     given = {name: value for name, value in settings.items() if name != "seed"}
     _say_idle(given, shape, say)
     say("Fitting simple models to compare with.")
-    simple = baselines.fit(parts.train, count, network.categories, chosen.seed, vectors=shape.vectors)
+    simple = baselines.fit(parts.train, shape.classes, shape.categories, chosen.seed, vectors=shape.vectors)
     work = _Work(table, columns, parts, network, chosen, given, shape, simple, checkpoint, resumed, say)
     with locked(output):
         # A search has a block of its own for Ctrl-C, which ends before it saves.

@@ -233,9 +233,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
             if validation_data is not None:
                 valid = validation(self, validation_data, columns, classes, sequences.scheme)
-        chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
-        network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
-        shape = DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions)
+        shape = DataShape.of(sequences, len(classes), columns.fitted.sizes, columns.fitted.dimensions)
+        network = shape.network(**{name: getattr(self, name) for name in options(Network)})
         given = sequences, shape.classes, shape.categories, settings.seed
         simple = baselines.fit(*given, vectors=shape.vectors, strong=bool(budget))
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})

@@ -55,6 +55,10 @@ class DataShape(NamedTuple):
         """What these train sequences determine about networks for this number of classes."""
         return cls(train.features, classes, categories, train.per, int(train.lengths.max()), vectors)
 
+    def network(self, **options: Any) -> Network:
+        """The network with these options for such data."""
+        return Network(self.features, self.classes, categories=self.categories, per=self.per, **options)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -91,8 +95,7 @@ class Setting:
                     f"a convolution with a {what} of {length} steps is longer than the longest training sequence "
                     f"({shape.longest} steps)"
                 )
-        features, classes, categories, per, *_ = shape
-        return Network(features=features, classes=classes, categories=categories, per=per, **self._of(Network))
+        return shape.network(**self._of(Network))
 
     def refused(self, shape: DataShape) -> str:
         """Why there is no network for data of a shape; "" where there is one."""

@@ -15,6 +15,7 @@ from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import NO_LABEL, Floats, Numbers, Sequences
 from bothways.settings import Settings
+from bothways.study.factors import DataShape
 from bothways.study.plan import SHORT, WHOLE, Tried
 from bothways.study.pool import processes, until_stopped
 from bothways.study.tuning import Tuned
@@ -52,7 +53,7 @@ def refit(
     def tasks() -> Iterator[Any]:
         for number, (network, settings, start) in chosen.items():
             yield joblib.delayed(_trained)(number, network, settings, start, together, room)
-        yield joblib.delayed(_fitted)(together, model.network, tuned.shape.vectors, seed)
+        yield joblib.delayed(_fitted)(together, tuned.shape, seed)
 
     found: dict[int, Any] = {}
     on_progress(0, len(chosen) + 1)
@@ -135,6 +136,6 @@ def _trained(
         return None
 
 
-def _fitted(sequences: Sequences, network: Network, vectors: int, seed: int) -> Any:
+def _fitted(sequences: Sequences, shape: DataShape, seed: int) -> Any:
     """Simple models of sequences, and the number that stands for them."""
-    return SIMPLE, baselines.fit(sequences, network.classes, network.categories, seed, vectors=vectors)
+    return SIMPLE, baselines.fit(sequences, shape.classes, shape.categories, seed, vectors=shape.vectors)
