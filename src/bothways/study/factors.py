@@ -46,9 +46,14 @@ class DataShape(NamedTuple):
         return are_many(self.per, self.categories)
 
     @property
-    def measured(self) -> bool:
-        """Whether steps have numbers besides the vectors of their words."""
-        return self.features > len(self.categories) + self.vectors
+    def measured(self) -> int:
+        """How many numbers steps have besides the vectors of their words."""
+        return self.features - len(self.categories) - self.vectors
+
+    @property
+    def only_words(self) -> bool:
+        """Whether steps are words and nothing is measured beside them."""
+        return self.words and not self.measured
 
     @classmethod
     def of(cls, train: Sequences, classes: int, categories: tuple[int, ...], vectors: int = 0) -> DataShape:

@@ -161,8 +161,7 @@ def settings_of(data: SearchData, trial: Trial) -> Settings:
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
-    words = data.shape.words and not data.shape.measured
-    share, least = (OF_WORDS, LEAST_EPOCHS[1]) if words else (1.0, LEAST_EPOCHS[0])
+    share, least = (OF_WORDS, LEAST_EPOCHS[1]) if data.shape.only_words else (1.0, LEAST_EPOCHS[0])
     low, high = share * STEPS[0] / train.steps, STEPS[1] / train.steps
     usual = np.clip(share * UPDATES * settings.batch_size / pieces, low, high)
     epochs = settings.epochs if "epochs" in given else int(np.clip(usual, least, 200))

@@ -156,7 +156,7 @@ def train(
         weights=training.weights,
         history=training.history,
         seconds={"compile": training.compile_seconds, "train": training.seconds},
-        backend=keras.backend.backend(),
+        backend=backend,
         compiled=model.epochs.compiled,
         interrupted=stop.requested,
         losses=training.losses,
