@@ -338,7 +338,8 @@ def _intervals(
     rest = iter(sums)
     drawn, *of_others = [{of.name: of.of_sums(next(rest)) for of in scores} for _ in every]
     found = {name: Interval.of(of) for name, of in drawn.items()}
-    of_classes = np.split(sums[1], 3, axis=-1)
+    own = dict(zip(drawn, sums, strict=False))  # the sums of the model come first
+    of_classes = np.split(own["macro_f1"], 3, axis=-1)
     found |= {f"f1:{label}": Interval.of(of) for label, of in zip(classes, f1(*of_classes).T, strict=True)}
     ahead = {
         name: {score: Interval.of(drawn[score] - of) for score, of in other.items()}
@@ -350,7 +351,7 @@ def _intervals(
             if due[0]:
                 found[name] = Interval.of(share(sums[-1][:, place], due, np.nan))
     if counts.entities is not None:
-        entities = np.split(sums[2], 3, axis=-1)
+        entities = np.split(own["entity_f1"], 3, axis=-1)
         precision, recall, _ = micro(*entities)
         found |= {"entity_precision": Interval.of(precision), "entity_recall": Interval.of(recall)}
         for each, of_types in zip(("precision", "recall", "f1"), shares(*entities), strict=True):
