@@ -89,6 +89,7 @@ def train(
     if settings.get("lookahead"):
         settings = {"direction": "forward"} | settings
     described, chosen = _settings(settings)
+    search = Search(budget, members, refit)  # type: ignore[arg-type]  # seconds, too
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
     table, columns, parts = _read(data, chosen, allow_leaks, roles, say)
@@ -101,7 +102,7 @@ def train(
     from bothways.study.refit import refit as fit_again
     from bothways.training.trackers import tracked
 
-    once = str(budget) == "0"
+    once = search.budget == "0"
     seconds = None if budget is None or once else seconds_of("budget", budget)
     chooses_by = None if once else parts.valid
     if not once and chooses_by is None:
@@ -122,11 +123,11 @@ def train(
                 tuned = None
                 model, trained = work.train_once(watch)
             else:
-                model, tuned = work.search(chooses_by, seconds, members, on_trial)
+                model, tuned = work.search(chooses_by, seconds, search.members, on_trial)
                 trained, stop.requested = tuned.best.trained, tuned.interrupted
                 for report in trained.history:
                     watch(report)
-                searched = {"budget": tuned.budget if budget is None else budget, "members": members, "refit": refit}
+                searched = vars(search) | {"budget": tuned.budget if budget is None else budget}
                 model = replace(model, facts={**model.facts, "settings": model.facts["settings"] | searched})
             store.save(model, output)
             if stop.requested:
@@ -134,7 +135,7 @@ def train(
                 interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
                 raise KeyboardInterrupt
         model, evaluation = _evaluated(model, parts)
-        if tuned is not None and refit:
+        if tuned is not None and search.refit:
             interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
             say("Fitting what was chosen again, on the train and valid parts together.")
             assert chooses_by is not None, "it was searched for"
