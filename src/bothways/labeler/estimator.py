@@ -33,7 +33,7 @@ from bothways.settings import Search
 from bothways.study.factors import DataShape
 from bothways.study.refit import refit
 from bothways.study.tuning import tune
-from bothways.training import EpochReport, Settings, Trained, train, trained_model
+from bothways.training import EpochReport, Settings, train, trained_model
 
 HELD_OUT = 0.2  # the share of the sequences by which settings are chosen
 
@@ -224,7 +224,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         settings = self._settings()
         if resume and checkpoint is None:
             raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
-        search = Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
+        seed, search = settings.seed, Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
         budget = 0.0 if search.budget in (None, "0") else seconds_of("budget", str(search.budget))
         shares = self._shares(bool(budget)) if validation_data is None else (1.0,)
         X = list(X) if isinstance(X, Iterator) else X
@@ -235,13 +235,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 valid = validation(self, validation_data, columns, classes, sequences.scheme)
         shape = DataShape.of(sequences, len(classes), columns.fitted.sizes, columns.fitted.dimensions)
         network = shape.network(**{name: getattr(self, name) for name in options(Network)})
-        given = sequences, shape.classes, shape.categories, settings.seed
-        simple = baselines.fit(*given, vectors=shape.vectors, strong=bool(budget))
+        read = sequences, shape.classes, shape.categories, seed
+        simple = baselines.fit(*read, vectors=shape.vectors, strong=bool(budget))
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
-        said = {name: json.loads(text) for name, value in self.get_params().items() if (text := _json(value))}
-
-        def model_of(network: Network, settings: Settings, trained: Trained) -> Model:
-            return trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=said)
 
         def watch(report: EpochReport) -> None:
             if self.verbose:
@@ -261,28 +257,29 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     simple=simple,
                     budget=budget,
                     members=search.members,
-                    seed=settings.seed,
+                    seed=seed,
                     checkpoint=None if checkpoint is None else Path(checkpoint),
                     resume=resume,
                     on_progress=print if self.verbose else lambda progress: None,
                     say=partial(warnings.warn, stacklevel=3),
                 )
-                trained, interrupted = tuned.best.trained, tuned.interrupted
-                model = tuned.adopted(model_of(tuned.network, tuned.settings, trained))
+                network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
             else:
                 tuned = None
                 trained = train(network, sequences, settings, valid, watch, checkpoint, resume)
-                model, interrupted = model_of(network, settings, trained), trained.interrupted
+        labeler = {name: json.loads(text) for name, value in self.get_params().items() if (text := _json(value))}
+        model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
+        model = model if tuned is None else tuned.adopted(model)
         if valid is not None:
             kept = metrics.kept_thresholds(valid, model.probabilities(valid))
             model = replace(model, facts={**model.facts, "thresholds": kept})
         self._adopt(model)
         self._sample = metrics.sample(sequences if valid is None else valid, settings.seed), model
         self.history_, self.seconds_ = trained.history, trained.seconds
-        if interrupted:
+        if trained.interrupted or (tuned is not None and tuned.interrupted):
             raise KeyboardInterrupt
         if tuned is not None and valid is not None and search.refit:
-            self._adopt(refit(model, tuned, sequences, valid, seed=settings.seed))
+            self._adopt(refit(model, tuned, sequences, valid, seed=seed))
         return self
 
     def predict(self, X: Any) -> Any:
