@@ -285,6 +285,10 @@ class Network:
         shapes |= {"head/kernel": (width, self.outputs), "head/bias": (self.outputs,)}
         return shapes | ({"head/transitions": (self.classes, self.classes)} if self.head == "crf" else {})
 
+    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the weights that are trained, which is all but those of numbers."""
+        return {name: shape for name, shape in self.weight_shapes().items() if not name.startswith("input/")}
+
     def to_json(self) -> dict[str, Any]:
         """The description as plain JSON values."""
         return asdict(self) | {"categories": list(self.categories)}

@@ -111,6 +111,11 @@ class Sequences:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @property
+    def sequence_of_labels(self) -> Numbers:
+        """`(labels,)` the number of the sequence of each label, from 0."""
+        return self.sequence_of_steps if self.per == "step" else np.arange(len(self))
+
+    @property
     def positions(self) -> Numbers:
         """`(steps,)` the number of each step in its sequence, from 0."""
         return np.arange(self.steps) - np.repeat(self.offsets[:-1], self.lengths)

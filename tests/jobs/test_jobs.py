@@ -93,6 +93,18 @@ def test_settings_that_change_nothing_are_told(tmp_path: Path) -> None:
     assert told == ["merge_mode is 'sum'", "pooling is 'max'"]
 
 
+def test_how_to_look_for_settings_is_checked_before_the_table_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="members is 0; it must be a whole number of at least 1"):
+        jobs.train(tmp_path / "nowhere.csv", tmp_path / "some.bothways", members=0, say=silent)
+
+
+def test_a_budget_of_nothing_trains_once_however_it_is_written(folder: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"settings": {"epochs": 1, "units": 2}, "say": silent, **ROLES}
+    for budget in (0.0, "0"):
+        jobs.train(folder / "traces.parquet", tmp_path / f"{budget}.bothways", budget=budget, **how)
+    assert (tmp_path / "0.0.bothways").read_bytes() == (tmp_path / "0.bothways").read_bytes()
+
+
 def test_sequences_of_training_are_told_where_a_table_has_no_parts(folder: Path, tmp_path: Path) -> None:
     for part, told in (("train", True), ("valid", True), ("test", False)):
         traces().filter(part=part).drop("part").write_parquet(tmp_path / "some.parquet")

@@ -93,6 +93,7 @@ def compare(
     """
     from bothways.report import check_report_file
     from bothways.study import compare as compare_settings
+    from bothways.study.comparing import FALSE_ALARM_RATES
     from bothways.study.factors import parse_settings, parse_vary
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
@@ -105,7 +106,7 @@ def compare(
             varied,
             settings=parse_settings(settings or []),
             reference=parse_settings(reference or []),
-            false_alarm_rates=false_alarm_rate or (0.01, 0.001),
+            false_alarm_rates=false_alarm_rate or FALSE_ALARM_RATES,
             output=output,
             **how,
             table=reading | roles,

@@ -43,9 +43,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
     from bothways.report import baseline_words, verdict  # brings NumPy, which --help has no use for
 
     console, per, intervals = stdout(), evaluation.per, evaluation.intervals
-    part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
     steps = f", {counted(evaluation.labels, 'step')}" if per == "step" else ""
-    console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}{steps}")
+    console.print(f"{_part(evaluation)}: {counted(evaluation.sequences, 'sequence')}{steps}")
     if evaluation.entities is None:
         _show_classes(evaluation)
     else:
@@ -73,6 +72,10 @@ def show_evaluation(evaluation: Evaluation) -> None:
     for warning in evaluation.warnings:
         console.print(f"Careful: {warning}")
     console.print(verdict(evaluation))
+
+
+def _part(evaluation: Evaluation) -> str:
+    return "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
 
 
 def _show_classes(evaluation: Evaluation) -> None:
@@ -241,8 +244,9 @@ def show_quantization(done: Quantization) -> None:
         between = _between(each if evaluation.intervals else None)
         grid.add_row(name, f"{each.value:.3f}", between, f"{size / 1000:,.1f}", f"{speed:,.0f}")
     console = stdout()
-    part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
-    console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}; {done.changed:.2%} of the labels change.")
+    console.print(
+        f"{_part(evaluation)}: {counted(evaluation.sequences, 'sequence')}; {done.changed:.2%} of the labels change."
+    )
     print_table(console, grid)
     if done.path is not None:
         console.print(f"Model: {done.path}", soft_wrap=True)

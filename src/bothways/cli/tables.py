@@ -134,7 +134,7 @@ def evaluate(
     """
     from bothways import jobs
 
-    asked["lookahead"] = _whole_numbers("--lookahead", asked["lookahead"])
+    asked["lookahead"] = _lookaheads(asked["lookahead"])
     with display.waiting("Evaluating"):
         evaluation = jobs.evaluate(model, data, split, **asked, say=display.say, **reading)
     print_result(evaluation, as_json, results.show_evaluation)
@@ -144,11 +144,11 @@ def evaluate(
         display.say(f"Saved: {asked['report']}")
 
 
-def _whole_numbers(flag: str, text: str | None) -> list[int]:
+def _lookaheads(text: str | None) -> list[int]:
     """Numbers from 0 with commas between them."""
     words = [] if text is None else text.split(",")
     if not all(word.strip().isdecimal() for word in words):
-        raise InputError(f"{flag} is {text!r}; give whole numbers with commas between them, such as 0,4,16.")
+        raise InputError(f"--lookahead is {text!r}; give whole numbers with commas between them, such as 0,4,16.")
     return list(map(int, words))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,13 @@ from bothways.metrics import Evaluation, kept_thresholds
 from bothways.network import Network
 from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
+from bothways.sequences import Sequences
 from bothways.settings import Search, Settings
 
 if TYPE_CHECKING:
-    from bothways.study.tuning import SearchProgress
-    from bothways.training import EpochReport
+    from bothways.study.factors import DataShape
+    from bothways.study.tuning import SearchProgress, Tuned
+    from bothways.training import EpochReport, Trained
 
 _OPTIONS: Mapping[str, Option] = options(Network) | options(Settings)
 
@@ -87,7 +89,7 @@ def train(
     if settings.get("lookahead"):
         settings = {"direction": "forward"} | settings
     described, chosen = _settings(settings)
-    seed = chosen.seed
+    search = Search(budget, members, refit)  # type: ignore[arg-type]  # seconds, too
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
     table, columns, parts = _read(data, chosen, allow_leaks, roles, say)
@@ -96,87 +98,48 @@ def train(
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
-    from bothways.study.factors import DataShape, Setting
+    from bothways.study.factors import DataShape
     from bothways.study.refit import refit as fit_again
-    from bothways.study.tuning import tune
-    from bothways.training import train as train_network
-    from bothways.training import trained_model
     from bothways.training.trackers import tracked
 
-    once = str(budget) == "0"
+    once = search.budget == "0"
     seconds = None if budget is None or once else seconds_of("budget", budget)
     chooses_by = None if once else parts.valid
     if not once and chooses_by is None:
         say("There is no valid part to choose settings by: training runs once.")
-    fitted, count = columns.fitted, len(parts.classes)
-    network = Network(parts.train.features, count, categories=fitted.sizes, per=columns.per, **described)
-    shape = DataShape.of(parts.train, count, network.categories, fitted.dimensions)
+    shape = DataShape.of(parts.train, len(parts.classes), columns.fitted.sizes, columns.fitted.dimensions)
+    network = shape.network(**described)
     given = {name: value for name, value in settings.items() if name != "seed"}
-    # Beside a CRF class weights are refused below.
-    for name in sorted(Setting.of(given).idle(shape) & given.keys() - {"class_weight"}):
-        called = _OPTIONS[name].called(name)
-        say(f"{called} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
+    _say_idle(given, shape, say)
     say("Fitting simple models to compare with.")
-    simple = baselines.fit(parts.train, count, network.categories, seed, vectors=fitted.dimensions)
+    simple = baselines.fit(parts.train, shape.classes, shape.categories, chosen.seed, vectors=shape.vectors)
+    work = _Work(table, columns, parts, network, chosen, given, shape, simple, checkpoint, resumed, say)
     with locked(output):
         # A search has a block of its own for Ctrl-C, which ends before it saves.
         waiting = interrupts.deferred() if chooses_by is None else nullcontext(interrupts.Stop())
         watchers = [] if on_epoch is None or chooses_by is not None else [on_epoch]
         with waiting as stop, tracked(watchers, tensorboard, mlflow, settings) as watch:
-
-            def tried(progress: SearchProgress) -> None:
-                interrupts.kept = (
-                    f"{checkpoint} has what was trained; to go on from there, add {option('resume', True)}."
-                )
-                on_trial(progress)
-
-            tuned = None
-            if chooses_by is not None:
-                tuned = tune(
-                    parts.train,
-                    chooses_by,
-                    shape,
-                    given,
-                    groups=groups_of(table, columns, parts.train),
-                    simple=simple,
-                    budget=seconds,
-                    members=members,
-                    seed=seed,
-                    checkpoint=checkpoint,
-                    resume=resumed,
-                    on_progress=tried,
-                    say=say,
-                )
-                network, chosen, trained = tuned.network, tuned.settings, tuned.best.trained
-                stop.requested = tuned.interrupted
+            if chooses_by is None:
+                tuned = None
+                model, trained = work.train_once(watch)
+            else:
+                model, tuned = work.search(chooses_by, seconds, search.members, on_trial)
+                trained, stop.requested = tuned.best.trained, tuned.interrupted
                 for report in trained.history:
                     watch(report)
-            else:
-                trained = train_network(
-                    network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
-                )
-            model = trained_model(
-                network, chosen, trained, parts.classes, columns, parts.named, simple, data=table.source
-            )
-            if tuned is not None:
-                model = tuned.adopted(model)
-                searched = {"budget": tuned.budget if budget is None else budget, "members": members, "refit": refit}
+                searched = vars(search) | {"budget": tuned.budget if budget is None else budget}
                 model = replace(model, facts={**model.facts, "settings": model.facts["settings"] | searched})
             store.save(model, output)
             if stop.requested:
                 best = f"the best model of {counted(len(trained.history), 'epoch')}"
                 interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
                 raise KeyboardInterrupt
-        name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
-        p = model.probabilities(part)
-        evaluation = evaluate_part(model, part, p, parts.unseen_in(part), split=name)
-        if name == "valid":
-            model = replace(model, facts={**model.facts, "thresholds": kept_thresholds(part, p)})
-        if tuned is not None and refit:
+        model, evaluation = _evaluated(model, parts)
+        if tuned is not None and search.refit:
             interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
             say("Fitting what was chosen again, on the train and valid parts together.")
-            dimensions = fitted.dimensions
-            model = fit_again(model, tuned, parts.train, part, vectors=dimensions, seed=seed, on_progress=on_refit)
+            assert chooses_by is not None, "it was searched for"
+            model = fit_again(model, tuned, parts.train, chooses_by, seed=chosen.seed, on_progress=on_refit)
         store.save(model, output)
         interrupts.kept = ""
         checkpoint.unlink(missing_ok=True)
@@ -185,10 +148,91 @@ def train(
         model=model,
         evaluation=evaluation,
         epochs=len(trained.history),
-        best_epoch=model.facts["best_epoch"],
+        best_epoch=trained.best_epoch,
         seconds=trained.seconds,
         steps_per_second=len(trained.history) * parts.train.steps / max(trained.seconds["train"], 1e-9),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What is learned from which parts, beside which simple models, and where training keeps how far it is."""
+
+    table: Table
+    columns: Columns
+    parts: Parts
+    network: Network
+    settings: Settings
+    given: Mapping[str, Any]  # the settings that a search keeps
+    shape: DataShape
+    simple: Sequence[baselines.Baseline]
+    checkpoint: Path
+    resume: bool
+    say: Callable[[str], None]
+
+    def train_once(self, watch: Callable[[EpochReport], object]) -> tuple[Model, Trained]:
+        """Train with the settings that are given, and the defaults of others."""
+        from bothways.training import train as train_network
+
+        network, settings, parts = self.network, self.settings, self.parts
+        goes_on = self.checkpoint, self.resume, self.say
+        trained = train_network(network, parts.train, settings, parts.valid, watch, *goes_on)
+        return self._model(network, settings, trained), trained
+
+    def search(
+        self, valid: Sequences, budget: float | None, members: int, on_trial: Callable[[SearchProgress], None]
+    ) -> tuple[Model, Tuned]:
+        """Look for settings by the valid part."""
+        from bothways.study.tuning import tune
+
+        def tried(progress: SearchProgress) -> None:
+            interrupts.kept = (
+                f"{self.checkpoint} has what was trained; to go on from there, add {option('resume', True)}."
+            )
+            on_trial(progress)
+
+        tuned = tune(
+            self.parts.train,
+            valid,
+            self.shape,
+            self.given,
+            groups=groups_of(self.table, self.columns, self.parts.train),
+            simple=self.simple,
+            budget=budget,
+            members=members,
+            seed=self.settings.seed,
+            checkpoint=self.checkpoint,
+            resume=self.resume,
+            on_progress=tried,
+            say=self.say,
+        )
+        return tuned.adopted(self._model(tuned.network, tuned.settings, tuned.best.trained)), tuned
+
+    def _model(self, network: Network, settings: Settings, trained: Trained) -> Model:
+        from bothways.training import trained_model
+
+        classes, parts, source = self.parts.classes, self.parts.named, self.table.source
+        return trained_model(network, settings, trained, classes, self.columns, parts, self.simple, data=source)
+
+
+def _evaluated(model: Model, parts: Parts) -> tuple[Model, Evaluation]:
+    """The model, with thresholds by the valid part if there is one; and how good it is there, or on the train part."""
+    name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
+    p = model.probabilities(part)
+    evaluation = evaluate_part(model, part, p, parts.unseen_in(part), split=name)
+    if name == "valid":
+        model = replace(model, facts={**model.facts, "thresholds": kept_thresholds(part, p)})
+    return model, evaluation
+
+
+def _say_idle(given: Mapping[str, Any], shape: DataShape, say: Callable[[str], None]) -> None:
+    """Say which of the given settings have no effect."""
+    from bothways.study.factors import Setting
+
+    # Beside a CRF class weights are refused later.
+    for name in sorted(Setting.of(given).idle(shape) & given.keys() - {"class_weight"}):
+        called = _OPTIONS[name].called(name)
+        say(f"{called} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
 
 
 def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:

@@ -226,30 +226,18 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
         seed, search = settings.seed, Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
         budget = 0.0 if search.budget in (None, "0") else seconds_of("budget", str(search.budget))
-        fraction = self.validation_fraction if validation_data is None else None
-        if budget and validation_data is None and fraction is None:
-            fraction = HELD_OUT
-        if fraction is not None:
-            fraction = Option(HELD_OUT, "", above=0, below=1).check("validation_fraction", fraction)
-        shares = (1.0,) if fraction is None else (1 - fraction, fraction)
+        shares = self._shares(bool(budget)) if validation_data is None else (1.0,)
         X = list(X) if isinstance(X, Iterator) else X
         split = split_frame if is_frame(X) else split_arrays
         with calling("the labeler"):
             columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
             if validation_data is not None:
                 valid = validation(self, validation_data, columns, classes, sequences.scheme)
-        chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
-        network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
+        shape = DataShape.of(sequences, len(classes), columns.fitted.sizes, columns.fitted.dimensions)
+        network = shape.network(**{name: getattr(self, name) for name in options(Network)})
+        read = sequences, shape.classes, shape.categories, seed
+        simple = baselines.fit(*read, vectors=shape.vectors, strong=bool(budget))
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
-        simple = baselines.fit(
-            sequences,
-            len(classes),
-            network.categories,
-            settings.seed,
-            vectors=columns.fitted.dimensions,
-            strong=bool(budget),
-        )
-        tuned = None
 
         def watch(report: EpochReport) -> None:
             if self.verbose:
@@ -264,12 +252,12 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 tuned = tune(
                     sequences,
                     valid,
-                    DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions),
+                    shape,
                     self._given(settings),
                     simple=simple,
                     budget=budget,
                     members=search.members,
-                    seed=settings.seed,
+                    seed=seed,
                     checkpoint=None if checkpoint is None else Path(checkpoint),
                     resume=resume,
                     on_progress=print if self.verbose else lambda progress: None,
@@ -277,6 +265,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 )
                 network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
             else:
+                tuned = None
                 trained = train(network, sequences, settings, valid, watch, checkpoint, resume)
         labeler = {name: json.loads(text) for name, value in self.get_params().items() if (text := _json(value))}
         model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
@@ -290,7 +279,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         if trained.interrupted or (tuned is not None and tuned.interrupted):
             raise KeyboardInterrupt
         if tuned is not None and valid is not None and search.refit:
-            self._adopt(refit(model, tuned, sequences, valid, vectors=columns.fitted.dimensions, seed=seed))
+            self._adopt(refit(model, tuned, sequences, valid, seed=seed))
         return self
 
     def predict(self, X: Any) -> Any:
@@ -425,6 +414,13 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         given = {name: getattr(self, name) for name in options(Settings) if name != "seed"}
         given["class_weight"] = "balanced" if isinstance(self.class_weight, str) else None
         return Settings(seed=int(seed), **given)
+
+    def _shares(self, searches: bool) -> tuple[float, ...]:
+        """The share of the sequences to learn from, and that to hold out, if any."""
+        if self.validation_fraction is None:
+            return (1 - HELD_OUT, HELD_OUT) if searches else (1.0,)
+        fraction = Option(HELD_OUT, "", above=0, below=1).check("validation_fraction", self.validation_fraction)
+        return 1 - fraction, fraction
 
     def _given(self, settings: Settings) -> dict[str, Any]:
         """The settings that are not at their defaults, which a search keeps; weights by label are in the sequences."""

@@ -59,7 +59,7 @@ def split_arrays(
     labels = read_labels("y", y, sequences, form, labeler.per, labeler.missing_label)
     classes = _classes(labels)
     if sample_weight is not None:
-        sample_weight = read_weights("sample_weight", sample_weight, sequences, form, labels.per)
+        sample_weight = read_weights(sample_weight, sequences, form, labels.per)
     sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
     sequences = _weighed(labeler, sample_weight, sequences, classes)
     if labels.per == "step":
@@ -108,7 +108,7 @@ def split_frame(
     _say(labels, *(notice for notice in said if not isinstance(notice, Remark)))
     classes = np.array(parts.classes)
     if sample_weight is not None:
-        sample_weight = read_weights("sample_weight", sample_weight, frame_rows(len(table)), "frame", labels.per)
+        sample_weight = read_weights(sample_weight, frame_rows(len(table)), "frame", labels.per)
 
     def weighed(part: Sequences) -> Sequences:
         own = None if sample_weight is None else sample_weight[places(part, "frame")]

@@ -66,8 +66,9 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
     return Labels(found, values, present)
 
 
-def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per: str) -> Floats:
+def read_weights(weights: Any, sequences: Sequences, form: Form, per: str) -> Floats:
     """One weight per label, 0 or more; a weight per sequence is that of each of its steps. For a frame, one per row."""
+    name = "sample_weight"
     found, parts = _flat(name, "weight", weights, sequences, form)
     try:
         flat = np.concatenate([np.asarray(values, np.float64) for _, values in parts])
@@ -107,7 +108,7 @@ def read_truth(labeler: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Sequen
         labels = _spread(labels, sequences)
     if sample_weight is None:
         return sequences, form, labels, None
-    return sequences, form, labels, read_weights("sample_weight", sample_weight, given, form, labels.per)
+    return sequences, form, labels, read_weights(sample_weight, given, form, labels.per)
 
 
 def _spread(labels: Labels, sequences: Sequences) -> Labels:

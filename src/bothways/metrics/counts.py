@@ -146,14 +146,13 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
     if not counted.any():
         raise InputError(f"None of the {len(labels)} labels is known or has a weight; there is nothing to score.")
     chosen = np.flatnonzero(counted)
-    numbers = np.arange(len(labels)) if sequences.per == "sequence" else sequences.sequence_of_steps
-    labels, given = labels[chosen], given[chosen]
+    labels, given, numbers = labels[chosen], given[chosen], sequences.sequence_of_labels[chosen]
     for name, codes in (("label", labels), ("prediction", given)):
         if codes.ndim == 1 and (codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= classes):
             raise InputError(f"A {name} is not the code of one of {classes} classes, a whole number from 0.")
     if given.ndim == 2 and (unseen := classes - given.shape[1]):
         given = np.pad(given, ((0, 0), (0, unseen)))
-    return labels, given, numbers[chosen], None if weights is None else weights[chosen].astype(np.float64)
+    return labels, given, numbers, None if weights is None else weights[chosen].astype(np.float64)
 
 
 def counted_labels(sequences: Sequences) -> Bools:

@@ -263,15 +263,6 @@ def evaluate(
     code, thresholds = positive or 0, {} if threshold is None else {0.0: threshold}
     counts = count(sequences, given, n, positive=code, thresholds=thresholds, predicted=predicted)
     others = {name: count(sequences, codes, n) for name, codes in (baselines or {}).items()}
-    right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
-    columns = (*shares(right, predicted, support), share(predicted - right, support.sum() - support), support)
-    rankings = [ranking(labels == k, p[:, k], weights) for k in range(n)]
-    rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
-    alarms = None
-    if threshold is not None:
-        true, false = counts.alarms[0.0].sum(axis=0).tolist()
-        due, every = support[code].item(), support.sum().item()
-        alarms = Alarms(float(threshold), asked, true + false, false, due, every - due, hours)
     resampled = np.flatnonzero(counts.support.any(axis=1))
     samples = Resamples([len(resampled)])
 
@@ -279,16 +270,14 @@ def evaluate(
         return samples.with_whole(*(array[resampled] for array in arrays))
 
     summed = drawn if len(resampled) > 1 else None
-    names = ["accuracy", "macro_f1", *(["entity_f1"] if sequences.scheme is not None else [])]
+    scheme = sequences.scheme
+    names = ["accuracy", "macro_f1", *(["entity_f1"] if scheme is not None else [])]
     of_scores = [score(name, classes) for name in names]
-    scheme, words = sequences.scheme, dict[str, WordScores]()
     entities, types = (None, dict[str, EntityScores]()) if scheme is None else score_entities(counts, scheme.types)
     intervals, ahead = (
         ({}, {}) if summed is None else _intervals(counts, others, of_scores, classes, types, code, summed)
     )
-    if unseen_words is not None:
-        words, found = score_words(sequences, decided, unseen_words, summed)
-        intervals |= found
+    words, of_words = ({}, {}) if unseen_words is None else score_words(sequences, decided, unseen_words, summed)
     return Evaluation(
         split=split,
         per=sequences.per,
@@ -297,7 +286,7 @@ def evaluate(
         unlabeled=len(sequences.known_labels) - len(labels),
         accuracy=of_scores[0].of(counts),
         macro_f1=of_scores[1].of(counts),
-        classes={label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)},
+        classes=_class_scores(counts, classes, labels, p, weights),
         unseen=tuple(classes[given.shape[1] :]),
         confusion=np.bincount(labels * n + decided, weights, n * n).reshape(n, n),
         calibration=calibration(labels, p, weights),
@@ -305,14 +294,33 @@ def evaluate(
             name: BaselineScores(**{of.name: of.of(each) for of in of_scores}, ahead=ahead.get(name, {}))
             for name, each in others.items()
         },
-        intervals=intervals,
+        intervals=intervals | of_words,
         resampled=len(resampled),
         positive=None if threshold is None else classes[code],
-        alarms=alarms,
+        alarms=None if threshold is None else _alarms(counts, code, float(threshold), asked, hours),
         entities=entities,
         entity_types=types,
         words=words,
     )
+
+
+def _class_scores(
+    counts: Counts, classes: Sequence[Any], labels: Numbers, p: Array, weights: Array | None
+) -> dict[Any, ClassScores]:
+    """The scores of each class; labels, their probabilities and their weights are as `labeled` gives them."""
+    right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
+    columns = (*shares(right, predicted, support), share(predicted - right, support.sum() - support), support)
+    rankings = [ranking(labels == k, p[:, k], weights) for k in range(len(classes))]
+    rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
+    return {label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)}
+
+
+def _alarms(counts: Counts, code: int, threshold: float, asked: float | None, hours: float | None) -> Alarms:
+    """What the one threshold of these counts gives for the class of this code."""
+    (alarms,) = counts.alarms.values()
+    (true, false), support = alarms.sum(axis=0).tolist(), counts.support.sum(axis=0)
+    positives, labels = support[code].item(), support.sum().item()
+    return Alarms(threshold, asked, true + false, false, positives, labels - positives, hours)
 
 
 def _intervals(
@@ -330,7 +338,8 @@ def _intervals(
     rest = iter(sums)
     drawn, *of_others = [{of.name: of.of_sums(next(rest)) for of in scores} for _ in every]
     found = {name: Interval.of(of) for name, of in drawn.items()}
-    of_classes = np.split(sums[1], 3, axis=-1)
+    own = dict(zip(drawn, sums, strict=False))  # the sums of the model come first
+    of_classes = np.split(own["macro_f1"], 3, axis=-1)
     found |= {f"f1:{label}": Interval.of(of) for label, of in zip(classes, f1(*of_classes).T, strict=True)}
     ahead = {
         name: {score: Interval.of(drawn[score] - of) for score, of in other.items()}
@@ -342,7 +351,7 @@ def _intervals(
             if due[0]:
                 found[name] = Interval.of(share(sums[-1][:, place], due, np.nan))
     if counts.entities is not None:
-        entities = np.split(sums[2], 3, axis=-1)
+        entities = np.split(own["entity_f1"], 3, axis=-1)
         precision, recall, _ = micro(*entities)
         found |= {"entity_precision": Interval.of(precision), "entity_recall": Interval.of(recall)}
         for each, of_types in zip(("precision", "recall", "f1"), shares(*entities), strict=True):

@@ -170,9 +170,8 @@ def sample(sequences: Sequences, seed: int = 0) -> Sequences:
     """
     generator = np.random.default_rng(seed)
     most = _most_steps(sequences)
-    known = counted_labels(sequences)
-    numbers = sequences.sequence_of_steps if sequences.per == "step" else np.arange(len(sequences))
-    chosen = (np.bincount(numbers[known], minlength=len(sequences)) > 0) & (sequences.lengths > 0)
+    numbers = sequences.sequence_of_labels[counted_labels(sequences)]
+    chosen = (np.bincount(numbers, minlength=len(sequences)) > 0) & (sequences.lengths > 0)
     if not chosen.any():
         raise InputError("No step of these sequences has a label that counts, so nothing rests on anything.")
     sequences = sequences.keep(chosen)

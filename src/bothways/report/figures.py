@@ -270,16 +270,21 @@ def steps(
         axes.set_ylabel(short(report.inputs[column], 13), fontsize=8.5, rotation=0, ha="right", va="center")
         axes.yaxis.tick_right()
         axes.yaxis.set_major_locator(MaxNLocator(2))
-    lowest = [line, *more][-1]
-    lowest.xaxis.set_major_locator(MaxNLocator(8 if times is not None else 12, integer=True))
+    _name_steps([line, *more][-1], range(first, first + count), texts, times)
+    return svg(figure, f"steps-{number}", says)
+
+
+def _name_steps(axes: Any, numbers: range, texts: Any, times: Array | None) -> None:
+    """Write under steps of these numbers their texts, or their times, if there are any."""
+    axes.xaxis.set_major_locator(MaxNLocator(8 if times is not None else 12, integer=True))
     if texts is not None:
-        places = np.arange(first, first + count)
-        lowest.set_xticks(places, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
+        axes.set_xticks(numbers, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
     elif times is not None:
         day, clock = clock_ticks(times)
-        lowest.set_xlabel(day, fontsize=8.5)
-        lowest.xaxis.set_major_formatter(lambda at, _: clock[int(at) - first] if first <= at < first + count else "")
-    return svg(figure, f"steps-{number}", says)
+        axes.set_xlabel(day, fontsize=8.5)
+        axes.xaxis.set_major_formatter(
+            lambda at, _: clock[int(at) - numbers.start] if numbers.start <= at < numbers.stop else ""
+        )
 
 
 def clock_ticks(times: Array) -> tuple[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,13 +146,8 @@ def compare(
                 say("Without a valid part it goes by the scores on what is tested, which flatters the best settings.")
             found, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
             cells = tuple(dict.fromkeys((first, *found)))
-    if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
-        say(
-            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
-            "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
-        )
-    if failed := [run.reason for run in progress.done if run.status == FAILED]:
-        say(f"{counted(len(failed), 'run')} failed, the first one by {failed[0]}")
+    for remark in _remarks(progress.done):
+        say(remark)
     comparison = compare_runs(replace(grid, cells=cells), task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)
 
@@ -243,6 +238,17 @@ def _doer(
     if store.runs:
         tell()
     return do
+
+
+def _remarks(done: Sequence[Run]) -> Iterator[str]:
+    """What the user should know of the runs that were done."""
+    if slow := {run.backend for run in done if run.backend not in ("", "jax")}:
+        yield (
+            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
+            "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
+        )
+    if failed := [run.reason for run in done if run.status == FAILED]:
+        yield f"{counted(len(failed), 'run')} failed, the first one by {failed[0]}"
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+from bothways.baselines.neighbors import are_many
 from bothways.errors import InputError
-from bothways.network import MANY_CODES, Network
+from bothways.network import Network
 from bothways.options import Option, options
 from bothways.sequences import Sequences
 from bothways.settings import Settings
@@ -42,17 +43,26 @@ class DataShape(NamedTuple):
     @property
     def words(self) -> bool:
         """Whether steps have labels and are words, or other things of many kinds."""
-        return self.per == "step" and sum(self.categories) > MANY_CODES
+        return are_many(self.per, self.categories)
 
     @property
-    def measured(self) -> bool:
-        """Whether steps have numbers besides the vectors of their words."""
-        return self.features > len(self.categories) + self.vectors
+    def measured(self) -> int:
+        """How many numbers steps have besides the vectors of their words."""
+        return self.features - len(self.categories) - self.vectors
+
+    @property
+    def only_words(self) -> bool:
+        """Whether steps are words and nothing is measured beside them."""
+        return self.words and not self.measured
 
     @classmethod
     def of(cls, train: Sequences, classes: int, categories: tuple[int, ...], vectors: int = 0) -> DataShape:
         """What these train sequences determine about networks for this number of classes."""
         return cls(train.features, classes, categories, train.per, int(train.lengths.max()), vectors)
+
+    def network(self, **options: Any) -> Network:
+        """The network with these options for such data."""
+        return Network(self.features, self.classes, categories=self.categories, per=self.per, **options)
 
 
 @dataclass(frozen=True)
@@ -90,8 +100,7 @@ class Setting:
                     f"a convolution with a {what} of {length} steps is longer than the longest training sequence "
                     f"({shape.longest} steps)"
                 )
-        features, classes, categories, per, *_ = shape
-        return Network(features=features, classes=classes, categories=categories, per=per, **self._of(Network))
+        return shape.network(**self._of(Network))
 
     def refused(self, shape: DataShape) -> str:
         """Why there is no network for data of a shape; "" where there is one."""
@@ -108,16 +117,21 @@ class Setting:
 
     def idle(self, shape: DataShape) -> set[str]:
         """The factors that have no effect beside the values of the others."""
-        found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
+        whole, numbers = shape.per == "sequence", shape.features > len(shape.categories)
         cut_from = min(int(each or shape.longest) for each in (self["window"], default("window")))
-        found |= set() if shape.longest > cut_from else {"window"}
-        found |= {"head"} if self["lookahead"] else set()
-        found |= {"class_weight"} if self["head"] == "crf" and "head" not in found else set()
-        found |= {"merge_mode"} if self["direction"] != "both" else set()
-        found |= set() if self["conv_window"] else {"conv_stride"}
-        found |= {"bins"} if self["encoding"] == "standard" else set()
-        found |= set() if shape.features > len(shape.categories) else {"encoding", "bins", "levels", "changes"}
-        return found | (set() if shape.categories else {"embedding", "category_dropout", "min_count"})
+        one_head = whole or bool(self["lookahead"])
+        idle = {
+            "pooling": not whole,
+            "window": whole or shape.longest <= cut_from,
+            "head": one_head,
+            "class_weight": self["head"] == "crf" and not one_head,
+            "merge_mode": self["direction"] != "both",
+            "conv_stride": not self["conv_window"],
+            "bins": not numbers or self["encoding"] == "standard",
+            **dict.fromkeys(("encoding", "levels", "changes"), not numbers),
+            **dict.fromkeys(("embedding", "category_dropout", "min_count"), not shape.categories),
+        }
+        return {name for name, has_no_effect in idle.items() if has_no_effect}
 
     def _of(self, owner: type) -> dict[str, Any]:
         return {name: value for name, value in self.changed if name in options(owner)}

@@ -139,7 +139,7 @@ class HeldOut:
         """
         known, labels, weights = self._known(p)
         gains = np.diff(np.log(np.maximum([each[known, labels] for each in (other, p)], 1e-12)), axis=0)[0]
-        of = known if self.sequences.per == "sequence" else self.sequences.sequence_of_steps[known]
+        of = self.sequences.sequence_of_labels[known]
         mean, count = np.average(gains, weights=weights), len(np.unique(of))
         if count < 2:
             return False

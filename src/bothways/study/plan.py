@@ -149,17 +149,17 @@ class SearchPlan:
         self._of_size: dict[str, Value] = {"batch_size": _batch_size(train), **({"window": PIECE} if large else {})}
         self._generator = np.random.default_rng(seed)
         # Of words alone few trials are possible, and what is tried first does well.
-        self._least = WHOLE if shape.words and not shape.measured else SHORT
+        self._least = WHOLE if shape.only_words else SHORT
         self._most = LONG if large and self._least == SHORT and "epochs" not in given else WHOLE
         self._trials: set[Trial] = set()
         if given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
         kinds = [FIRST["word"]] if shape.words else []
         usual = "letter" if shape.per == "step" and not shape.measured else shape.per
-        kinds += [FIRST[usual]] if shape.measured or not shape.words else []
+        kinds += [] if shape.only_words else [FIRST[usual]]
         turns = itertools.chain.from_iterable(itertools.zip_longest(*reversed(kinds)))
         values = [each for each in turns if each is not None]
-        if shape.features - len(shape.categories) - shape.vectors > WIDE:
+        if shape.measured > WIDE:
             values = [{**NARROW, **each} for each in values] + values[:1]
         first = [self._setting(each) for each in values]
         self.first = [setting for setting in first if not setting.refused(shape)] or first[:1]

@@ -15,6 +15,7 @@ from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import NO_LABEL, Floats, Numbers, Sequences
 from bothways.settings import Settings
+from bothways.study.factors import DataShape
 from bothways.study.plan import SHORT, WHOLE, Tried
 from bothways.study.pool import processes, until_stopped
 from bothways.study.tuning import Tuned
@@ -32,7 +33,6 @@ def refit(
     train: Sequences,
     valid: Sequences,
     *,
-    vectors: int = 0,
     seed: int = 0,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -44,8 +44,7 @@ def refit(
     stopped it, at most all, with a learning rate that has fallen to 0 by then; whole, if there is time, where the
     search had none for more than a short training that was best near its end. Where there is no time for that, it goes
     on from its weights for a third of the best epochs, or else stays as it is, as one does whose loss is no finite
-    number. Labels of `valid` of classes that the model does not have count as unknown; `vectors` of the numeric columns
-    are the pretrained vectors of words.
+    number. Labels of `valid` of classes that the model does not have count as unknown.
     """
     together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
     room = np.concatenate([train.lengths, valid.lengths])  # the networks share what the search has compiled
@@ -54,7 +53,7 @@ def refit(
     def tasks() -> Iterator[Any]:
         for number, (network, settings, start) in chosen.items():
             yield joblib.delayed(_trained)(number, network, settings, start, together, room)
-        yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
+        yield joblib.delayed(_fitted)(together, tuned.shape, seed)
 
     found: dict[int, Any] = {}
     on_progress(0, len(chosen) + 1)
@@ -137,6 +136,6 @@ def _trained(
         return None
 
 
-def _fitted(sequences: Sequences, network: Network, vectors: int, seed: int) -> Any:
+def _fitted(sequences: Sequences, shape: DataShape, seed: int) -> Any:
     """Simple models of sequences, and the number that stands for them."""
-    return SIMPLE, baselines.fit(sequences, network.classes, network.categories, seed, vectors=vectors)
+    return SIMPLE, baselines.fit(sequences, shape.classes, shape.categories, seed, vectors=shape.vectors)

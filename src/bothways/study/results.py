@@ -199,27 +199,11 @@ def compare_runs(
     draws = _draws(kept, task.tested, of)
     base = settings[grid.cells.index(reference)]
     names = dict(reversed([(setting, grid.name(cell)) for setting, cell in zip(settings, grid.cells, strict=True)]))
-
-    def difference_of(setting: Setting) -> Difference | None:
-        """To the reference; its p is not adjusted."""
-        ours, theirs = scored[setting], scored[base]
-        common = tuple(seed for seed in ours if seed in theirs)
-        if setting == base or not common:
-            return None
-        gains = [of.better * (ours[seed] - theirs[seed]) for seed in common]
-        low, high = interval(medians(of.better * (draws(setting, common) - draws(base, common))))
-        p = None
-        if len(gains) > 1:
-            p = sign_flip_test(gains) if task.test_share is None else resampled_t_test(gains, task.test_share)
-        return Difference(float(np.median(gains)), low, high, float(np.mean(gains)), p)
-
-    differences = {setting: difference_of(setting) for setting in there}
-    tested = {setting: each.p for setting, each in differences.items() if each is not None and each.p is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
+    differences = _differences(scored, draws, base, of, task.test_share)
     results = []
     for cell, setting in zip(grid.cells, settings, strict=True):
         finished = [run for run in there[setting] if run.status == FINISHED]
-        scores, difference, name = scored[setting], differences[setting], grid.name(cell)
+        scores, name = scored[setting], grid.name(cell)
         low, high = interval(medians(draws(setting, tuple(scores)))) if scores else (None, None)
         values, idle = grid.values(cell), grid.setting(cell).idle(task.shape)
         results.append(
@@ -233,7 +217,7 @@ def compare_runs(
                 runs=tuple(scores.get(seed) for seed in seeds),
                 diverged=sum(run.status == DIVERGED for run in there[setting]),
                 failed=sum(run.status == FAILED for run in there[setting]),
-                difference=None if difference is None else replace(difference, p=corrected.get(setting)),
+                difference=differences.get(setting),
                 reference=setting == base,
                 same_as=None if names[setting] == name else names[setting],
                 parameters=max((run.parameters for run in there[setting]), default=0),
@@ -289,6 +273,30 @@ def _draws(
         return samples(seeds).scores(columns, score.of_sums, score.worst)
 
     return drawn
+
+
+def _differences(
+    scored: Mapping[Setting, Mapping[int, float]],
+    draws: Callable[[Setting, tuple[int, ...]], Doubles],
+    base: Setting,
+    of: Score,
+    test_share: float | None,
+) -> dict[Setting, Difference]:
+    """How far each setting is ahead of the base on the seeds that both have scores of, if there are any."""
+    found, theirs = dict[Setting, Difference](), scored[base]
+    for setting, ours in scored.items():
+        common = tuple(seed for seed in ours if seed in theirs)
+        if setting == base or not common:
+            continue
+        gains = [of.better * (ours[seed] - theirs[seed]) for seed in common]
+        low, high = interval(medians(of.better * (draws(setting, common) - draws(base, common))))
+        p = None
+        if len(gains) > 1:
+            p = sign_flip_test(gains) if test_share is None else resampled_t_test(gains, test_share)
+        found[setting] = Difference(float(np.median(gains)), low, high, float(np.mean(gains)), p)
+    tested = {setting: each.p for setting, each in found.items() if each.p is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {setting: replace(each, p=adjusted.get(setting)) for setting, each in found.items()}
 
 
 def title_of(values: Mapping[str, Value], idle: Collection[str]) -> str:

@@ -138,7 +138,7 @@ def attempt(data: SearchData, trial: Trial, seconds: float, before: Any = None) 
         held_out.append(before[sum(map(len, held_out)) :])
     p = np.concatenate(held_out)
     best = replace(done[0], interrupted=False, losses=[])
-    epochs = int(np.median([max(report.epoch for report in each.history if report.best) for each in done]))
+    epochs = int(np.median([each.best_epoch for each in done]))
     unfinished = done[0].interrupted or float(np.median([len(each.history) for each in done])) == settings.epochs
     value, loss, whole = data.held_out.value(p), data.held_out.loss(p), settings_of(data, trial._replace(length=WHOLE))
     took, processor = time.monotonic() - begun, time.process_time() - processor
@@ -161,8 +161,7 @@ def settings_of(data: SearchData, trial: Trial) -> Settings:
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
-    words = data.shape.words and not data.shape.measured
-    share, least = (OF_WORDS, LEAST_EPOCHS[1]) if words else (1.0, LEAST_EPOCHS[0])
+    share, least = (OF_WORDS, LEAST_EPOCHS[1]) if data.shape.only_words else (1.0, LEAST_EPOCHS[0])
     low, high = share * STEPS[0] / train.steps, STEPS[1] / train.steps
     usual = np.clip(share * UPDATES * settings.batch_size / pieces, low, high)
     epochs = settings.epochs if "epochs" in given else int(np.clip(usual, least, 200))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -120,7 +121,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
 
     split = _split(spec, seed)
     network = setting.network(DataShape.of(split.train, spec.task.shape.classes, split.categories))
-    parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
+    parameters = sum(map(math.prod, network.trained_shapes().values()))
     started = time.perf_counter()
 
     def on_epoch(report: Any) -> None:
@@ -145,7 +146,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
         parameters=parameters,
         updates=len(trained.losses),
         epochs=epochs,
-        best_epoch=max(report.epoch for report in trained.history if report.best),
+        best_epoch=trained.best_epoch,
         compile_seconds=trained.seconds["compile"],
         train_seconds=train_seconds,
         train_us_per_step=1e6 * train_seconds / max(1, epochs * split.train.steps),
@@ -180,7 +181,7 @@ def learning_curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
         ends = np.arange(1, len(losses) + 1)
     if len(ends) > POINTS:
         kept = np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)
-        best = [report.epoch - 1 for report in history if report.best and validated][-1:]  # by which a search goes
+        best = [trained.best_epoch - 1] if validated else []  # by which a search goes
         ends = ends[np.unique([*kept, *best])]
     sums = np.concatenate([[0.0], np.cumsum(losses)])[ends]
     nothing = np.full(len(ends), np.nan)

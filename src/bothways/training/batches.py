@@ -70,7 +70,7 @@ def bucketed(
     labels, weights = sequences.known_labels, sequences.weights
     assert weights is not None
     per_step = sequences.per == "step"
-    weighty = np.bincount(sequences.sequence_of_steps, weights, len(sequences)) if per_step else weights
+    weighty = np.bincount(sequences.sequence_of_labels, weights, len(sequences))
     labeled = np.flatnonzero((weighty > 0) & (lengths > 0))
     own = lengths[labeled]
     room = own if room is None else np.append(room, own[own > room.max()])

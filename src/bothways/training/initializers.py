@@ -27,9 +27,7 @@ def initial_weights(network: Network, seed: int) -> dict[str, Floats]:
     has its own random stream, the forward layer starts the same whether or not a backward one stands beside it.
     """
     weights = {}
-    for name, shape in network.weight_shapes().items():
-        if name.startswith("input/"):
-            continue
+    for name, shape in network.trained_shapes().items():
         generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
         if name.endswith("/recurrent_kernel"):
             array = _orthogonal(shape, generator)

@@ -175,15 +175,11 @@ def variables(model: Any) -> tuple[list[Any], ...]:
 
 def set_weights(network: Network, model: Any, weights: Mapping[str, Floats]) -> None:
     """Put weights, named as `network.weight_shapes()` names them, into its Keras model."""
-    for name, variable in zip(_names(network), model.trainable_variables, strict=True):
+    for name, variable in zip(network.trained_shapes(), model.trainable_variables, strict=True):
         variable.assign(weights[name])
 
 
 def get_weights(network: Network, model: Any) -> dict[str, Floats]:
     """The weights of the Keras model of a network, by name."""
     arrays = map(ops.convert_to_numpy, model.trainable_variables)
-    return dict(zip(_names(network), arrays, strict=True))
-
-
-def _names(network: Network) -> list[str]:
-    return [name for name in network.weight_shapes() if not name.startswith("input/")]
+    return dict(zip(network.trained_shapes(), arrays, strict=True))

@@ -78,6 +78,11 @@ class Trained:
     losses: list[float] = field(default_factory=list)
     """The mean cross-entropy of each batch before its update, those before a checkpoint left out."""
 
+    @property
+    def best_epoch(self) -> int:
+        """The number of the epoch whose weights were kept; 0 if none was run."""
+        return max((report.epoch for report in self.history if report.best), default=0)
+
 
 def train(
     network: Network,
@@ -151,7 +156,7 @@ def train(
         weights=training.weights,
         history=training.history,
         seconds={"compile": training.compile_seconds, "train": training.seconds},
-        backend=keras.backend.backend(),
+        backend=backend,
         compiled=model.epochs.compiled,
         interrupted=stop.requested,
         losses=training.losses,
@@ -179,7 +184,7 @@ def trained_model(
         "sequences": sample_of(part for name, part in parts.items() if name != "test"),
         "settings": asdict(settings),
         "epochs": len(history),
-        "best_epoch": max((epoch["epoch"] for epoch in history if epoch["best"]), default=0),
+        "best_epoch": trained.best_epoch,
         "keras_backend": trained.backend,
         "compiled_epochs": trained.compiled,
         "history": history,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.errors import InputError
 from bothways.metrics import count, score
+from bothways.metrics.counts import counted_labels
 from bothways.metrics.probabilities import average_precision
 from bothways.metrics.scores import check_monitor
 from bothways.network import Network
@@ -24,8 +25,8 @@ class Validation:
         self, network: Network, numbers: dict[str, Floats], sequences: Sequences, monitor: str, positive: int
     ) -> None:
         check_monitor(monitor, network.classes, sequences)
-        labels, weights = sequences.known_labels, sequences.weights
-        if not ((labels >= 0) & (weights is None or weights > 0)).any():
+        labels = sequences.known_labels
+        if not counted_labels(sequences).any():
             raise InputError("The validation data have no label, or none with a weight above 0.")
         self._network, self._sequences, self._monitor, self._positive = network, sequences, monitor, positive
         self._groups = list(padded(network, numbers, sequences))
