@@ -60,7 +60,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     if "order" in named:
         _check_order(table, named["order"])
     categories, typed = set(categorical), {*categorical, *numeric}
-    roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
+    table, roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
     out = {name for name, guess in guesses.items() if guess.role == "left out"}
     taken = {*roles.values(), *drop, *out}
     left = features or [name for name in table.names if name not in taken]
@@ -137,8 +137,11 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
 
 def _guessed(
     table: Table, named: Mapping[str, str], none: set[str], used: set[str], counters: bool
-) -> tuple[dict[str, Any], dict[str, Guess]]:
-    """All roles but those of features, and a guess for each column that has one or looks as if it had."""
+) -> tuple[Table, dict[str, Any], dict[str, Guess]]:
+    """All roles but those of features, and a guess for each column that has one or looks as if it had.
+
+    With them comes the table, with a column more where several tell the time that sorts the steps.
+    """
     roles: dict[str, Any] = dict(named)
     guesses = {name: Guess(name, role, "as given") for role, name in named.items()}
 
@@ -166,12 +169,12 @@ def _guessed(
         guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
     if table.word is not None:
         take(guess_words(table, free(), wanted, features=not counters))
-        return roles, guesses
+        return table, roles, guesses
     if "label" in wanted:
         take([guess_label(table, free())])
     if "split" in wanted:
         take(guess_split(table, free()))
-    together = moment_columns(table, free()) if "order" in wanted else None
+    given, together = table, moment_columns(table, free()) if "order" in wanted else None
     if together is not None:
         table = with_joined(table, None, together)
     if "sequence" in wanted:
@@ -187,12 +190,13 @@ def _guessed(
         guesses |= {guess.name: guess for guess in guess_parts(table, together)}
     elif together is not None:
         guesses.pop(together, None)
+        table = given
     for name in free():
         if "label" in named and name.strip().lower() in LABELS[:-1]:
             guesses.setdefault(
                 name, Guess(name, "", f"called as a label is ({option('drop', name)} if it is one, too)")
             )
-    return roles, guesses
+    return table, roles, guesses
 
 
 def _shown(table: Table) -> Table:
