@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import clock_rank, names_time_of_day, part_of_time, words
+from bothways.data.names import clock_rank, last_word, names_time_of_day, part_of_time
 from bothways.data.numbers import all_fit
 from bothways.data.tables import Table
 from bothways.data.times import elapsed, with_colons
@@ -199,7 +199,7 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
     rows, same = steps
     for name in names:
         column = table.column(name)
-        hours = column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"])
+        hours = column.dtype.is_integer() and last_word(name) in ("hour", "hours")
         several = column.dtype == pl.String and all_fit(column, TEXT_TIMES)
         if several:
             column = elapsed(column.str.replace_all(".", ":", literal=True))
@@ -231,7 +231,7 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         places = column.drop_nulls().unique().sort()
         every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
         if every and not (column.is_sorted() or column.is_sorted(descending=True)):
-            if needed and (name in ROW_NUMBERS or {*words(name)[-1:]} & {*ROW_NAMES}):
+            if needed and (name in ROW_NUMBERS or last_word(name) in ROW_NAMES):
                 return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
             return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
     if name in ROW_NUMBERS:
@@ -294,7 +294,7 @@ def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
     if not one_run_each(sequence):
         rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
         sequence = sequence.gather(rows)
-    return rows, sequence[1:].eq_missing(sequence[:-1]).to_numpy()
+    return rows, (~changes(sequence)).to_numpy()
 
 
 def days_only(column: pl.Series) -> bool:
@@ -383,7 +383,12 @@ def _all_digits(column: pl.Series) -> bool:
 
 def one_run_each(column: pl.Series) -> bool:
     """Whether all rows of each value stand together."""
-    return int(column[1:].ne_missing(column[:-1]).sum()) + 1 == column.n_unique()
+    return int(changes(column).sum()) + 1 == column.n_unique()
+
+
+def changes(column: pl.Series) -> pl.Series:
+    """Whether each value but the first is another than the one before it."""
+    return column[1:].ne_missing(column[:-1])
 
 
 def moves(values: Array, same: Bools) -> tuple[int, int]:

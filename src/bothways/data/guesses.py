@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 import polars as pl
 
+from bothways.data.clocks import changes
 from bothways.data.columns import Guess
 from bothways.data.hints import TEXT, columns_are
-from bothways.data.names import IDS, words
+from bothways.data.names import IDS, last_word, words
 from bothways.data.numbers import are_whole
 from bothways.data.sources import SPELLINGS, parts_meant
 from bothways.data.tables import Table
@@ -89,7 +90,7 @@ def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
     It is the one column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
     last one of columns that have no name, and values that differ if there are such.
     """
-    tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
+    tags = [name for name in names if last_word(name) in LABELS]
     tags = [name for name in tags if name.lower() in LABELS] or tags
     last = [name for name in names if name.isdecimal()]
     last = [name for name in last if table.column(name).n_unique() > 1][-1:] or last[-1:]
@@ -106,14 +107,14 @@ def pointed_to(table: Table, name: str) -> str | None:
     One number that comes again means none, as -1 does.
     """
     schema = table.schema
-    if not schema[name].is_integer() or not {*words(name)[-1:]} & {*IDS}:
+    if not schema[name].is_integer() or last_word(name) not in IDS:
         return None
     column = table.column(name)
     again = column.filter(column.is_duplicated()).drop_nulls().unique()
     there = (column != again[0] if len(again) else column.is_not_null()).fill_null(False)
     if len(again) > 1 or 2 * there.sum() < len(column):
         return None
-    for other in (each for each in schema if each != name and {*words(each)[-1:]} & {*IDS}):
+    for other in (each for each in schema if each != name and last_word(each) in IDS):
         ids = table.column(other)
         own = ids.dtype.is_integer() and ids.n_unique() == len(ids) and not (ids == column).any()
         if own and column.filter(there).is_in(ids.implode()).all():
@@ -156,8 +157,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     flags, others = list[str](), list[str]()
     for name in names:
         parts = words(name)
-        named = bool(parts) and parts[-1] in SPLITS
-        flag = _part_of_flag(name)
+        named, flag = last_word(name) in SPLITS, _part_of_flag(name)
         if isinstance(table.schema[name], TEXT) and _says_parts(table.column(name), named):
             wrong = ~_spelled(table.column(name)).is_in(list(SPELLINGS)).fill_null(False)
             if wrong.any():  # some rows say no part
@@ -166,7 +166,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
                 found[name] = named
         elif flag and _says_yes_or_no(table.column(name), often=parts[0] == "is"):
             flags.append(name)
-        elif (named and parts[-1] not in ("part", "partition")) or (parts[:1] == ["is"] and flag):
+        elif (named and last_word(name) not in ("part", "partition")) or (parts[:1] == ["is"] and flag):
             others.append(name)
     best = [name for name, named in found.items() if named == max(found.values())]
     if not best and unclear:
@@ -228,7 +228,7 @@ def _says_yes_or_no(column: pl.Series, often: bool) -> bool:
     """Whether each row says yes or no, both are said, and `often`, or from one row to the next it mostly stays."""
     if column.dtype.is_nested() or column.n_unique() != 2 or _truths(column).null_count():
         return False
-    return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)  # else somebody has measured a `test`
+    return often or 5 * int(changes(column).sum()) <= len(column)  # else somebody has measured a `test`
 
 
 def _part_of_flag(name: str) -> str:

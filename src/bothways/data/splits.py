@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bothways.data.clocks import changes
 from bothways.data.columns import Columns, Draw, Remark
 from bothways.data.encoding import Tally
 from bothways.data.guesses import parts_of_rows
@@ -324,7 +325,7 @@ def groups_of(table: Table, columns: Columns, sequences: Sequences) -> Numbers |
     if columns.group is None:
         return None
     groups = table.column(columns.group).gather(sequences.table_rows)
-    inside = (groups[1:].ne_missing(groups[:-1])).to_numpy() & (sequences.positions[1:] > 0)
+    inside = changes(groups).to_numpy() & (sequences.positions[1:] > 0)
     if inside.any():
         name = sequences.id(sequences.place(int(inside.argmax()))[0])
         raise DataError(f"{table.source}: sequence {name!r} stands in two groups of {columns.group!r}.")
