@@ -181,7 +181,7 @@ def _guessed(
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
         clocks = [name for name in clocks if together is None or name not in together.split(",")]
         likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
-        take(guess_sequence(_shown(table), likely, clocks, roles.get("label")))
+        take(guess_sequence(_shown(table), likely, clocks, roles["label"]))
     elif "sequence" in roles:
         take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
