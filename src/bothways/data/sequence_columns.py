@@ -89,13 +89,19 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     found, unsure, partly = dict[str, _Reason](), list[Guess](), list[str]()
     for name in [*names, *counters]:
         column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
-        shown = [] if names_time(name) else proofs
-        if column is None or not (named or _may_tell_apart(name, column.head(HEAD), shown)):
+        if column is None:
+            continue
+        # What does not hold for the first rows does not hold for all.
+        head, shown = column.head(HEAD), [] if names_time(name) else proofs
+        proved = any(proof.tells_apart(head) for proof in shown)
+        if not (named or proved or one_run_each(head) or _numbered(head) or _take_turns(name, head)):
             continue
         ids = column.drop_nulls()
         distinct = ids.n_unique()
-        if not 2 <= distinct <= len(column) // 2 or (named == 1 and _is_code(table, name, label)):
+        if not 2 <= distinct <= len(column) // 2:
             continue
+        if named == 1 and not is_thing(name) and _joins(table, name, label) and _joins(table, label, name):
+            continue  # a code of the label
         if is_occasion(name) and _numbers_rows(table, name, names):
             why = "numbers the rows of each sequence, and no column tells these apart"
             unsure.append(Guess(name, "left out", f"{why} ({option('numeric', name)} to keep it)"))
@@ -173,21 +179,6 @@ class _Proof(NamedTuple):
         return *moves(numbers_of(self.clock.head(len(column)))[rows], same), int(same.sum())
 
 
-def _may_tell_apart(name: str, head: pl.Series, proofs: Collection[_Proof]) -> bool:
-    """Whether a column may tell sequences apart, whatever its name; what its first rows do not show, all do not."""
-    return (
-        any(proof.tells_apart(head) for proof in proofs)
-        or one_run_each(head)
-        or _numbered(head)
-        or _take_turns(name, head)
-    )
-
-
-def _is_code(table: Table, name: str, label: str) -> bool:
-    """Whether a column that is called an id of anything has one value for each label."""
-    return not is_thing(name) and _joins(table, name, label) and _joins(table, label, name)
-
-
 def _or_starts_over(guess: Guess, proofs: Collection[_Proof]) -> Guess:
     """The guess, or what is said of a counter whose sequences nothing tells apart."""
     for proof in proofs:
@@ -259,10 +250,8 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[_Proof]:
         column = table.column(name)
         if column.dtype.is_temporal() or clock_rank(name) == 2:
             again = column.n_unique() <= len(column) / 2
-            turns = min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))
-            if again or turns:
-                found.append(_Proof(name, column, again, turns))
-    return found
+            found.append(_Proof(name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
+    return [proof for proof in found if proof.again or proof.turns]
 
 
 def _counting(table: Table, names: Collection[str]) -> list[_Proof]:
