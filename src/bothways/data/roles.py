@@ -49,7 +49,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     if per not in (None, *PERS):
         raise InputError(f"per is {per!r}; it must be one of: {', '.join(PERS)}.")
     lists = asked.drop, asked.features, asked.categorical, asked.numeric
-    drop, features, categorical, numeric = ([table.called(name) for name in names] for names in lists)
+    drop, features, categorical, numeric = ([*dict.fromkeys(map(table.called, names))] for names in lists)
     names = {role: getattr(asked, role) for role in ("label", "sequence", "order", "split", "group")}
     none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
     named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
