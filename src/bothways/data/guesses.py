@@ -10,7 +10,7 @@ from bothways.data.clocks import changes
 from bothways.data.columns import Guess
 from bothways.data.hints import TEXT, columns_are
 from bothways.data.names import IDS, last_word, words
-from bothways.data.numbers import are_whole
+from bothways.data.numbers import SHOWING, are_whole
 from bothways.data.sources import SPELLINGS, parts_meant
 from bothways.data.tables import Table
 from bothways.data.words import SENTENCE
@@ -42,7 +42,6 @@ VEHICLES = frozenset({"bus", "car", "tram", "plane", "bike", "walk", "ship", "tr
 """Beside these, `train` is no part."""
 
 FEW_WORDS = 10  # of more different words, one may be `train` by chance
-FIRST_ROWS = 100  # most columns show within this many rows that they say no parts
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:
@@ -177,9 +176,9 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
             f"for categories ({option('categorical', name)})."
         )
     if not best and flags:
-        said = {name: parts_of_rows(table, name) for name in flags}
-        same = all(said[name].equals(said[flags[0]]) for name in flags)
-        best = [flags[0]] if same and _part_of_flag(flags[0]) != "valid" else []
+        first, *more = (parts_of_rows(table, name) for name in flags)
+        same = all(parts.equals(first) for parts in more)
+        best = flags[:1] if same and _part_of_flag(flags[0]) != "valid" else []
     guesses = []
     if best:
         name = table.only("split", best)
@@ -216,7 +215,7 @@ def _spelled(column: pl.Series) -> pl.Series:
 
 def _says_parts(column: pl.Series, named: bool) -> bool:
     """Whether all values are words for parts; or one is the train part, and only few others mean nothing."""
-    if column.head(FIRST_ROWS).n_unique() > FEW_WORDS:
+    if column.head(SHOWING).n_unique() > FEW_WORDS:
         return False
     spelled = set(_spelled(column.unique()).to_list())
     said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}  # others are languages or states

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import (
+    HEAD,
     ROW_NUMBERS,
     clock_columns,
     guess_order,
@@ -224,7 +225,7 @@ def _one_label_each(table: Table, label: str, sequence: str | None, order: str |
         return False
     frame = pl.DataFrame({"label": table.column(label), "sequence": names})
     # Most tables show within their first rows that labels change.
-    for part in (frame.head(10_000), frame):
+    for part in (frame.head(HEAD), frame):
         counts = part.group_by("sequence").agg(pl.col("label").drop_nulls().n_unique(), pl.len().alias("steps"))
         if (counts["label"] > 1).any():
             return False

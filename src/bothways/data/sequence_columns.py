@@ -33,23 +33,19 @@ from bothways.data.names import (
     names_sequences,
     names_time,
 )
-from bothways.data.numbers import are_whole
+from bothways.data.numbers import SHOWING, are_whole
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Numbers
 
-PERIODS = tuple(
-    range(least, most + 1)
-    for least, most in ((4, 4), (5, 7), (12, 12), (23, 25), (28, 31), (46, 50), (52, 53), (60, 60), (365, 366))
-)
+PERIODS = {4, 5, 6, 7, 12, 23, 24, 25, *range(28, 32), *range(46, 51), 52, 53, 60, 365, 366}
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one
 MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
-FIRST = 100  # most columns show within this many rows that they are no counters
-MOST_COUNTERS = 8
+MOST_COUNTERS, MOST_FEATURES = 8, 100  # no more are looked at
 LEAST_ROWS = 30  # values of fewer rows on average prove nothing
 GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
@@ -265,7 +261,7 @@ def _counting(table: Table, names: Collection[str]) -> list[_Proof]:
         if not schema[name].is_integer() or names_calendar(name) or len(found) == MOST_COUNTERS:
             continue
         column = table.column(name)
-        if _falls(column.head(FIRST)) is None or (falls := _falls(column)) is None:
+        if _falls(column.head(SHOWING)) is None or (falls := _falls(column)) is None:
             continue
         own = len(falls) + 1 < FEW_WORDS and column.n_unique() == len(column)  # as rows that are sorted by a label
         if len(falls) and not own and not _are_of_a_calendar(numbers_of(column), falls):
@@ -289,7 +285,7 @@ def _falls(column: pl.Series) -> Numbers | None:
 def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
     """Whether most runs of numbers end near the greatest, which is how many parts a year, a month or the like has."""
     counts = values[falls] - values.min() + 1
-    return any(counts.max() in period for period in PERIODS) and bool(np.median(counts) >= 0.9 * counts.max())
+    return counts.max() in PERIODS and bool(np.median(counts) >= 0.9 * counts.max())
 
 
 def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
@@ -387,7 +383,7 @@ def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
     It does not go on from the row before, which is of another value, as what several devices log does. Where one thing
     is in several states, that is the nearer row.
     """
-    names = [name for name in columns.features[:FIRST] if not names_time(name)]
+    names = [name for name in columns.features[:MOST_FEATURES] if not names_time(name)]
     numbers = columns.numbers[:MOST_COUNTERS]
     rows = np.arange(len(table)) if columns.order is None else table.column(columns.order).arg_sort().to_numpy()
     rows = rows[:HEAD]
@@ -425,7 +421,7 @@ def _ids(table: Table, name: str) -> pl.Series | None:
     dtype = table.schema[name]
     if dtype.is_float():
         column = table.column(name)
-        return column.cast(pl.Int64) if are_whole(column.head(FIRST)) and are_whole(column) else None
+        return column.cast(pl.Int64) if are_whole(column.head(SHOWING)) and are_whole(column) else None
     return table.column(name) if dtype.is_integer() or isinstance(dtype, TEXT) else None
 
 
