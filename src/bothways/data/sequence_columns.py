@@ -331,7 +331,8 @@ def _cuts(table: Table, sequence: str, name: str) -> bool:
     """Whether most sequences are several runs of rows with a value each, of two rows and more on average."""
     frame = pl.DataFrame({"sequence": table.column(sequence), "name": table.column(name)})
     pairs = frame.sort("sequence", maintain_order=True).to_struct()
-    return 1.5 * frame["sequence"].n_unique() <= pairs.n_unique() <= len(frame) / 2 and one_run_each(pairs)
+    runs = int(changes(pairs).sum()) + 1
+    return 1.5 * frame["sequence"].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
 
 
 def _unsure(name: str, column: pl.Series) -> Guess:
