@@ -65,7 +65,7 @@ def clock_columns(table: Table, names: Collection[str], empty: int = 0) -> list[
 
 
 def guess_order(
-    table: Table, sequence: str | None, names: Collection[str], *, needed: bool = True, counters: bool = True
+    table: Table, sequence: str | None, names: Collection[str], *, needed: bool, counters: bool
 ) -> list[Guess]:
     """The column that sorts the steps, and the other clocks and counters, none of which is a feature in silence.
 

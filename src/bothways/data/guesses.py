@@ -62,7 +62,7 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     return Guess(table.only("label", candidates), "label", "by its name")
 
 
-def guess_words(table: Table, names: Collection[str], wanted: Collection[str], features: bool = False) -> list[Guess]:
+def guess_words(table: Table, names: Collection[str], wanted: Collection[str], *, features: bool) -> list[Guess]:
     """The roles of the columns of sentences: the words are the feature, and no other column is one in silence.
 
     `names` are the columns that have no role yet, `wanted` the roles to guess; `features` says that they are given.

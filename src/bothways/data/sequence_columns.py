@@ -270,7 +270,7 @@ def _counting(table: Table, names: Collection[str]) -> list[_Proof]:
 
 
 def _falls(column: pl.Series) -> Numbers | None:
-    """The last numbers before a counter turns back; None for what does not rise for some rows each time.
+    """The rows after which a counter turns back; None for numbers that do not rise for some rows each time.
 
     One that starts over at its first number may have sequences of one row.
     """
