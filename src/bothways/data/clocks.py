@@ -115,7 +115,7 @@ def guess_order(
         numeric = schema[name].is_numeric() and (counters or name in usable)
         if name == order or not (numeric or schema[name].is_temporal()):
             continue
-        guess = _other_clock(table, name, ranks.get(name), steps, order, usable=name in usable, needed=needed)
+        guess = _other_clock(table, name, ranks.get(name), steps, order, name in usable, needed)
         if guess is not None:
             order = name if guess.role == "order" else order
             guesses.append(guess)
@@ -123,14 +123,7 @@ def guess_order(
 
 
 def _other_clock(
-    table: Table,
-    name: str,
-    ranked: tuple[int, int] | None,
-    steps: Steps,
-    order: str | None,
-    *,
-    usable: bool,
-    needed: bool,
+    table: Table, name: str, ranked: tuple[int, int] | None, steps: Steps, order: str | None, usable: bool, needed: bool
 ) -> Guess | None:
     """What becomes of a time or number that is not the `order`; of numbers that are no clock, see `_counter`."""
     column, (rank, count) = table.column(name), ranked or (NO_ORDER, 0)
