@@ -59,6 +59,12 @@ def test_no_column_plays_a_part_where_none_is_said(part: str) -> None:
     assert part not in columns.roles
 
 
+def test_a_feature_that_is_given_twice_is_one() -> None:
+    columns = choose_columns(table(x=[1, 2, 3] * 2), features=["bytes", "x", "bytes"], categorical=["x", "x"])
+    assert (columns.features, columns.categories) == (("bytes", "x"), ("x",))
+    assert Columns.from_json(columns.to_json()) == columns
+
+
 def test_a_column_called_none_is_a_column() -> None:
     assert choose_columns(table(none=[1, 1, 1, 2, 2, 2]), sequence="none").sequence == "none"
 

@@ -123,6 +123,16 @@ def test_times_of_day_numbers_of_rows_and_copies_do_not_show_it(tmp_path: Path) 
     assert ANEW not in said("shards", shards.head(300), shards.tail(300))
 
 
+def test_each_file_may_count_anew_where_two_columns_tell_the_time(tmp_path: Path) -> None:
+    files = [
+        stamped(site(number)).with_columns(date=pl.col("t").dt.date(), time=pl.col("t").dt.time()).drop("t")
+        for number in range(4)
+    ]
+    split = read_and_split(written(tmp_path, files))
+    assert (split.columns.sequence, split.columns.order, split.columns.per) == ("machine", "date,time", "step")
+    assert lengths(split) == [40] * 12
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_names_of_sequences_may_hold_the_file(tmp_path: Path, ending: str) -> None:
     files = [site(number).drop("t") for number in range(4)]

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import clock_rank, names_time_of_day, part_of_time, words
+from bothways.data.names import clock_rank, last_word, names_time_of_day, part_of_time
 from bothways.data.numbers import all_fit
 from bothways.data.tables import Table
 from bothways.data.times import elapsed, with_colons
@@ -65,7 +65,7 @@ def clock_columns(table: Table, names: Collection[str], empty: int = 0) -> list[
 
 
 def guess_order(
-    table: Table, sequence: str | None, names: Collection[str], *, needed: bool = True, counters: bool = True
+    table: Table, sequence: str | None, names: Collection[str], *, needed: bool, counters: bool
 ) -> list[Guess]:
     """The column that sorts the steps, and the other clocks and counters, none of which is a feature in silence.
 
@@ -111,36 +111,43 @@ def guess_order(
         _check_times_of_day(table, order, names, steps)
     elif needed:
         _check_few_empty(table, names, sequences)
-    few = int((~steps[1]).sum()) < 2
     for name in names:
-        temporal, clock = schema[name].is_temporal(), clock_rank(name) == 2
-        rank, count = ranks.get(name, (NO_ORDER, 0))
-        if name == order or not (temporal or (schema[name].is_numeric() and (counters or name in usable))):
+        numeric = schema[name].is_numeric() and (counters or name in usable)
+        if name == order or not (numeric or schema[name].is_temporal()):
             continue
-        if rank == STARTS_OVER:
-            why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
-        elif (clock or (temporal and order is None)) and (empty := table.column(name).null_count()):
-            what = "a date or time" if temporal else "a clock"
-            first = table.place(int(table.column(name).is_null().arg_max() or 0))
-            why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing; see {first}"
-        elif name in usable:
-            why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
-        elif schema[name] == pl.Time:
-            mixed = 10 * count > len(table)  # else the rows of each day, or game, stand in order
-            sort = f"{option('order', name)} to sort the steps by it, " if needed and order is None and mixed else ""
-            why = f"a time of day ({sort}{option('numeric', name)} if it is how long something took)"
-        elif temporal:
-            why = "a date or time"
-        else:
-            guess = _counter(name, table.column(name), steps, few, needed and order is None)
-            if guess is None and name in clocks and clock:
-                guess = Guess(name, "feature", f"numbers, though called after a clock ({option('drop', name)}?)")
-            if guess is not None:
-                order = name if guess.role == "order" else order
-                guesses.append(guess)
-            continue
-        guesses.append(Guess(name, "left out", why))
+        guess = _other_clock(table, name, ranks.get(name), steps, order, name in usable, needed)
+        if guess is not None:
+            order = name if guess.role == "order" else order
+            guesses.append(guess)
     return sorted(guesses, key=lambda guess: guess.role != "order")
+
+
+def _other_clock(
+    table: Table, name: str, ranked: tuple[int, int] | None, steps: Steps, order: str | None, usable: bool, needed: bool
+) -> Guess | None:
+    """What becomes of a time or number that is not the `order`; of numbers that are no clock, see `_counter`."""
+    column, (rank, count) = table.column(name), ranked or (NO_ORDER, 0)
+    temporal, clock = column.dtype.is_temporal(), clock_rank(name) == 2
+    needed = needed and order is None
+    if rank == STARTS_OVER:
+        why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
+    elif (clock or (temporal and order is None)) and (empty := column.null_count()):
+        what, first = "a date or time" if temporal else "a clock", table.place(int(column.is_null().arg_max() or 0))
+        why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing; see {first}"
+    elif usable:
+        why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
+    elif column.dtype == pl.Time:
+        mixed = 10 * count > len(table)  # else the rows of each day, or game, stand in order
+        sort = f"{option('order', name)} to sort the steps by it, " if needed and mixed else ""
+        why = f"a time of day ({sort}{option('numeric', name)} if it is how long something took)"
+    elif temporal:
+        why = "a date or time"
+    else:
+        guess = _counter(name, column, steps, needed)
+        if guess is None and clock and ranked is not None:
+            guess = Guess(name, "feature", f"numbers, though called after a clock ({option('drop', name)}?)")
+        return guess
+    return Guess(name, "left out", why)
 
 
 def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) -> tuple[int, int]:
@@ -167,8 +174,7 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
         return (3 if clock or alone else NO_ORDER), ups + downs
     if over:
         return NO_ORDER, 0  # such as minutes and seconds of several hours
-    numbers = np.append(0, np.cumsum(~same))
-    gaps = np.diff(values[np.lexsort((values, numbers))])[same]
+    gaps = np.diff(values[_sorted_within(values, same)])[same]
     gaps = gaps[gaps > 0]
     even = len(gaps) and np.unique(gaps, return_counts=True)[1].max() >= len(gaps) / 2
     return (5 if len(gaps) > same.sum() / 2 and (clock == 2 or even) else NO_ORDER), len(gaps)
@@ -199,13 +205,13 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
     rows, same = steps
     for name in names:
         column = table.column(name)
-        hours = column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"])
+        hours = column.dtype.is_integer() and last_word(name) in ("hour", "hours")
         several = column.dtype == pl.String and all_fit(column, TEXT_TIMES)
         if several:
             column = elapsed(column.str.replace_all(".", ":", literal=True))
         if not (column.dtype == pl.Time or hours or several):
             continue
-        places = rows[np.lexsort((dates.to_physical().to_numpy()[rows], np.append(0, np.cumsum(~same))))]
+        places = rows[_sorted_within(numbers_of(dates)[rows], same)]
         tied = same & (dates.gather(places)[1:] == dates.gather(places)[:-1]).to_numpy()
         ups, downs = moves(numbers_of(column)[places], tied)
         if min(ups, downs) > 0.1 * (ups + downs):
@@ -224,19 +230,20 @@ def _counts_steps(table: Table, name: str, steps: Steps) -> bool:
     return not same.all() and bool((rises[same] == 1).all() and (rises[~same] < 0).all())
 
 
-def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool) -> Guess | None:
-    """A word about numbers that rise or fall all the time, or number the rows in another order; `few` sequences."""
+def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess | None:
+    """A word about numbers that rise or fall all the time, or number the rows in another order."""
+    rows, same = steps
+    few = np.count_nonzero(~same) < 2  # one sequence or two
     whole, keep = column.dtype.is_integer(), option("numeric", name)
     if name in ROW_NUMBERS or (whole and few):
         places = column.drop_nulls().unique().sort()
         every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
         if every and not (column.is_sorted() or column.is_sorted(descending=True)):
-            if needed and (name in ROW_NUMBERS or {*words(name)[-1:]} & {*ROW_NAMES}):
+            if needed and (name in ROW_NUMBERS or last_word(name) in ROW_NAMES):
                 return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
             return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
     if name in ROW_NUMBERS:
         return Guess(name, "left out", "numbers the rows")
-    rows, same = steps
     values = numbers_of(column)
     if not np.isfinite(values).all():
         return None
@@ -294,7 +301,12 @@ def grouped_rows(sequence: pl.Series | None, count: int) -> Steps:
     if not one_run_each(sequence):
         rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
         sequence = sequence.gather(rows)
-    return rows, sequence[1:].eq_missing(sequence[:-1]).to_numpy()
+    return rows, (~changes(sequence)).to_numpy()
+
+
+def _sorted_within(values: Array, same: Bools) -> Numbers:
+    """Where the values of each sequence stand in ascending order, one sequence after the other."""
+    return np.lexsort((values, np.append(0, np.cumsum(~same))))
 
 
 def days_only(column: pl.Series) -> bool:
@@ -355,9 +367,11 @@ def guess_parts(table: Table, order: str) -> list[Guess]:
 
     Months, hours and the like may be learned from; days and years that are to come cannot.
     """
-    names = table.joined.get(order, ())
-    keep = [name for name in names if part_of_time(name) not in ("", "year") and not table.schema[name].is_temporal()]
-    return [Guess(name, "left out", TOLD) for name in names if name not in keep]
+    return [
+        Guess(name, "left out", TOLD)
+        for name in table.joined.get(order, ())
+        if part_of_time(name) in ("", "year") or table.schema[name].is_temporal()
+    ]
 
 
 def _is_part(table: Table, name: str) -> bool:
@@ -383,7 +397,12 @@ def _all_digits(column: pl.Series) -> bool:
 
 def one_run_each(column: pl.Series) -> bool:
     """Whether all rows of each value stand together."""
-    return int(column[1:].ne_missing(column[:-1]).sum()) + 1 == column.n_unique()
+    return int(changes(column).sum()) + 1 == column.n_unique()
+
+
+def changes(column: pl.Series) -> pl.Series:
+    """Whether each value but the first is another than the one before it."""
+    return column[1:].ne_missing(column[:-1])
 
 
 def moves(values: Array, same: Bools) -> tuple[int, int]:

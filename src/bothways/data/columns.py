@@ -18,6 +18,7 @@ from bothways.network import PERS
 from bothways.sequences import Array
 from bothways.settings import Reading
 
+ROLES = ("label", "sequence", "order", "split", "group")  # what one column each may be for
 WORDS = 50  # a category with fewer values than this holds no words
 NAMED = "part of the name of a sequence"
 TOLD = "part of the time that sorts the steps"
@@ -78,8 +79,7 @@ class Columns:
     @property
     def roles(self) -> dict[str, str]:
         """The columns that are no features, by what they are for."""
-        roles = ("label", "sequence", "order", "split", "group")
-        return {role: name for role in roles if (name := getattr(self, role)) is not None}
+        return {role: name for role in ROLES if (name := getattr(self, role)) is not None}
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ class Columns:
                 guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data["guesses"]),
                 reading=Reading(**data["reading"]),
                 units=data.get("units"),
-                **{name: data[name] for name in ("label", "sequence", "order", "split", "group", "per")},
+                **{name: data[name] for name in (*ROLES, "per")},
             )
             texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
             texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]

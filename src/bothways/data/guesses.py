@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 import polars as pl
 
+from bothways.data.clocks import changes
 from bothways.data.columns import Guess
 from bothways.data.hints import TEXT, columns_are
-from bothways.data.names import IDS, words
-from bothways.data.numbers import are_whole
+from bothways.data.names import IDS, last_word, words
+from bothways.data.numbers import SHOWING, are_whole
 from bothways.data.sources import SPELLINGS, parts_meant
 from bothways.data.tables import Table
 from bothways.data.words import SENTENCE
@@ -41,7 +42,6 @@ VEHICLES = frozenset({"bus", "car", "tram", "plane", "bike", "walk", "ship", "tr
 """Beside these, `train` is no part."""
 
 FEW_WORDS = 10  # of more different words, one may be `train` by chance
-FIRST_ROWS = 100  # most columns show within this many rows that they say no parts
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:
@@ -62,7 +62,7 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     return Guess(table.only("label", candidates), "label", "by its name")
 
 
-def guess_words(table: Table, names: Collection[str], wanted: Collection[str], features: bool = False) -> list[Guess]:
+def guess_words(table: Table, names: Collection[str], wanted: Collection[str], *, features: bool) -> list[Guess]:
     """The roles of the columns of sentences: the words are the feature, and no other column is one in silence.
 
     `names` are the columns that have no role yet, `wanted` the roles to guess; `features` says that they are given.
@@ -89,7 +89,7 @@ def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
     It is the one column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
     last one of columns that have no name, and values that differ if there are such.
     """
-    tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
+    tags = [name for name in names if last_word(name) in LABELS]
     tags = [name for name in tags if name.lower() in LABELS] or tags
     last = [name for name in names if name.isdecimal()]
     last = [name for name in last if table.column(name).n_unique() > 1][-1:] or last[-1:]
@@ -106,14 +106,14 @@ def pointed_to(table: Table, name: str) -> str | None:
     One number that comes again means none, as -1 does.
     """
     schema = table.schema
-    if not schema[name].is_integer() or not {*words(name)[-1:]} & {*IDS}:
+    if not schema[name].is_integer() or last_word(name) not in IDS:
         return None
     column = table.column(name)
     again = column.filter(column.is_duplicated()).drop_nulls().unique()
     there = (column != again[0] if len(again) else column.is_not_null()).fill_null(False)
     if len(again) > 1 or 2 * there.sum() < len(column):
         return None
-    for other in (each for each in schema if each != name and {*words(each)[-1:]} & {*IDS}):
+    for other in (each for each in schema if each != name and last_word(each) in IDS):
         ids = table.column(other)
         own = ids.dtype.is_integer() and ids.n_unique() == len(ids) and not (ids == column).any()
         if own and column.filter(there).is_in(ids.implode()).all():
@@ -156,8 +156,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     flags, others = list[str](), list[str]()
     for name in names:
         parts = words(name)
-        named = bool(parts) and parts[-1] in SPLITS
-        flag = _part_of_flag(name)
+        named, flag = last_word(name) in SPLITS, _part_of_flag(name)
         if isinstance(table.schema[name], TEXT) and _says_parts(table.column(name), named):
             wrong = ~_spelled(table.column(name)).is_in(list(SPELLINGS)).fill_null(False)
             if wrong.any():  # some rows say no part
@@ -166,7 +165,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
                 found[name] = named
         elif flag and _says_yes_or_no(table.column(name), often=parts[0] == "is"):
             flags.append(name)
-        elif (named and parts[-1] not in ("part", "partition")) or (parts[:1] == ["is"] and flag):
+        elif (named and last_word(name) not in ("part", "partition")) or (parts[:1] == ["is"] and flag):
             others.append(name)
     best = [name for name, named in found.items() if named == max(found.values())]
     if not best and unclear:
@@ -177,9 +176,9 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
             f"for categories ({option('categorical', name)})."
         )
     if not best and flags:
-        said = {name: parts_of_rows(table, name) for name in flags}
-        same = all(said[name].equals(said[flags[0]]) for name in flags)
-        best = [flags[0]] if same and _part_of_flag(flags[0]) != "valid" else []
+        first, *more = (parts_of_rows(table, name) for name in flags)
+        same = all(parts.equals(first) for parts in more)
+        best = flags[:1] if same and _part_of_flag(flags[0]) != "valid" else []
     guesses = []
     if best:
         name = table.only("split", best)
@@ -216,7 +215,7 @@ def _spelled(column: pl.Series) -> pl.Series:
 
 def _says_parts(column: pl.Series, named: bool) -> bool:
     """Whether all values are words for parts; or one is the train part, and only few others mean nothing."""
-    if column.head(FIRST_ROWS).n_unique() > FEW_WORDS:
+    if column.head(SHOWING).n_unique() > FEW_WORDS:
         return False
     spelled = set(_spelled(column.unique()).to_list())
     said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}  # others are languages or states
@@ -228,7 +227,7 @@ def _says_yes_or_no(column: pl.Series, often: bool) -> bool:
     """Whether each row says yes or no, both are said, and `often`, or from one row to the next it mostly stays."""
     if column.dtype.is_nested() or column.n_unique() != 2 or _truths(column).null_count():
         return False
-    return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)  # else somebody has measured a `test`
+    return often or 5 * int(changes(column).sum()) <= len(column)  # else somebody has measured a `test`
 
 
 def _part_of_flag(name: str) -> str:

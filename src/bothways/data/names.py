@@ -19,6 +19,11 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(f"[{LARGE}]+(?![{SMALL}])|[{LARGE}]?[{SMALL}]+", name)]
 
 
+def last_word(name: str) -> str:
+    """The last word in the name of a column, in small letters; "" if there is none."""
+    return "".join(words(name)[-1:])
+
+
 THINGS = frozenset(
     words(
         "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
@@ -41,9 +46,11 @@ OCCASIONS = frozenset(words("visit trial session episode trip stay admission enc
 CASE = "case_concept_name"
 """What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
 
-CALENDAR = words(
-    "hour hours hr minute minutes second day doy weekday wday dow week month quarter year yr period slot interval "
-    "shift stunde woche monat jahr schicht heure semaine mois hora semana mes"
+CALENDAR = frozenset(
+    words(
+        "hour hours hr minute minutes second day doy weekday wday dow week month quarter year yr period slot interval "
+        "shift stunde woche monat jahr schicht heure semaine mois hora semana mes"
+    )
 )
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
@@ -96,7 +103,13 @@ DURATIONS = frozenset(
 NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
 """Words beside them in names of columns that hold times of day nevertheless."""
 
-IDS = ("id", "ids", "identifier", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")
+KEYS = ("id", "ids", "identifier", "key", "uuid", "guid")
+"""Words in names of ids that number nothing."""
+
+NUMBERS = ("no", "nr", "nbr", "num", "number")
+"""Last words in names of columns that number things, or what belongs together."""
+
+IDS = (*KEYS, *NUMBERS, "name")
 """Last words in names of ids."""
 
 PLACES = ("idx", "index", "ix")
@@ -112,13 +125,12 @@ def names_sequences(name: str) -> int:
         >>> [names_sequences(name) for name in ("seq_id", "Sentence #", "doc_idx", "event_no", "bytes", "bytes_sent")]
         [3, 2, 2, 1, 0, 0]
     """
-    parts = words(name)
-    if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq", CASE):
+    if "_".join(words(name)) in ("sequence_id", "sequence", "seq_id", "seq", CASE):
         return 3
-    suffix = parts[-1:] and parts[-1] in IDS
-    if _noun(name) in THINGS and (suffix or parts[-1] in PLACES or not re.search(r"\d", name)):
+    last, noun = last_word(name), _noun(name)
+    if noun in THINGS and (last in (*IDS, *PLACES) or not re.search(r"\d", name)):
         return 2
-    return int(bool(suffix or _noun(name) in MAYBE_THINGS))
+    return int(last in IDS or noun in MAYBE_THINGS)
 
 
 def part_of_time(name: str) -> str:
@@ -205,7 +217,17 @@ def is_thing(name: str) -> bool:
 
 def is_occasion(name: str) -> bool:
     """Whether a column is called after what may be numbered for each person or thing, and no id."""
-    return _noun(name) in OCCASIONS and not {*words(name)} & {"id", "ids", "identifier", "key", "uuid", "guid"}
+    return _noun(name) in OCCASIONS and not {*words(name)} & {*KEYS}
+
+
+def names_calendar(name: str) -> bool:
+    """Whether a column is called after what comes once a day or so, as each device does."""
+    return bool(CALENDAR & {*words(name)})
+
+
+def names_time(name: str) -> bool:
+    """The same, or after a clock."""
+    return names_calendar(name) or bool(CLOCKS & {*words(name)})
 
 
 def _noun(name: str) -> str:

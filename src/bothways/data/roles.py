@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import (
+    HEAD,
     ROW_NUMBERS,
     clock_columns,
     guess_order,
@@ -17,7 +18,7 @@ from bothways.data.clocks import (
     moment_columns,
     names_by_file,
 )
-from bothways.data.columns import NAMED, Columns, Guess
+from bothways.data.columns import NAMED, ROLES, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_split, guess_words, pointed_to
 from bothways.data.hints import TEXT
@@ -49,8 +50,8 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     if per not in (None, *PERS):
         raise InputError(f"per is {per!r}; it must be one of: {', '.join(PERS)}.")
     lists = asked.drop, asked.features, asked.categorical, asked.numeric
-    drop, features, categorical, numeric = ([table.called(name) for name in names] for names in lists)
-    names = {role: getattr(asked, role) for role in ("label", "sequence", "order", "split", "group")}
+    drop, features, categorical, numeric = ([*dict.fromkeys(map(table.called, names))] for names in lists)
+    names = {role: getattr(asked, role) for role in ROLES}
     none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
     named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
     table.require(*named.values(), *drop, *features, *categorical, *numeric)
@@ -59,31 +60,25 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
     if "order" in named:
         _check_order(table, named["order"])
-    categories, typed = set(categorical), {*categorical, *numeric}
-    roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
+    typed = {*categorical, *numeric}
+    table, roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
     out = {name for name, guess in guesses.items() if guess.role == "left out"}
     taken = {*roles.values(), *drop, *out}
     left = features or [name for name in table.names if name not in taken]
     kinds = {name: _kind(table, name) for name in left}
     if not features:
-        whys = {name: _no_feature(table, name, kinds[name], roles.get("sequence"), name in typed) for name in left}
+        whys = {name: _no_feature(table, name, kinds[name], roles.get("sequence"), name in typed) for name in kinds}
         guesses |= {name: Guess(name, "left out", why) for name, why in whys.items() if why}
-        left = [name for name in left if not whys[name]]
-    _check_features(table, {name: kinds[name] for name in left}, [*categorical, table.word], numeric)
-    if not left:
+        kinds = {name: kind for name, kind in kinds.items() if not whys[name]}
+    _check_features(table, kinds, [*categorical, table.word], numeric)
+    if not kinds:
         said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
         if (order := roles.get("order")) and table.schema[order].is_numeric():
             said.append(f"To learn from numbers that sort the rows: {option('numeric', order)}.")
         raise DataError(
             f"{table.source}: no column is left to learn {roles['label']!r} from. {' '.join(said)}".rstrip()
         )
-    by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
-    for name in left:
-        found = [of[name] for of in (guesses, by_name) if name in of]
-        category = name in categories or kinds[name] == "text" or any(guess.role == "category" for guess in found)
-        plain = "as given" if name in typed else text_of(table.column(name)) if kinds[name] == "text" else "numbers"
-        why = "; ".join(guess.why for guess in found) or plain
-        guesses[name] = Guess(name, "category" if category else "feature", why)
+    guesses |= _feature_guesses(table, kinds, guesses, {*categorical}, typed)
     more = dict(table.readings)
     if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence"), roles.get("order")):
         per = "sequence"
@@ -96,14 +91,29 @@ def choose_columns(table: Table, **given: Any) -> Columns:
             continue  # it is read as text
         guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {more[name]}")
     return Columns(
-        features=tuple(left),
-        categories=tuple(name for name in left if guesses[name].role == "category"),
+        features=tuple(kinds),
+        categories=tuple(name for name in kinds if guesses[name].role == "category"),
         per=per or "step",
-        guesses=tuple(guesses[name] for name in dict.fromkeys([*roles.values(), *left, *guesses])),
+        guesses=tuple(guesses[name] for name in dict.fromkeys([*roles.values(), *kinds, *guesses])),
         reading=table.reading,
-        units={name: table.units[name] for name in left if name in table.units},
+        units={name: table.units[name] for name in kinds if name in table.units},
         **roles,
     )
+
+
+def _feature_guesses(
+    table: Table, kinds: Mapping[str, str], guesses: Mapping[str, Guess], categories: set[str], typed: set[str]
+) -> dict[str, Guess]:
+    """Whether each feature is a category, and why, after what the `guesses` say of it."""
+    by_name = {guess.name: guess for guess in guess_categories(table, [name for name in kinds if name not in typed])}
+    features = {}
+    for name, kind in kinds.items():
+        found = [of[name] for of in (guesses, by_name) if name in of]
+        category = name in categories or kind == "text" or any(guess.role == "category" for guess in found)
+        plain = "as given" if name in typed else text_of(table.column(name)) if kind == "text" else "numbers"
+        why = "; ".join(guess.why for guess in found) or plain
+        features[name] = Guess(name, "category" if category else "feature", why)
+    return features
 
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
@@ -137,8 +147,11 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
 
 def _guessed(
     table: Table, named: Mapping[str, str], none: set[str], used: set[str], counters: bool
-) -> tuple[dict[str, Any], dict[str, Guess]]:
-    """All roles but those of features, and a guess for each column that has one or looks as if it had."""
+) -> tuple[Table, dict[str, Any], dict[str, Guess]]:
+    """All roles but those of features, and a guess for each column that has one or looks as if it had.
+
+    With them comes the table, with a column more where several tell the time that sorts the steps.
+    """
     roles: dict[str, Any] = dict(named)
     guesses = {name: Guess(name, role, "as given") for role, name in named.items()}
 
@@ -161,24 +174,24 @@ def _guessed(
         used = {*used, *parts}
     if "order" in roles:
         take(guess_parts(table, roles["order"]))
-    if table.readings.get(SPLIT) == MADE and not wanted & {"split"}:
+    if table.readings.get(SPLIT) == MADE and "split" not in wanted:
         used = {*used, SPLIT}
         guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
     if table.word is not None:
         take(guess_words(table, free(), wanted, features=not counters))
-        return roles, guesses
+        return table, roles, guesses
     if "label" in wanted:
         take([guess_label(table, free())])
     if "split" in wanted:
         take(guess_split(table, free()))
-    together = moment_columns(table, free()) if "order" in wanted else None
+    given, together = table, moment_columns(table, free()) if "order" in wanted else None
     if together is not None:
         table = with_joined(table, None, together)
     if "sequence" in wanted:
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
         clocks = [name for name in clocks if together is None or name not in together.split(",")]
         likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
-        take(guess_sequence(_shown(table), likely, clocks, roles.get("label")))
+        take(guess_sequence(_shown(table), likely, clocks, roles["label"]))
     elif "sequence" in roles:
         take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
@@ -187,12 +200,13 @@ def _guessed(
         guesses |= {guess.name: guess for guess in guess_parts(table, together)}
     elif together is not None:
         guesses.pop(together, None)
+        table = given
     for name in free():
         if "label" in named and name.strip().lower() in LABELS[:-1]:
             guesses.setdefault(
                 name, Guess(name, "", f"called as a label is ({option('drop', name)} if it is one, too)")
             )
-    return roles, guesses
+    return table, roles, guesses
 
 
 def _shown(table: Table) -> Table:
@@ -211,7 +225,7 @@ def _one_label_each(table: Table, label: str, sequence: str | None, order: str |
         return False
     frame = pl.DataFrame({"label": table.column(label), "sequence": names})
     # Most tables show within their first rows that labels change.
-    for part in (frame.head(10_000), frame):
+    for part in (frame.head(HEAD), frame):
         counts = part.group_by("sequence").agg(pl.col("label").drop_nulls().n_unique(), pl.len().alias("steps"))
         if (counts["label"] > 1).any():
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from bothways.data.clocks import (
     HEAD,
     are_within,
+    changes,
     clock_columns,
     days_only,
     grouped_rows,
@@ -20,35 +22,36 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import Columns, Guess
 from bothways.data.hints import TEXT
-from bothways.data.names import CALENDAR, CLOCKS, IDS, clock_rank, is_occasion, is_thing, names_sequences, words
-from bothways.data.numbers import are_whole
+from bothways.data.names import (
+    IDS,
+    NUMBERS,
+    clock_rank,
+    is_occasion,
+    is_thing,
+    last_word,
+    names_calendar,
+    names_sequences,
+    names_time,
+)
+from bothways.data.numbers import SHOWING, are_whole
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Numbers
 
-NUMBERS = ("no", "nr", "nbr", "num", "number")
-"""Last words in the names of columns that number what belongs together."""
-
-PERIODS = tuple(
-    range(least, most + 1)
-    for least, most in ((4, 4), (5, 7), (12, 12), (23, 25), (28, 31), (46, 50), (52, 53), (60, 60), (365, 366))
-)
+PERIODS = {4, 5, 6, 7, 12, 23, 24, 25, *range(28, 32), *range(46, 51), 52, 53, 60, 365, 366}
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one
 MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
-FIRST = 100  # most columns show within this many rows that they are no counters
-MOST_COUNTERS = 8
+MOST_COUNTERS, MOST_FEATURES = 8, 100  # no more are looked at
 LEAST_ROWS = 30  # values of fewer rows on average prove nothing
 GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 
 
-def guess_sequence(
-    table: Table, names: Collection[str], clocks: Collection[str], label: str | None = None
-) -> list[Guess]:
+def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str], label: str) -> list[Guess]:
     """The column that tells sequences apart, if one does.
 
     A column of text or whole numbers, of two rows a value on average, tells sequences apart
@@ -75,80 +78,120 @@ def guess_sequence(
 
     Refused are several columns that tell different sequences apart, and one that would but is empty in a few rows.
     """
-    unsure, partly = list[Guess](), list[str]()
-    ranks: dict[str, tuple[int, str]] = {}
-    proved_by: dict[str, str] = {}
     counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
     names = [*names, *(name for name in counters if names_sequences(name) > 1 and _are_runs(table.column(name)))]
     counters = [name for name in counters if name not in names]
     proofs = _repeating(table, clocks) + _counting(table, [*names, *counters])
+    found, unsure, partly = dict[str, _Reason](), list[Guess](), list[str]()
     for name in [*names, *counters]:
         column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
         if column is None:
             continue
         # What does not hold for the first rows does not hold for all.
-        head = column.head(HEAD)
-        of_time = bool({*words(name)} & {*CALENDAR, *CLOCKS})
-        shown = [] if of_time else proofs
-        proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in shown)
-        if not (named or proved or one_run_each(head) or _numbered(head) or (not of_time and _take_turns(head))):
+        head, shown = column.head(HEAD), [] if names_time(name) else proofs
+        proved = any(proof.tells_apart(head) for proof in shown)
+        if not (named or proved or one_run_each(head) or _numbered(head) or _take_turns(name, head)):
             continue
-        empty, ids = column.null_count(), column.drop_nulls()
+        ids = column.drop_nulls()
         distinct = ids.n_unique()
         if not 2 <= distinct <= len(column) // 2:
             continue
-        code = named == 1 and not is_thing(name) and label is not None
-        if code and _joins(table, name, str(label)) and _joins(table, str(label), name):
-            continue
+        if named == 1 and not is_thing(name) and _joins(table, name, label) and _joins(table, label, name):
+            continue  # a code of the label
         if is_occasion(name) and _numbers_rows(table, name, names):
             why = "numbers the rows of each sequence, and no column tells these apart"
             unsure.append(Guess(name, "left out", f"{why} ({option('numeric', name)} to keep it)"))
             continue
         runs = one_run_each(ids)
-        if empty:
-            if named >= 2 and (runs or _holds_digits(ids)):
+        sure = named >= 2 and (runs or _holds_digits(ids))
+        if len(ids) < len(column):
+            if sure:
                 partly.append(name)
             continue
-        if named >= 2 and (runs or _holds_digits(column)) and not _is_flag(name, ids):
-            ranks[name] = (named, f"by its name and its {distinct:,} values")
+        by_name = f"by its name and its {distinct:,} values"
+        if sure and not _is_flag(name, column):
+            found[name] = _Reason(named, by_name)
             continue
-        telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
-        proof = next((proof for proof, clock in telling if named or not _may_number_days(column, clock)), None)
+        telling = [proof for proof in shown if proof.tells_apart(column)]
+        proof = next((proof for proof in telling if named or not _may_number_days(column, proof.clock)), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
-            rows, same = grouped_rows(column, len(column))
-            falls = moves(numbers_of(table.column(proof))[rows], same)[1]
-            how = "comes once within" if falls else "rises within"
-            ranks[name] = (max(named, 1), f"{'each ' * bool(falls)}{proof!r} {how} each of its {distinct:,} values")
-            proved_by[name] = proof
+            found[name] = _Reason(max(named, 1), proof.said_of(column), proven=True)
         elif named == 1 and runs:
-            ranks[name] = (1, f"by its name and its {distinct:,} values")
+            found[name] = _Reason(1, by_name)
         elif name not in counters and (
             named
             or telling
             or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))
-            or (not of_time and _take_turns(column))
+            or _take_turns(name, column)
         ):
             unsure.append(_unsure(name, column))
-    if not ranks:
-        over = {
-            name: f"starts over {counted(turns, 'time')}" for name, clock, _, turns in proofs if _starts_over(clock)
-        }
-        why = "and no column tells these sequences apart; write one that does, such as the number of each"
-        return [_partly_empty(table, name) for name in partly] + [
-            Guess(guess.name, "left out", f"{over[guess.name]}, {why}") if guess.name in over else guess
-            for guess in unsure
-        ]
-    sequence = _finest(table, ranks, proved_by)
-    return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
+    if not found:
+        return [_partly_empty(table, name) for name in partly] + [_or_starts_over(guess, proofs) for guess in unsure]
+    sequence = _finest(table, found)
+    return [Guess(sequence, "sequence", found[sequence].why), *guess_related(table, sequence, names, found)]
 
 
-def _finest(table: Table, ranks: Mapping[str, tuple[int, str]], proved_by: Collection[str]) -> str:
+class _Reason(NamedTuple):
+    """Why a column tells sequences apart."""
+
+    rank: int  # of `names_sequences`; 1 for a name that says nothing
+    why: str
+    proven: bool = False  # by a clock or counter
+
+
+class _Proof(NamedTuple):
+    """A clock or counter of several sequences, which may prove what tells them apart."""
+
+    name: str
+    clock: pl.Series
+    again: bool  # whether most times come several times
+    turns: int  # how often they turn back
+
+    def tells_apart(self, column: pl.Series) -> bool:
+        """Whether each value has each time but once where times come again, or where they turn back, never turns back.
+
+        Times turn back at half of the changes of the value at least; at others they may go on. Of few values most steps
+        have a time of their own, or the rows are sorted by a category and then by year. The column may be the first
+        rows of one.
+        """
+        clock = self.clock.head(len(column))
+        if self.again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
+            return True
+        if not self.turns or column.n_unique() > 2 * self.turns + 1:
+            return False
+        ups, downs, steps = self._moves(column)
+        most = column.n_unique() >= FEW_WORDS or 2 * (ups + downs) >= steps
+        return (ups > 0) != (downs > 0) and most
+
+    def said_of(self, column: pl.Series) -> str:
+        """How it shows that a column tells sequences apart."""
+        values = f"each of its {column.n_unique():,} values"
+        falls = self._moves(column)[1]
+        return f"each {self.name!r} comes once within {values}" if falls else f"{self.name!r} rises within {values}"
+
+    def _moves(self, column: pl.Series) -> tuple[int, int, int]:
+        """How often times rise and fall from row to row of the same value, and how many such steps there are."""
+        rows, same = grouped_rows(column, len(column))
+        return *moves(numbers_of(self.clock.head(len(column)))[rows], same), int(same.sum())
+
+
+def _or_starts_over(guess: Guess, proofs: Collection[_Proof]) -> Guess:
+    """The guess, or what is said of a counter whose sequences nothing tells apart."""
+    for proof in proofs:
+        if proof.name == guess.name and _starts_over(proof.clock):
+            why = f"starts over {counted(proof.turns, 'time')}, and no column tells these sequences apart"
+            return Guess(guess.name, "left out", f"{why}; write one that does, such as the number of each")
+    return guess
+
+
+def _finest(table: Table, found: Mapping[str, _Reason]) -> str:
     """Of the columns that tell sequences apart the one whose values the others only join; refuses several."""
-    best = max(rank for rank, _ in ranks.values())
-    chosen = [name for name, (rank, _) in ranks.items() if rank == best]
-    if best == 1 and (proven := [name for name in chosen if name in proved_by]):
+    best = max(reason.rank for reason in found.values())
+    chosen = [name for name, reason in found.items() if reason.rank == best]
+    proven = [name for name, reason in found.items() if reason.proven]
+    if best == 1 and proven:
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
-    chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
+    chosen += [name for name in proven if name not in chosen and names_sequences(name)]
     chosen = [name for name in chosen if not any(_numbers_in(table, name, other) for other in chosen)]
     if finest := [name for name in chosen if all(_joins(table, name, other) for other in chosen)]:
         return finest[0]
@@ -189,69 +232,60 @@ def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, 
     rows, same = grouped_rows(table.column(sequence), len(table))
     for name, clock in product(names, clock_columns(table, table.names)):
         column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]
-        cuts = same & column[1:].ne_missing(column[:-1]).to_numpy()
+        cuts = same & changes(column).to_numpy()
         falls = same & (values[1:] < values[:-1])
         if falls.any() and not (falls & ~cuts).any() and 2 * falls.sum() >= cuts.sum():
             return name, clock
     return None
 
 
-def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
-    """The clocks of several sequences: whether most times come again, and how often they turn back."""
+def _repeating(table: Table, clocks: Collection[str]) -> list[_Proof]:
+    """The clocks of several sequences: most of their times come again, or they turn back."""
     found = []
     for name in clocks:
         column = table.column(name)
         if column.dtype.is_temporal() or clock_rank(name) == 2:
             again = column.n_unique() <= len(column) / 2
-            found.append((name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
-    return [each for each in found if each[2] or each[3]]
+            found.append(_Proof(name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
+    return [proof for proof in found if proof.again or proof.turns]
 
 
-def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
-    """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back.
+def _counting(table: Table, names: Collection[str]) -> list[_Proof]:
+    """The counters of several sequences: they rise for some rows, and then turn back.
 
-    One that starts over at its first number may have sequences of one row. One that has a number of its own for each
-    row turns back several times, or it numbers rows that are sorted by something else. Of many the first few: each
-    takes a look at all columns.
+    One that has a number of its own for each row turns back several times, or it numbers rows that are sorted by
+    something else. Of many the first few: each takes a look at all columns.
     """
-    schema, found = table.schema, list[tuple[str, pl.Series, bool, int]]()
+    schema, found = table.schema, list[_Proof]()
     for name in names:
-        if not schema[name].is_integer() or {*words(name)} & {*CALENDAR} or len(found) == MOST_COUNTERS:
+        if not schema[name].is_integer() or names_calendar(name) or len(found) == MOST_COUNTERS:
             continue
-        for column in (table.column(name).head(FIRST), table.column(name)):
-            values = numbers_of(column)
-            over = _starts_over(column)
-            falls = np.flatnonzero(values[1:] <= values[:-1] if over else values[1:] < values[:-1])
-            again = not over and (values[1:] == values[:-1]).any()
-            if column.null_count() or again or (2 if over else 3) * len(falls) > len(values):
-                break
-        else:
-            own = len(falls) + 1 < FEW_WORDS and column.n_unique() == len(column)  # as rows that are sorted by a label
-            if len(falls) and not own and not _are_of_a_calendar(values, falls):
-                found.append((name, column, False, len(falls)))
+        column = table.column(name)
+        if _falls(column.head(SHOWING)) is None or (falls := _falls(column)) is None:
+            continue
+        own = len(falls) + 1 < FEW_WORDS and column.n_unique() == len(column)  # as rows that are sorted by a label
+        if len(falls) and not own and not _are_of_a_calendar(numbers_of(column), falls):
+            found.append(_Proof(name, column, again=False, turns=len(falls)))
     return found
+
+
+def _falls(column: pl.Series) -> Numbers | None:
+    """The rows after which a counter turns back; None for numbers that do not rise for some rows each time.
+
+    One that starts over at its first number may have sequences of one row.
+    """
+    values, over = numbers_of(column), _starts_over(column)
+    falls = np.flatnonzero(values[1:] <= values[:-1])
+    again = not over and (values[1:] == values[:-1]).any()
+    if column.null_count() or again or (2 if over else 3) * len(falls) > len(values):
+        return None
+    return falls
 
 
 def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
     """Whether most runs of numbers end near the greatest, which is how many parts a year, a month or the like has."""
     counts = values[falls] - values.min() + 1
-    return any(counts.max() in period for period in PERIODS) and bool(np.median(counts) >= 0.9 * counts.max())
-
-
-def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
-    """Whether each value has each time but once where times come again, or where they turn back, never turns back.
-
-    Times turn back at half of the changes of the value at least; at others they may go on. Of few values most steps
-    have a time of their own, or the rows are sorted by a category and then by year.
-    """
-    if again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
-        return True
-    if not turns or column.n_unique() > 2 * turns + 1:
-        return False
-    rows, same = grouped_rows(column, len(column))
-    ups, downs = moves(numbers_of(clock)[rows], same)
-    most = column.n_unique() >= FEW_WORDS or 2 * (ups + downs) >= same.sum()
-    return (ups > 0) != (downs > 0) and most
+    return counts.max() in PERIODS and bool(np.median(counts) >= 0.9 * counts.max())
 
 
 def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
@@ -270,7 +304,7 @@ def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
 def _numbers_in(table: Table, name: str, other: str) -> bool:
     """Whether a column numbers the rows of each value of another one, as `visit_number` does of each `patient_id`."""
     column = table.column(name)
-    if name == other or not (column.dtype.is_integer() and {*words(name)[-1:]} & {*NUMBERS}):
+    if name == other or not (column.dtype.is_integer() and last_word(name) in NUMBERS):
         return False
     number, runs = pl.col("number"), pl.DataFrame({"other": table.column(other), "number": column}).group_by("other")
     each_once = (number.n_unique() == pl.len()) & (number.max() - number.min() + 1 == pl.len())
@@ -297,7 +331,7 @@ def _cuts(table: Table, sequence: str, name: str) -> bool:
     """Whether most sequences are several runs of rows with a value each, of two rows and more on average."""
     frame = pl.DataFrame({"sequence": table.column(sequence), "name": table.column(name)})
     pairs = frame.sort("sequence", maintain_order=True).to_struct()
-    runs = int(pairs[1:].ne_missing(pairs[:-1]).sum()) + 1
+    runs = int(changes(pairs).sum()) + 1
     return 1.5 * frame["sequence"].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
 
 
@@ -327,11 +361,13 @@ def _partly_empty(table: Table, name: str) -> Guess:
     return Guess(name, "left out", why)
 
 
-def _take_turns(column: pl.Series) -> bool:
+def _take_turns(name: str, column: pl.Series) -> bool:
     """Whether words come one after the other, in whatever order, and then all again, as devices report.
 
-    So do whole numbers, of `FEW_WORDS` and more that come equally often; the floors of a lift do not.
+    So do whole numbers, of `FEW_WORDS` and more that come equally often; the floors of a lift and hours do not.
     """
+    if names_time(name):
+        return False
     counts, text = column.unique_counts(), isinstance(column.dtype, TEXT)
     if not (3 if text else FEW_WORDS) <= len(counts) <= len(column) / 5:
         return False
@@ -348,7 +384,7 @@ def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
     It does not go on from the row before, which is of another value, as what several devices log does. Where one thing
     is in several states, that is the nearer row.
     """
-    names = [name for name in columns.features[:FIRST] if not {*words(name)} & {*CALENDAR, *CLOCKS}]
+    names = [name for name in columns.features[:MOST_FEATURES] if not names_time(name)]
     numbers = columns.numbers[:MOST_COUNTERS]
     rows = np.arange(len(table)) if columns.order is None else table.column(columns.order).arg_sort().to_numpy()
     rows = rows[:HEAD]
@@ -361,20 +397,24 @@ def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
         if 2 * frame["changes"].sum() < len(frame):
             continue
         for number in numbers:
-            if number == name:
-                continue
-            x = pl.col("x")
-            level = ((x - x.mean().over("id")) / x.std().over("id")).fill_nan(0).fill_null(0)
-            found = frame.with_columns(table.column(number).gather(rows).cast(pl.Float64).alias("x")).select(
-                "id", "changes", level.alias("x")
-            )
-            own, other = pl.corr("x", "own"), pl.corr("x", "other").abs()
-            found = found.with_columns(x.shift().alias("other"), x.shift().over("id").alias("own")).filter("changes")
-            goes_on = (own.fill_nan(0) > GOES_ON) & (other.fill_nan(0) < GOES_ON / 2)
-            shown = found.drop_nulls().group_by("id").agg(goes_on.alias("goes_on"))["goes_on"]
-            if 2 * shown.sum() > ids.n_unique():
+            x = table.column(number).gather(rows).cast(pl.Float64)
+            if number != name and _goes_on(frame.with_columns(x.alias("x"))):
                 return name, number
     return None
+
+
+def _goes_on(frame: pl.DataFrame) -> bool:
+    """Whether numbers `x` go on from the last row of the same `id`, where this `changes`, and not from the row before.
+
+    They do so for most of the ids.
+    """
+    x = pl.col("x")
+    level = ((x - x.mean().over("id")) / x.std().over("id")).fill_nan(0).fill_null(0)
+    own, other = pl.corr("x", "own"), pl.corr("x", "other").abs()
+    found = frame.with_columns(level).with_columns(x.shift().alias("other"), x.shift().over("id").alias("own"))
+    goes_on = (own.fill_nan(0) > GOES_ON) & (other.fill_nan(0) < GOES_ON / 2)
+    shown = found.filter("changes").drop_nulls().group_by("id").agg(goes_on.alias("goes_on"))["goes_on"]
+    return 2 * int(shown.sum()) > frame["id"].n_unique()
 
 
 def _ids(table: Table, name: str) -> pl.Series | None:
@@ -382,7 +422,7 @@ def _ids(table: Table, name: str) -> pl.Series | None:
     dtype = table.schema[name]
     if dtype.is_float():
         column = table.column(name)
-        return column.cast(pl.Int64) if are_whole(column.head(FIRST)) and are_whole(column) else None
+        return column.cast(pl.Int64) if are_whole(column.head(SHOWING)) and are_whole(column) else None
     return table.column(name) if dtype.is_integer() or isinstance(dtype, TEXT) else None
 
 
@@ -393,12 +433,12 @@ def _holds_digits(column: pl.Series) -> bool:
 
 def _is_flag(name: str, column: pl.Series) -> bool:
     """Whether all whole numbers are 0 or 1, and the column is called no id: `driver` may say whether one drove."""
-    return column.dtype.is_integer() and not {*words(name)[-1:]} & {*IDS} and column.is_in([0, 1]).all()
+    return column.dtype.is_integer() and last_word(name) not in IDS and column.is_in([0, 1]).all()
 
 
 def _are_runs(column: pl.Series) -> bool:
     """Whether values stand in runs of two rows and more on average, and come again in one further run at most."""
-    runs = int(column[1:].ne_missing(column[:-1]).sum()) + 1
+    runs = int(changes(column).sum()) + 1
     return 2 * runs <= len(column) and runs <= 2 * column.n_unique()
 
 

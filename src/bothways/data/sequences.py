@@ -10,11 +10,11 @@ from typing import NamedTuple, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import FEW_STEPS, HEAD, grouped_rows, names_by_file, time_of_day, two_columns
+from bothways.data.clocks import FEW_STEPS, HEAD, changes, grouped_rows, names_by_file, time_of_day, two_columns
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.hints import TEXT
-from bothways.data.names import CALENDAR, clock_rank, words
+from bothways.data.names import clock_rank, names_calendar
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers, Sequences
@@ -160,7 +160,7 @@ class _Keys(NamedTuple):
 
     def _begins(self, names: pl.Series | None) -> Bools:
         """Which rows have another name than the row before."""
-        return np.arange(self.steps) == 0 if names is None else np.append(True, (names[1:] != names[:-1]).to_numpy())
+        return np.arange(self.steps) == 0 if names is None else np.append(True, changes(names).to_numpy())
 
     def _sequences(self, rows: Numbers, starts: Numbers) -> Sequences:
         """These rows as sequences that begin at `starts`, without features."""
@@ -241,7 +241,7 @@ def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]
                 continue
             whole = table.columns([*known, *names])
             if whole.n_unique() == len(table) >= least * whole.drop(clock).n_unique():
-                return () if often and all({*words(name)} & {*CALENDAR} for name in names) else names
+                return () if often and all(map(names_calendar, names)) else names
     return ()
 
 

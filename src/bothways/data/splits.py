@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bothways.data.clocks import changes
 from bothways.data.columns import Columns, Draw, Remark
 from bothways.data.encoding import Tally
 from bothways.data.guesses import parts_of_rows
@@ -102,26 +103,16 @@ def split_table(
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
     classes, *later = map(_seen, found.values())
     unseen = [code for code in dict.fromkeys(itertools.chain(*later)) if code not in classes]
-    if len(classes) < 2:
-        others = columns.split is None and unseen
-        ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if others else ""
-        has = f"one label only ({listed([labels[code] for code in classes])} in {columns.label!r})"
-        # Of sequences that have one label each, all but one of its fields may be empty.
-        many_empty = table.column(columns.label).null_count() > MANY_EMPTY * len(table)
-        empty = fill_hint(columns, labels) if many_empty else ""
-        has = has if classes else f"no label in {columns.label!r}"
-        raise DataError(
-            f"{table.source}: the train part has {has}; telling labels apart takes two at least.{ask}{empty}"
-        )
-    names = tuple(labels[code] for code in [*classes, *unseen])
-    known, new = names[: len(classes)], names[len(classes) :]
+    known, new = (tuple(labels[code] for code in codes) for codes in (classes, unseen))
+    if len(known) < 2:
+        raise _one_class(table, columns, labels, known, new)
     found = {name: _recoded(part, [*classes, *unseen]) for name, part in found.items()}
     train = found["train"]
     if columns.per == "step" and (scheme := scheme_of(known, train.labels, train.lengths, new)):
         found = {name: replace(part, scheme=scheme) for name, part in found.items()}
-        notices += malformed_notices(table, columns.label, [*found.values()], names)
+        notices += malformed_notices(table, columns.label, [*found.values()], (*known, *new))
     parts = Parts(found["train"], found.get("valid"), found.get("test"), known, new)
-    notices += [*number_notices(table, columns, known), *spelling_notices(columns, names)]
+    notices += [*number_notices(table, columns, known), *spelling_notices(columns, (*known, *new))]
     return columns, parts, [*notices, *_class_notices(table, columns, parts)]
 
 
@@ -207,25 +198,9 @@ def evaluation_part(
     if scheme is not None:
         sequences, labels, said = retagged(table, columns.label, sequences, labels, classes, scheme)
         notices = [*notices, *said]
-    drawn = None if part == "all" else _drawn_again(table, columns, sequences)
-    has_parts = drawn is not None or columns.split in table.names
-    part = part or ("test" if has_parts else "all")
     if part != "all":
-        if not has_parts:
-            why = "by its sequences, their lengths and groups it is not the table that the model was trained on"
-            if columns.split is not None:
-                why = f"there is no split column {columns.split!r}"
-            raise DataError(f"{table.source}: {why}, so it has no parts. Leave out {option('split')} to use all rows.")
-        if drawn is not None:
-            sequences, numbers = drawn
-            notices.append("The parts are drawn as they were for training.")
-        else:
-            sequences, numbers = sequences.cut(_numbered_parts(table, str(columns.split))[sequences.table_rows])
-        chosen = numbers == PARTS.index(part)
-        if not chosen.any():
-            there = ", ".join(name for k, name in enumerate(PARTS) if (numbers == k).any())
-            raise DataError(f"{table.source}: there is no {part} part; there is: {there}.")
-        sequences = sequences.keep(chosen)
+        part, sequences, said = _one_part(table, columns, part, sequences)
+        notices += said
     seen = _seen(sequences)
     if not seen:
         raise DataError(
@@ -251,6 +226,29 @@ def evaluation_part(
     tally = Tally()
     sequences, more = cut_long(sequences, max_steps)
     return part, encoded(table, columns, sequences, tally), names, [*notices, *more, *tally.notices()]
+
+
+def _one_part(table: Table, columns: Columns, part: str | None, whole: Sequences) -> tuple[str, Sequences, list[str]]:
+    """The sequences of a part, of "test" for None, or "all" where there are no parts; with its name and what to say."""
+    drawn = _drawn_again(table, columns, whole)
+    if drawn is not None:
+        (sequences, numbers), said = drawn, ["The parts are drawn as they were for training."]
+    elif columns.split in table.names:
+        sequences, numbers = whole.cut(_numbered_parts(table, str(columns.split))[whole.table_rows])
+        said = []
+    elif part is None:
+        return "all", whole, []
+    else:
+        why = "by its sequences, their lengths and groups it is not the table that the model was trained on"
+        if columns.split is not None:
+            why = f"there is no split column {columns.split!r}"
+        raise DataError(f"{table.source}: {why}, so it has no parts. Leave out {option('split')} to use all rows.")
+    part = part or "test"
+    chosen = numbers == PARTS.index(part)
+    if not chosen.any():
+        there = ", ".join(name for k, name in enumerate(PARTS) if (numbers == k).any())
+        raise DataError(f"{table.source}: there is no {part} part; there is: {there}.")
+    return part, sequences.keep(chosen), said
 
 
 def _drawn_again(table: Table, columns: Columns, whole: Sequences) -> tuple[Sequences, Numbers] | None:
@@ -296,6 +294,19 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> Iterator[str]:
         )
 
 
+def _one_class(
+    table: Table, columns: Columns, labels: list[Any], known: Sequence[Any], new: Sequence[Any]
+) -> DataError:
+    """The error of a train part that has one class or none, and what may be the matter."""
+    has = f"one label only ({listed(known)} in {columns.label!r})" if known else f"no label in {columns.label!r}"
+    later = columns.split is None and new
+    ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if later else ""
+    # Of sequences that have one label each, all but one of its fields may be empty.
+    many_empty = table.column(columns.label).null_count() > MANY_EMPTY * len(table)
+    empty = fill_hint(columns, labels) if many_empty else ""
+    return DataError(f"{table.source}: the train part has {has}; telling labels apart takes two at least.{ask}{empty}")
+
+
 def _with_valid(
     table: Table, columns: Columns, sequences: Sequences, numbers: Numbers, seed: int, gap: int
 ) -> tuple[Sequences, Numbers, list[str]]:
@@ -324,7 +335,7 @@ def groups_of(table: Table, columns: Columns, sequences: Sequences) -> Numbers |
     if columns.group is None:
         return None
     groups = table.column(columns.group).gather(sequences.table_rows)
-    inside = (groups[1:].ne_missing(groups[:-1])).to_numpy() & (sequences.positions[1:] > 0)
+    inside = changes(groups).to_numpy() & (sequences.positions[1:] > 0)
     if inside.any():
         name = sequences.id(sequences.place(int(inside.argmax()))[0])
         raise DataError(f"{table.source}: sequence {name!r} stands in two groups of {columns.group!r}.")
