@@ -11,12 +11,9 @@ import polars as pl
 
 from bothways.data.clocks import (
     HEAD,
-    are_within,
     changes,
     clock_columns,
-    days_only,
     grouped_rows,
-    moves,
     numbers_of,
     one_run_each,
 )
@@ -29,23 +26,19 @@ from bothways.data.names import (
     is_occasion,
     is_thing,
     last_word,
-    names_calendar,
     names_sequences,
     names_time,
 )
 from bothways.data.numbers import SHOWING, are_whole
+from bothways.data.proofs import Proof, proofs_of, starts_over
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
-from bothways.sequences import Array, Numbers
-
-PERIODS = {4, 5, 6, 7, 12, 23, 24, 25, *range(28, 32), *range(46, 51), 52, 53, 60, 365, 366}
-"""How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one
 MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
 EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
-MOST_COUNTERS, MOST_FEATURES = 8, 100  # no more are looked at
+MOST_FEATURES, MOST_NUMBERS = 100, 8  # no more are looked at
 LEAST_ROWS = 30  # values of fewer rows on average prove nothing
 GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
@@ -81,7 +74,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
     names = [*names, *(name for name in counters if names_sequences(name) > 1 and _are_runs(table.column(name)))]
     counters = [name for name in counters if name not in names]
-    proofs = _repeating(table, clocks) + _counting(table, [*names, *counters])
+    proofs = proofs_of(table, clocks, [*names, *counters])
     found, unsure, partly = dict[str, _Reason](), list[Guess](), list[str]()
     for name in [*names, *counters]:
         column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
@@ -113,7 +106,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
             found[name] = _Reason(named, by_name)
             continue
         telling = [proof for proof in shown if proof.tells_apart(column)]
-        proof = next((proof for proof in telling if named or not _may_number_days(column, proof.clock)), None)
+        proof = next((proof for proof in telling if named or not proof.may_number_days(column)), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
             found[name] = _Reason(max(named, 1), proof.said_of(column), proven=True)
         elif named == 1 and runs:
@@ -139,46 +132,10 @@ class _Reason(NamedTuple):
     proven: bool = False  # by a clock or counter
 
 
-class _Proof(NamedTuple):
-    """A clock or counter of several sequences, which may prove what tells them apart."""
-
-    name: str
-    clock: pl.Series
-    again: bool  # whether most times come several times
-    turns: int  # how often they turn back
-
-    def tells_apart(self, column: pl.Series) -> bool:
-        """Whether each value has each time but once where times come again, or where they turn back, never turns back.
-
-        Times turn back at half of the changes of the value at least; at others they may go on. Of few values most steps
-        have a time of their own, or the rows are sorted by a category and then by year. The column may be the first
-        rows of one.
-        """
-        clock = self.clock.head(len(column))
-        if self.again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
-            return True
-        if not self.turns or column.n_unique() > 2 * self.turns + 1:
-            return False
-        ups, downs, steps = self._moves(column)
-        most = column.n_unique() >= FEW_WORDS or 2 * (ups + downs) >= steps
-        return (ups > 0) != (downs > 0) and most
-
-    def said_of(self, column: pl.Series) -> str:
-        """How it shows that a column tells sequences apart."""
-        values = f"each of its {column.n_unique():,} values"
-        falls = self._moves(column)[1]
-        return f"each {self.name!r} comes once within {values}" if falls else f"{self.name!r} rises within {values}"
-
-    def _moves(self, column: pl.Series) -> tuple[int, int, int]:
-        """How often times rise and fall from row to row of the same value, and how many such steps there are."""
-        rows, same = grouped_rows(column, len(column))
-        return *moves(numbers_of(self.clock.head(len(column)))[rows], same), int(same.sum())
-
-
-def _or_starts_over(guess: Guess, proofs: Collection[_Proof]) -> Guess:
+def _or_starts_over(guess: Guess, proofs: Collection[Proof]) -> Guess:
     """The guess, or what is said of a counter whose sequences nothing tells apart."""
     for proof in proofs:
-        if proof.name == guess.name and _starts_over(proof.clock):
+        if proof.name == guess.name and starts_over(proof.clock):
             why = f"starts over {counted(proof.turns, 'time')}, and no column tells these sequences apart"
             return Guess(guess.name, "left out", f"{why}; write one that does, such as the number of each")
     return guess
@@ -239,68 +196,6 @@ def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, 
     return None
 
 
-def _repeating(table: Table, clocks: Collection[str]) -> list[_Proof]:
-    """The clocks of several sequences: most of their times come again, or they turn back."""
-    found = []
-    for name in clocks:
-        column = table.column(name)
-        if column.dtype.is_temporal() or clock_rank(name) == 2:
-            again = column.n_unique() <= len(column) / 2
-            found.append(_Proof(name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
-    return [proof for proof in found if proof.again or proof.turns]
-
-
-def _counting(table: Table, names: Collection[str]) -> list[_Proof]:
-    """The counters of several sequences: they rise for some rows, and then turn back.
-
-    One that has a number of its own for each row turns back several times, or it numbers rows that are sorted by
-    something else. Of many the first few: each takes a look at all columns.
-    """
-    schema, found = table.schema, list[_Proof]()
-    for name in names:
-        if not schema[name].is_integer() or names_calendar(name) or len(found) == MOST_COUNTERS:
-            continue
-        column = table.column(name)
-        if _falls(column.head(SHOWING)) is None or (falls := _falls(column)) is None:
-            continue
-        own = len(falls) + 1 < FEW_WORDS and column.n_unique() == len(column)  # as rows that are sorted by a label
-        if len(falls) and not own and not _are_of_a_calendar(numbers_of(column), falls):
-            found.append(_Proof(name, column, again=False, turns=len(falls)))
-    return found
-
-
-def _falls(column: pl.Series) -> Numbers | None:
-    """The rows after which a counter turns back; None for numbers that do not rise for some rows each time.
-
-    One that starts over at its first number may have sequences of one row.
-    """
-    values, over = numbers_of(column), _starts_over(column)
-    falls = np.flatnonzero(values[1:] <= values[:-1])
-    again = not over and (values[1:] == values[:-1]).any()
-    if column.null_count() or again or (2 if over else 3) * len(falls) > len(values):
-        return None
-    return falls
-
-
-def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
-    """Whether most runs of numbers end near the greatest, which is how many parts a year, a month or the like has."""
-    counts = values[falls] - values.min() + 1
-    return counts.max() in PERIODS and bool(np.median(counts) >= 0.9 * counts.max())
-
-
-def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
-    """Whether whole numbers may be amounts, or count the rows of a day or year, as each comes but once in it.
-
-    Not if each is one run of rows, or if they come in the same order each day and neither rise nor fall.
-    """
-    coarse = days_only(clock) or (clock.dtype.is_integer() and are_within(clock, "year"))
-    if not column.dtype.is_integer() or not coarse or one_run_each(column):
-        return False
-    count = column.n_unique()
-    first = column.head(count)
-    return first.is_sorted() or first.is_sorted(descending=True) or bool((column[count:] != column[:-count]).any())
-
-
 def _numbers_in(table: Table, name: str, other: str) -> bool:
     """Whether a column numbers the rows of each value of another one, as `visit_number` does of each `patient_id`."""
     column = table.column(name)
@@ -317,7 +212,7 @@ def _numbers_rows(table: Table, name: str, names: Collection[str]) -> bool:
     if not column.dtype.is_integer():
         return False
     ids = (other for other in names if other != name and names_sequences(other))
-    return _starts_over(column) or any(
+    return starts_over(column) or any(
         table.columns([name, other]).n_unique() == len(column) >= 2 * table.column(other).n_unique() for other in ids
     )
 
@@ -385,7 +280,7 @@ def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
     is in several states, that is the nearer row.
     """
     names = [name for name in columns.features[:MOST_FEATURES] if not names_time(name)]
-    numbers = columns.numbers[:MOST_COUNTERS]
+    numbers = columns.numbers[:MOST_NUMBERS]
     rows = np.arange(len(table)) if columns.order is None else table.column(columns.order).arg_sort().to_numpy()
     rows = rows[:HEAD]
     for name in names:
@@ -440,14 +335,6 @@ def _are_runs(column: pl.Series) -> bool:
     """Whether values stand in runs of two rows and more on average, and come again in one further run at most."""
     runs = int(changes(column).sum()) + 1
     return 2 * runs <= len(column) and runs <= 2 * column.n_unique()
-
-
-def _starts_over(column: pl.Series) -> bool:
-    """Whether whole numbers rise by one from row to row, to three of them and more, and fall to the first one alone."""
-    values = numbers_of(column)
-    over = values[1:] <= values[:-1]
-    steps = np.where(over, values[1:] == values[0], np.diff(values) == 1)
-    return column.dtype.is_integer() and bool(over.any() and steps.all() and values.max() > values[0] + 1)
 
 
 def _numbered(column: pl.Series) -> bool:
