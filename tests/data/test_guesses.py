@@ -863,9 +863,10 @@ def test_a_column_that_says_train_and_what_is_unknown_is_refused(name: str, othe
 
 
 def test_trains_are_not_always_training() -> None:
-    """Trips by car and train, languages; and where many things are called something, one may be called so."""
+    """Trips by car and train, languages, what people do; and of many things one may be called so."""
     many = ["train", *(f"thing {i}" for i in range(30))]
-    for kinds in (["bus", "train", "car"], ["en", "tr", "de"], ["tr", "te", "va"], many):
+    people = ["school", "training", "employment", "joblessness"]
+    for kinds in (["bus", "train", "car"], ["en", "tr", "de"], ["tr", "te", "va"], people, many):
         kind = [kinds[row % len(kinds)] for row in range(1200)]
         assert choose_columns(Table("some.csv", log(by=kind))).categories == ("by",)
 
