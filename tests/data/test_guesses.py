@@ -410,6 +410,7 @@ def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
         ("n", np.arange(1200) * 0.1, "left out", "counts the steps"),
         ("days_left", np.arange(1200)[::-1], "left out", "counts the steps (numeric=['days_left'] to"),
         ("event", np.cumsum(GENERATOR.integers(0, 5, 1200)), "left out", "only rises, as a counter does"),
+        ("ptnum", np.arange(1200) // 4 * 3, "left out", "counter does (sequence='ptnum' if it tells"),
         ("kwh", np.cumsum(GENERATOR.random(1200)), "feature", "meter does (order='kwh' if it is a clock, drop=['kwh']"),
         ("t", MINUTES, "left out", "starts over 11 times, and no column tells these sequences apart"),
         ("response_time", GENERATOR.random(1200), "feature", "numbers"),
@@ -863,9 +864,10 @@ def test_a_column_that_says_train_and_what_is_unknown_is_refused(name: str, othe
 
 
 def test_trains_are_not_always_training() -> None:
-    """Trips by car and train, languages; and where many things are called something, one may be called so."""
+    """Trips by car and train, languages, what people do; and of many things one may be called so."""
     many = ["train", *(f"thing {i}" for i in range(30))]
-    for kinds in (["bus", "train", "car"], ["en", "tr", "de"], ["tr", "te", "va"], many):
+    people = ["school", "training", "employment", "joblessness"]
+    for kinds in (["bus", "train", "car"], ["en", "tr", "de"], ["tr", "te", "va"], people, many):
         kind = [kinds[row % len(kinds)] for row in range(1200)]
         assert choose_columns(Table("some.csv", log(by=kind))).categories == ("by",)
 

@@ -682,3 +682,16 @@ def test_many_columns_of_which_the_same_is_said_share_a_line(tmp_path: Path) -> 
         "Columns 'x1', 'x2', 'x3' and 36 more: 1 to 39 rows of the train part without a finite number; filled with the "
         "mean, and a column says where."
     ]
+
+
+def test_a_word_beside_whole_numbers_may_be_a_label(tmp_path: Path) -> None:
+    file = tmp_path / "stress.csv"
+    labels = [(word, ("none", "0", "1")[step % 3], 7 * step % 5) for word in range(12) for step in range(9)]
+    pl.DataFrame(labels, ["word_id", "stress", "x"], orient="row").write_csv(file)
+    split = read_and_split(file, label="stress")
+    assert split.parts.classes == (0, 1)
+    said = "Label 'stress': 36 fields are missing ('none'). If that is a label of its own: categorical=['stress']."
+    assert said in split.notices
+    split = read_and_split(file, label="stress", categorical=["stress"])
+    assert split.parts.classes == ("0", "1", "none")
+    assert not any("missing" in notice for notice in split.notices)

@@ -95,7 +95,9 @@ def test_a_sequence_cut_by_the_column_is_read_in_pieces() -> None:
 def test_parts_that_alternate_within_a_sequence_are_warned_of() -> None:
     part = pl.Series(["train", "train", "train", "test"] * 5)
     _, _, notices = prepared(table(2, 10, part=part), COLUMNS, seed=0)
-    assert any("the parts alternate" in notice for notice in notices)
+    assert any("within sequence 1 the parts alternate 5 times" in notice for notice in notices)
+    _, _, notices = prepared(table(1, 10, part=part[:10]), replace(COLUMNS, sequence=None), seed=0)
+    assert any("within the only sequence the parts alternate" in notice for notice in notices)
 
 
 def test_sequences_are_drawn_whole_and_by_the_seed() -> None:

@@ -260,7 +260,9 @@ def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess 
         return None
     only = "only rises" if rises else "only falls"
     if whole and few:
-        return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
+        runs = same.all() and 2 * column.n_unique() <= len(column)
+        apart = f"{option('sequence', name)} if it tells sequences apart, " if runs else ""
+        return Guess(name, "left out", f"{only}, as a counter does ({apart}{keep} to learn from it)")
     only += "" if few else " within sequences"
     sort = f"{option('order', name)} if it is a clock, " if needed and rises else ""
     return Guess(name, "feature", f"numbers; {only}, as a meter does ({sort}{option('drop', name)} if it is a counter)")

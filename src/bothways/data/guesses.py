@@ -214,13 +214,18 @@ def _spelled(column: pl.Series) -> pl.Series:
 
 
 def _says_parts(column: pl.Series, named: bool) -> bool:
-    """Whether all values are words for parts; or one is the train part, and only few others mean nothing."""
+    """Whether all values are words for parts; or one is the train part, and only few others mean nothing.
+
+    Where the name says nothing, no more of them mean nothing than parts: people may be in `training` or `employment`.
+    """
     if column.head(SHOWING).n_unique() > FEW_WORDS:
         return False
     spelled = set(_spelled(column.unique()).to_list())
     said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}  # others are languages or states
     train = any(SPELLINGS[word] == "train" for word in said)
-    return said == spelled or (train and len(spelled) <= FEW_WORDS and not spelled & VEHICLES)
+    others = len(spelled) - len(said)
+    few = len(spelled) <= FEW_WORDS if named else others <= len(said)
+    return not others or (train and few and not spelled & VEHICLES)
 
 
 def _says_yes_or_no(column: pl.Series, often: bool) -> bool:

@@ -287,8 +287,9 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> Iterator[str]:
     changes = np.flatnonzero((np.diff(pieces) != 0) & (np.diff(numbers) == 0))
     counts = np.bincount(numbers[changes], minlength=len(whole))
     if counts.max(initial=0) >= len(PARTS):
+        where = f"sequence {whole.id(int(counts.argmax()))!r}" if len(whole) > 1 else "the only sequence"
         yield (
-            f"Careful: within sequence {whole.id(int(counts.argmax()))!r} the parts alternate {counts.max()} times. "
+            f"Careful: within {where} the parts alternate {counts.max()} times. "
             "Neighbouring steps are alike, so the scores will look better than they are. Give each part whole "
             "sequences, or one stretch of time."
         )
