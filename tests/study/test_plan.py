@@ -14,6 +14,7 @@ from bothways.study.factors import DataShape, Setting
 from bothways.study.plan import CHOICES, FIRST, LONG, SHORT, WHOLE, SearchClock, SearchPlan, Trial, Tried, _batch_size
 from bothways.study.trials import SearchData, settings_of
 from bothways.study.tuning import _attempts
+from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
 
@@ -147,6 +148,21 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
     assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 5
     weighed = replace(train, weights=np.full(800, 0.5, np.float32))
     assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
+
+
+def test_very_many_fine_tags_of_words_are_told_without_a_crf() -> None:
+    """It takes so long that there is no time for several networks; for tags of entities it is worth that."""
+    shape = DataShape(features=2, classes=150, categories=(900, 300), longest=20)
+    train = Sequences(np.zeros((800, 2)), np.full(100, 8), labels=np.zeros(800, np.int64))
+
+    def heads(train: Sequences, **given: Any) -> set[Any]:
+        plan = SearchPlan(shape, train, given, seed=0)
+        return {plan.next([]).setting["head"] for _ in range(30)}
+
+    assert heads(train) == {"softmax"}
+    assert heads(train, head="crf") == {"crf"}
+    tags = scheme_of([f"{begin}-{kind}" for kind in range(75) for begin in "BI"])
+    assert "crf" in heads(replace(train, scheme=tags))
 
 
 def test_letters_are_tried_with_a_convolution_early() -> None:

@@ -104,6 +104,7 @@ BUSY = 1.5  # times its budget: what a search takes at most on a machine with ot
 SHORT, WHOLE, LONG = range(3)
 """How long a training is: a share of the usual epochs, all of them, or several times as many."""
 
+FINE = 100  # of more classes of words, as of fine tags, a CRF takes most of the time; see `docs/decisions/words.md`
 LARGE = 30_000  # of more steps the usual epochs are few: `LONG` trainings may be worth their time
 PIECE = 250  # steps of the pieces in which long sequences are learned at first, for more updates per epoch
 
@@ -152,7 +153,8 @@ class SearchPlan:
         self._least = WHOLE if shape.only_words else SHORT
         self._most = LONG if large and self._least == SHORT and "epochs" not in given else WHOLE
         self._trials: set[Trial] = set()
-        if given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all():  # which a CRF cannot weigh
+        weighed = given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all()  # which a CRF cannot be
+        if weighed or (shape.words and train.scheme is None and shape.classes > FINE):
             self._given = {"head": "softmax", **self._given}
         kinds = [FIRST["word"]] if shape.words else []
         usual = "letter" if shape.per == "step" and not shape.measured else shape.per
