@@ -7,8 +7,10 @@ import pytest
 
 from bothways.metrics import Resamples, bootstrap, interval, medians
 
+Doubles = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
-def share(sums: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+
+def share(sums: Doubles, _whole: Doubles) -> Doubles:
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 

@@ -135,6 +135,26 @@ def test_one_sequence_with_labels_has_no_intervals() -> None:
     assert evaluation.standing == "unknown"
 
 
+def test_samples_without_a_rare_class_leave_it_out() -> None:
+    """It counts for what it has where it is there: all is right in every sample."""
+    labels = np.array([0] * 9 + [1] * 9 + [2, 2])
+    evaluation = evaluate(made(labels), np.eye(3)[labels], range(3), baselines={"majority": np.zeros(20, int)})
+    assert evaluation.intervals["macro_f1"] == Interval(1.0, 1.0, 1.0)
+    assert evaluation.intervals["f1:2"].low == 0.0
+    none = evaluate(made(labels[:-2]), np.eye(3)[labels[:-2]], range(3))
+    assert none.intervals["macro_f1"] == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    assert none.macro_f1 == pytest.approx(2 / 3)
+
+
+def test_the_interval_of_many_rare_classes_holds_their_mean() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.concatenate([np.zeros(100, int), np.arange(1, 41).repeat(2)])
+    codes = np.where(generator.random(len(labels)) < 0.5, labels, 0)
+    evaluation = evaluate(made(labels), np.eye(41)[codes], range(41))
+    interval = evaluation.intervals["macro_f1"]
+    assert interval.low < evaluation.macro_f1 < interval.high
+
+
 def test_labels_that_training_does_not_have() -> None:
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.7, 0.3]])
     evaluation = evaluate(made([0, 1, 2, 2], [2, 2]), p, ["calm", "attack", "scan"])

@@ -48,7 +48,8 @@ class Resamples:
 
     Example:
         >>> counts = np.array([[[9, 10], [5, 10]], [[8, 10], [6, 10]]])  # (seeds, sequences, (right, steps))
-        >>> draws = Resamples([2, 2], times=200).scores(counts, lambda sums: sums[..., 0] / sums[..., 1], worst=0.0)
+        >>> share = lambda sums, whole: sums[..., 0] / sums[..., 1]
+        >>> draws = Resamples([2, 2], times=200).scores(counts, share, worst=0.0)
         >>> draws.shape, float(draws.min()) >= 0.5, float(draws.max()) <= 0.9
         ((200, 2), True, True)
     """
@@ -75,13 +76,13 @@ class Resamples:
         return [np.vstack([array.sum(axis=0), drawn]) for array, drawn in pairs]
 
     def scores(
-        self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Doubles], Doubles], worst: float
+        self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Doubles, Doubles], Doubles], worst: float
     ) -> Doubles:
         """The score of each seed that was drawn, on the sequences that were drawn.
 
         Args:
             counts: for each seed `(its sequences, k)`; None for one without a result.
-            score: what turns sums of counts `(..., k)` into scores `(...)`.
+            score: what turns sums of counts `(..., k)`, given those over all sequences, into scores `(...)`.
             worst: the score of a seed without a result.
 
         Returns:
@@ -93,7 +94,8 @@ class Resamples:
         if there and had is None:
             # One product for all seeds is many times as fast as one each.
             (sums,) = self.sums(np.concatenate(list(there.values()), axis=1))
-            columns[:, list(there)] = score(sums.reshape(self.times, len(there), -1))
+            whole = np.stack([array.sum(axis=0) for array in there.values()])
+            columns[:, list(there)] = score(sums.reshape(self.times, *whole.shape), whole)
         elif had is not None:
             columns[:, list(there)], start = np.nan, 0
             for weights in self.weights():
@@ -101,7 +103,8 @@ class Resamples:
                 for i, array in there.items():
                     drawn = weights[:, had[i]]
                     some = drawn.any(axis=1)
-                    rows[some, i] = score((drawn[some] @ np.asarray(array, np.float32)).astype(np.float64))
+                    sums = (drawn[some] @ np.asarray(array, np.float32)).astype(np.float64)
+                    rows[some, i] = score(sums, array.sum(axis=0))
         return np.take_along_axis(columns, self.seeds, axis=1)
 
     def weights(self) -> Iterator[Floats]:

@@ -241,8 +241,9 @@ def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: 
     rows = np.flatnonzero(counted.support.any(axis=1))
     if len(rows) < 2:
         return Fall(whole - without)
-    sums = Resamples([len(rows)]).sums(*(each[rows] for each in counts))
-    return Fall(whole - without, *interval(of.of_sums(sums[0]) - of.of_sums(sums[1])))
+    drawn = Resamples([len(rows)]).with_whole(*(each[rows] for each in counts))
+    first, second = (of.of_samples(each[1:], each[0]) for each in drawn)
+    return Fall(whole - without, *interval(first - second))
 
 
 def _sides(
