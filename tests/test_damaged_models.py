@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 import safetensors.numpy
 
 from bothways import baselines, jobs, store
@@ -242,6 +243,7 @@ def run(tries: int, folder: Path, evaluate: int) -> Counter[str]:
     return found
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_a_clear_error_or_in_numbers(tmp_path: Path) -> None:
     found = run(TRIES, tmp_path, evaluate=10)
     assert found["refused"] > TRIES / 2

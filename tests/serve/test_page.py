@@ -39,7 +39,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
     return start(folder)  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=[(1200, "light"), (360, "dark")], ids=["wide", "phone"])
+@pytest.fixture(
+    params=[pytest.param((1200, "light"), id="wide"), pytest.param((360, "dark"), id="phone", marks=pytest.mark.slow)]
+)
 def page(browser: Any, server: Running, request: Any) -> Iterator[Any]:
     """The page, which must not fail, scroll sideways, or ask anybody else for anything."""
     width, scheme = request.param
