@@ -177,7 +177,7 @@ def run(
 def intervals(columns: dict[str, Any], of: Any) -> dict[str, Any]:
     """Over samples of sequences: the interval of our score, and of how far it is ahead of each other."""
     samples = Resamples([len(columns["bothways"])])
-    drawn = {each: of.of_samples(samples.sums(own)[0], own.sum(axis=0)) for each, own in columns.items()}
+    drawn = {each: of.of_sums(samples.sums(own)[0], own.sum(axis=0)) for each, own in columns.items()}
     ours = drawn.pop("bothways")
     return {"interval": interval(ours), "ahead": {each: interval(ours - own) for each, own in drawn.items()}}
 

@@ -242,7 +242,7 @@ def scores(data: Data, seeds: int, results: Results, way: str, late: int | None)
         return None
     columns = [np.array(each) for each in found]
     mean = float(np.mean([data.score.of_sums(each.sum(axis=0, dtype=np.float64)) for each in columns]))
-    draws = Resamples(list(map(len, columns))).scores(columns, data.score.of_samples, data.score.worst)
+    draws = Resamples(list(map(len, columns))).scores(columns, data.score.of_sums, data.score.worst)
     return mean, *interval(draws.mean(axis=1))
 
 

@@ -296,7 +296,7 @@ def _resampled(done: Done, found: Comparison, settings: Sequence[Setting]) -> tu
         for k, each in enumerate(of_cell):
             if each is not None:
                 columns = of.columns(each).astype(np.float64)
-                drawn[:, i, k] = of.of_samples(weights @ columns, columns.sum(axis=0))
+                drawn[:, i, k] = of.of_sums(weights @ columns, columns.sum(axis=0))
                 scores[i, k] = of.of(each)
     chosen = generator.integers(len(found.seeds), size=(TIMES, 1, len(found.seeds)))
     again = np.take_along_axis(drawn, np.broadcast_to(chosen, drawn.shape), axis=2)

@@ -92,18 +92,17 @@ def read_and_split(
         table = read(asked.categorical, columns.sequence or NONE, order)
         columns = choose_columns(table, **vars(asked))
     as_numbers = table.readings.get(columns.label, "")
-    as_words = columns.label in map(table.called, asked.categorical)
-    label = [columns.label] if as_words or changed(as_numbers) else []
+    label = [columns.label] if changed(as_numbers) else []
     if (columns.categories or label) and table.word is None:
         # Codes such as 007 were read as numbers.
-        table = read([*columns.categories, *label], columns.sequence or NONE, order)
+        table = read([*asked.categorical, *columns.categories, *label], columns.sequence or NONE, order)
         if label and columns.label not in table.readings:
             *others, own = sorted(columns.guesses, key=lambda guess: guess.name in label)
             columns = replace(columns, guesses=(replace(own, why=own.why.removesuffix(f"; {as_numbers}")), *others))
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
     said = [*table.notices, *_shape_notices(table, columns, asked)]
-    if "missing" in as_numbers and not as_words:
+    if "missing" in as_numbers:
         keep = option("categorical", columns.label)
         said.append(Remark(f"Label {columns.label!r}: {as_numbers}. If that is a label of its own: {keep}."))
     gap = GAP if window is None else window

@@ -336,7 +336,7 @@ def _intervals(
     every = [counts, *others.values()]
     sums = summed(*(of.columns(each) for each in every for of in scores), *counts.alarms.values())
     rest = iter(sums)
-    drawn, *of_others = [{of.name: of.of_samples(some := next(rest), some[0]) for of in scores} for _ in every]
+    drawn, *of_others = [{of.name: of.of_sums(some := next(rest), some[0]) for of in scores} for _ in every]
     found = {name: Interval.of(of) for name, of in drawn.items()}
     own = dict(zip(drawn, sums, strict=False))  # the sums of the model come first
     of_classes = np.split(own["macro_f1"], 3, axis=-1)

@@ -242,7 +242,7 @@ def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: 
     if len(rows) < 2:
         return Fall(whole - without)
     drawn = Resamples([len(rows)]).with_whole(*(each[rows] for each in counts))
-    first, second = (of.of_samples(each[1:], each[0]) for each in drawn)
+    first, second = (of.of_sums(each[1:], each[0]) for each in drawn)
     return Fall(whole - without, *interval(first - second))
 
 

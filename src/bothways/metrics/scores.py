@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,8 @@ class Score:
         better: 1 if more is better, -1 if less is.
         worst: what a run gets that failed to give a model.
         columns: from `Counts` to `(sequences, k)`, which may be summed over any sample of sequences.
-        of_sums: from such sums, `(..., k)`, to the score, `(...)`; NaN for a share of nothing.
-        of_samples: the same for sums of samples, given those over all sequences, `(..., k)`. A class that none of a
-            sample has, though others have it, is left out of the sample's mean over classes.
+        of_sums: from such sums, `(..., k)`, to the score, `(...)`; NaN for a share of nothing. For samples it is given
+            the sums over all sequences, too, and leaves a class that only other sequences have out of the macro F1.
     """
 
     name: str
@@ -36,8 +35,7 @@ class Score:
     better: int
     worst: float
     columns: Callable[[Counts], Array]
-    of_sums: Callable[[Doubles], Doubles]
-    of_samples: Callable[[Doubles, Doubles], Doubles]
+    of_sums: Callable[..., Doubles]
 
     def of(self, counts: Counts) -> float:
         """The score of all sequences together."""
@@ -88,8 +86,7 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
     if name == "entity_f1":
         return _score(name, name, "", lambda counts: np.hstack(_entities(counts)), _entity_f1)
     if name == "macro_f1":
-        macro = _score(name, name, "", lambda counts: np.hstack(counts.of_classes), _macro_f1)
-        return replace(macro, of_samples=_macro_f1)
+        return _score(name, name, "", lambda counts: np.hstack(counts.of_classes), _macro_f1)
     if kind == "f1":
         of = of or str(positive)
         if of not in names:
@@ -114,8 +111,7 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
 
 
 def _score(name: str, kind: str, of: Any, columns: Any, of_sums: Any, worst: float = 0.0) -> Score:
-    text, better = title(kind, of), SCORES[kind].better
-    return Score(name, text, better, float(worst), columns, of_sums, lambda sums, _whole: of_sums(sums))
+    return Score(name, title(kind, of), SCORES[kind].better, float(worst), columns, of_sums)
 
 
 def with_rate_of(name: str, rates: Sequence[float]) -> tuple[float, ...]:
@@ -161,17 +157,19 @@ def _entities(counts: Counts) -> OfClasses:
     return counts.entities
 
 
-def _entity_f1(sums: Doubles) -> Doubles:
+def _entity_f1(sums: Doubles, _whole: Doubles | None = None) -> Doubles:
     return np.asarray(micro(*np.split(sums, 3, axis=-1))[2])
 
 
-def _share(sums: Doubles) -> Doubles:
+def _share(sums: Doubles, _whole: Doubles | None = None) -> Doubles:
     return share(sums[..., 0], sums[..., 1], of_nothing=np.nan)
 
 
 def _macro_f1(sums: Doubles, whole: Doubles | None = None) -> Doubles:
-    """The mean F1 from sums `(..., 3 * classes)`: true positives, predictions, support; as `Score.of_samples`."""
+    """The mean F1 from sums `(..., 3 * classes)`: true positives, predictions, support."""
     of_classes = np.split(sums, 3, axis=-1)
-    whole = sums if whole is None else whole
+    scores = f1(*of_classes)
+    if whole is None:
+        return np.asarray(scores.mean(axis=-1))
     counted = (of_classes[2] > 0) | (np.split(whole, 3, axis=-1)[2] == 0)
-    return np.asarray(f1(*of_classes).mean(axis=-1, where=counted))
+    return share((scores * counted).sum(axis=-1), counted.sum(axis=-1))

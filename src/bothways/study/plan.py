@@ -153,9 +153,9 @@ class SearchPlan:
         self._least = WHOLE if shape.only_words else SHORT
         self._most = LONG if large and self._least == SHORT and "epochs" not in given else WHOLE
         self._trials: set[Trial] = set()
-        weighed = given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all()  # which a CRF cannot be
+        weighed = given.get("class_weight") or not np.isin(train.known_weights, (0, 1)).all()
         if weighed or (shape.words and train.scheme is None and shape.classes > FINE):
-            self._given = {"head": "softmax", **self._given}
+            self._given = {"head": "softmax", **self._given}  # a CRF cannot weigh labels
         kinds = [FIRST["word"]] if shape.words else []
         usual = "letter" if shape.per == "step" and not shape.measured else shape.per
         kinds += [] if shape.only_words else [FIRST[usual]]

@@ -270,7 +270,7 @@ def _draws(
     def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
         counts = {seed: runs[setting][seed].counts for seed in seeds}
         columns = [None if of is None else score.columns(of)[labeled[seed]] for seed, of in counts.items()]
-        return samples(seeds).scores(columns, score.of_samples, score.worst)
+        return samples(seeds).scores(columns, score.of_sums, score.worst)
 
     return drawn
 
