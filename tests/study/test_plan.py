@@ -152,7 +152,7 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
 
 def test_very_many_fine_tags_of_words_are_told_without_a_crf() -> None:
     """It takes so long that there is no time for several networks; for tags of entities it is worth that."""
-    shape = DataShape(features=2, classes=150, categories=(900, 300), longest=20)
+    shape = DataShape(features=2, classes=250, categories=(900, 300), longest=20)
     train = Sequences(np.zeros((800, 2)), np.full(100, 8), labels=np.zeros(800, np.int64))
 
     def heads(train: Sequences, **given: Any) -> set[Any]:
@@ -161,7 +161,7 @@ def test_very_many_fine_tags_of_words_are_told_without_a_crf() -> None:
 
     assert heads(train) == {"softmax"}
     assert heads(train, head="crf") == {"crf"}
-    tags = scheme_of([f"{begin}-{kind}" for kind in range(75) for begin in "BI"])
+    tags = scheme_of([f"{begin}-{kind}" for kind in range(125) for begin in "BI"])
     assert "crf" in heads(replace(train, scheme=tags))
 
 

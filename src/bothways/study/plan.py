@@ -104,7 +104,7 @@ BUSY = 1.5  # times its budget: what a search takes at most on a machine with ot
 SHORT, WHOLE, LONG = range(3)
 """How long a training is: a share of the usual epochs, all of them, or several times as many."""
 
-FINE = 100  # of more classes of words, as of fine tags, a CRF takes most of the time; see `docs/decisions/words.md`
+FINE = 200  # of more classes of words, as of fine tags, a CRF takes most of the time; see `docs/decisions/words.md`
 LARGE = 30_000  # of more steps the usual epochs are few: `LONG` trainings may be worth their time
 PIECE = 250  # steps of the pieces in which long sequences are learned at first, for more updates per epoch
 
