@@ -25,10 +25,11 @@ import numpy as np
 import polars as pl
 
 from bothways import jobs, load, store
-from bothways.data import read_sequences, read_table
+from bothways.data import read_sequences
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.runtime import Member, Model
+from bothways.tables import read_table
 
 MEMBERS, TIMES = 5, 3
 """So many members make an average, and each of both is run so many times."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data import Columns, Parts, SplitTable, Table, split_table
+from bothways.data import Columns, Parts, SplitTable, split_table
 from bothways.data.labeled import opened
-from bothways.data.sources import FORMATS, ending
+from bothways.tables import Table
+from bothways.tables.sources import FORMATS, ending
 
 
 def prepared(table: Table, columns: Columns, seed: int = 0, **how: Any) -> tuple[Columns, Parts, list[str]]:

@@ -21,7 +21,7 @@ import pytest
 import safetensors.numpy
 
 from bothways import baselines, jobs, store
-from bothways.data import Columns, Table, fit_arrays
+from bothways.data import Columns, fit_arrays
 from bothways.data.fitting import fit_encoding
 from bothways.data.leaks import sample_of
 from bothways.data.sequences import group_rows
@@ -30,6 +30,7 @@ from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Label, Member, Model, quantize
 from bothways.sequences import Sequences
+from bothways.tables import Table
 
 TRIES = 300
 

@@ -13,8 +13,8 @@ import pytest
 from bothways.data import match_columns, read_and_split
 from bothways.data.calendar import CLOCK, clock_of, timestamps
 from bothways.data.encoding import Encoding
-from bothways.data.tables import Table
 from bothways.errors import DataError
+from bothways.tables.table import Table
 
 HOURS = np.arange(24 * 7 * 6)  # from a Monday on, for six weeks
 START = datetime(2024, 1, 1)

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Draw, Encoding, Guess, Table, choose_columns, match_columns
+from bothways.data import Columns, Draw, Encoding, Guess, choose_columns, match_columns
 from bothways.data.encoding import Category, Number, Tally, gaps_of
-from bothways.data.tables import with_joined
 from bothways.errors import DataError, ModelFileError
 from bothways.sequences import Sequences
+from bothways.tables import Table
+from bothways.tables.table import with_joined
 
 
 def table(**more: Any) -> Table:

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Guess, Table, choose_columns, guess_table, read_table, split_table
+from bothways.data import Columns, Guess, choose_columns, guess_table, split_table
 from bothways.errors import DataError, InputError
+from bothways.tables import Table, read_table
 
 
 def table(**columns: Any) -> Table:

@@ -9,12 +9,13 @@ import polars as pl
 import pytest
 
 from bothways import SequenceLabeler, jobs, page, store
-from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
+from bothways.data import Columns, choose_columns, read_and_split, stream_sequences
 from bothways.data.frames import frame_table
 from bothways.errors import DataError
 from bothways.jobs.event_lines import EventLines
 from bothways.network import Network
 from bothways.runtime import Model
+from bothways.tables import read_table
 from members import random_member
 
 BOTH = "subject,trial"

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Leak, Table, choose_columns, find_leaks, read_table, split_table
+from bothways.data import Columns, Leak, choose_columns, find_leaks, split_table
 from bothways.data.leaks import said_of_known, sample_of
 from bothways.sequences import Sequences
+from bothways.tables import Table, read_table
 
 LENGTH = 40
 

@@ -15,12 +15,13 @@ import polars as pl
 import pytest
 
 from bothways import jobs
-from bothways.data import Columns, Parts, Table, evaluation_part, guess_rows, read_and_split
-from bothways.data.tables import with_joined
+from bothways.data import Columns, Parts, evaluation_part, guess_rows, read_and_split
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
 from bothways.sequences import Sequences
 from bothways.study.tasks import table_task
+from bothways.tables import Table
+from bothways.tables.table import with_joined
 
 
 class StopError(Exception):

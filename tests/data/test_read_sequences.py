@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bothways.data import Columns, Table, evaluation_part, read_sequences
+from bothways.data import Columns, evaluation_part, read_sequences
 from bothways.data.labels import label_values
 from bothways.errors import DataError
+from bothways.tables import Table
 
 COLUMNS = Columns("label", ("x",), sequence="flow", order="at")
 

@@ -11,9 +11,9 @@ import pytest
 from bothways.data import read_and_split
 from bothways.data.encoding import Category, Encoding, Tally
 from bothways.data.spelling import VIEWS, views
-from bothways.data.tables import Table
 from bothways.errors import ModelFileError
 from bothways.sequences import Sequences
+from bothways.tables.table import Table
 
 ENDS = {"ing": "verb", "ly": "adverb", "ness": "noun"}
 

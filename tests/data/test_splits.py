@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Encoding, Table, evaluation_part
+from bothways.data import Columns, Encoding, evaluation_part
 from bothways.data.encoding import Category, Number
 from bothways.data.labels import listed
 from bothways.data.splits import Parts, split_table
 from bothways.errors import DataError
+from bothways.tables import Table
 from prepared import prepared
 
 COLUMNS = Columns("label", ("x",), sequence="flow", order="at", split="part")

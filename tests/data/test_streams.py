@@ -22,19 +22,18 @@ from bothways.data import (
     Columns,
     LabeledWriter,
     SplitTable,
-    Table,
     evaluation_part,
     read_and_split,
     read_sequences,
-    read_table,
     split_table,
     stream_sequences,
 )
 from bothways.data.labeled import opened
-from bothways.data.opening import decompressed
-from bothways.data.tables import filled_down
 from bothways.errors import DataError, counted
 from bothways.sequences import Sequences
+from bothways.tables import Table, read_table
+from bothways.tables.opening import decompressed
+from bothways.tables.table import filled_down
 from prepared import write_table
 
 ENDINGS = [".parquet", ".csv", ".jsonl.gz"]

@@ -16,9 +16,9 @@ from bothways.data import vectors as module
 from bothways.data.columns import Columns
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.frames import column_sequences
-from bothways.data.tables import Table
 from bothways.data.vectors import Vectors, find_vectors, read_vectors
 from bothways.errors import DataError, InputError, MissingDependencyError
+from bothways.tables.table import Table
 
 WORDS = ["the", "Rome", "rome", "\N{SNOWMAN}", "x-1"]
 NUMBERS = np.array([[0.5, -1], [2, 3], [4, 5], [1e-3, 7], [-2.25, 0.125]], np.float32)

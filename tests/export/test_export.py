@@ -17,7 +17,7 @@ import pytest
 import bothways
 from bothways import jobs
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
-from bothways.data import Columns, Table, read_sequences, read_table
+from bothways.data import Columns, read_sequences
 from bothways.data.calendar import CLOCK
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
@@ -31,6 +31,7 @@ from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
+from bothways.tables import Table, read_table
 from members import random_member
 from tolerances import EXPORTED, error
 

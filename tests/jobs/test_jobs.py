@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from bothways import interrupts, jobs, load
-from bothways.data import Columns, Table, hours, times
+from bothways.data import Columns, hours, times
 from bothways.errors import DataError, InputError
 from bothways.sequences import Sequences
+from bothways.tables import Table
 from tolerances import KERAS, error
 
 SETTINGS: dict[str, Any] = {"units": 8, "epochs": 12, "embedding": 4, "dropout": 0.1, "learning_rate": 0.03}

@@ -13,11 +13,12 @@ import pytest
 
 from bothways import SequenceLabeler, jobs, load
 from bothways.cli import main
-from bothways.data import choose_columns, read_table
+from bothways.data import choose_columns
 from bothways.errors import DataError, InputError
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
+from bothways.tables import read_table
 from bothways.tags import scheme_of
 from bothways.training.validation import Validation
 

@@ -21,7 +21,6 @@ from bothways.data import Columns, read_sequences
 from bothways.data.calendar import CLOCK
 from bothways.data.columns import NAMED, TOLD, Guess
 from bothways.data.encoding import Category, Encoding, Number
-from bothways.data.tables import Table
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.page import write_page
@@ -29,6 +28,7 @@ from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.runtime import BaselineMember, Member, Model, quantize
 from bothways.sequences import Sequences
 from bothways.settings import Reading
+from bothways.tables.table import Table
 from members import random_member
 from page_cases import check, dropped, member, numeric, written
 from tolerances import EXPORTED

@@ -17,8 +17,8 @@ from bothways import jobs
 from bothways.data import Columns
 from bothways.data.columns import TOLD, Guess
 from bothways.data.encoding import Category, Encoding, Number
-from bothways.data.fields import FieldReader
 from bothways.errors import DataError
+from bothways.fields.reader import FieldReader
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.settings import Reading

@@ -20,8 +20,8 @@ import pytest
 
 from bothways import jobs, store
 from bothways.cli import main
-from bothways.data.kinds import SingleTimes
 from bothways.errors import DataError, InputError
+from bothways.fields.kinds import SingleTimes
 from bothways.jobs.event_lines import EventLines
 from bothways.settings import Reading
 from stream_cases import events_of, model_of, sequences_of, table_model, table_rows

@@ -1,4 +1,4 @@
-"""Tables of sequences: one row per step, read from files, split into parts, written back with labels."""
+"""From tables to sequences in parts, as arrays, by the roles of their columns; and back to tables, with labels."""
 
 from bothways.data.columns import Columns, Draw, Guess, Remark, guess_rows, guess_table
 from bothways.data.encoding import Encoding, Tally
@@ -10,7 +10,6 @@ from bothways.data.roles import choose_columns, match_columns
 from bothways.data.sequences import hours, read_sequences, times
 from bothways.data.splits import GAP, Parts, draw_parts, evaluation_part, groups_of, split_table
 from bothways.data.streams import stream_sequences
-from bothways.data.tables import Table, read_table
 
 __all__ = [
     "GAP",
@@ -23,7 +22,6 @@ __all__ = [
     "Parts",
     "Remark",
     "SplitTable",
-    "Table",
     "Tally",
     "choose_columns",
     "draw_parts",
@@ -37,7 +35,6 @@ __all__ = [
     "match_columns",
     "read_and_split",
     "read_sequences",
-    "read_table",
     "refuse_leaks",
     "split_table",
     "stream_sequences",

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import clock_rank, last_word, names_time_of_day, part_of_time
-from bothways.data.numbers import all_fit
-from bothways.data.tables import Table
-from bothways.data.times import elapsed, with_colons
 from bothways.errors import DataError, counted, option
+from bothways.fields.names import clock_rank, last_word, names_time_of_day, part_of_time
+from bothways.fields.numbers import all_fit
+from bothways.fields.times import elapsed, with_colons
 from bothways.sequences import Array, Bools, Numbers
+from bothways.tables.table import Table
 
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
 RANGES = {

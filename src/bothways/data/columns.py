@@ -9,14 +9,14 @@ from itertools import zip_longest
 from typing import Any
 
 from bothways.data.encoding import INCOMPLETE, Encoding, Number
-from bothways.data.hints import in_one, named, uncounted
-from bothways.data.numbers import SECONDS
 from bothways.data.vectors import Vectors
-from bothways.data.words import BLOCK
 from bothways.errors import InputError, ModelFileError, counted, option
+from bothways.fields.numbers import SECONDS
 from bothways.network import PERS
 from bothways.sequences import Array
 from bothways.settings import Reading
+from bothways.tables.hints import in_one, named, uncounted
+from bothways.tables.words import BLOCK
 
 ROLES = ("label", "sequence", "order", "split", "group")  # what one column each may be for
 WORDS = 50  # a category with fewer values than this holds no words

@@ -16,13 +16,13 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.calendar import CLOCK, clock_of, timestamps
-from bothways.data.fields import as_text
-from bothways.data.hints import column_notices
 from bothways.data.spelling import VIEWS, views
-from bothways.data.tables import Table
 from bothways.data.vectors import Vectors
 from bothways.errors import DataError, ModelFileError, counted, option
+from bothways.fields.reader import as_text
 from bothways.sequences import Array, Numbers, Sequences, in_order
+from bothways.tables.hints import column_notices
+from bothways.tables.table import Table
 
 SHOWN = 3  # at most this many unknown values are named
 INCOMPLETE = "The description of columns in the model file is incomplete. Train the model again."

@@ -13,14 +13,14 @@ from bothways.data.calendar import helpful_parts
 from bothways.data.clocks import time_of_day
 from bothways.data.columns import Columns
 from bothways.data.encoding import Category, Encoding, Number, Tally, float_column, gaps_of
-from bothways.data.fields import as_text
-from bothways.data.hints import column_notices
-from bothways.data.numbers import may_be_amounts
 from bothways.data.spelling import LEAST, VIEWS, views
-from bothways.data.tables import Table
 from bothways.data.vectors import VectorFiles, read_vectors
 from bothways.errors import DataError, InputError, counted, option
+from bothways.fields.numbers import may_be_amounts
+from bothways.fields.reader import as_text
 from bothways.sequences import Numbers, Sequences
+from bothways.tables.hints import column_notices
+from bothways.tables.table import Table
 
 DISTINCT = 0.9  # a column of text with a larger share of distinct values tells rows apart and nothing else
 FEW_ROWS = 20  # with fewer rows than these, or values that are there once, their shares say nothing

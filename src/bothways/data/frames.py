@@ -17,14 +17,14 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
-from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds, without_blanks
-from bothways.data.names import joined_columns
-from bothways.data.numbers import without_decimals
 from bothways.data.sequences import encoded
-from bothways.data.tables import Table, filled_down, with_joined
 from bothways.errors import DataError
+from bothways.fields.names import joined_columns
+from bothways.fields.numbers import without_decimals
+from bothways.fields.reader import AS_SHOWN, MISSING, FieldReader, as_text, seconds, without_blanks
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Reading, as_names
+from bothways.tables.table import Table, filled_down, with_joined
 
 WITH_COMMA = r"[+-]?(?:(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 """A number with a decimal comma, its thousands perhaps set apart by points."""

@@ -8,13 +8,14 @@ import polars as pl
 
 from bothways.data.clocks import changes
 from bothways.data.columns import Guess
-from bothways.data.hints import TEXT, columns_are
-from bothways.data.names import IDS, last_word, words
-from bothways.data.numbers import SHOWING, are_whole
-from bothways.data.sources import SPELLINGS, parts_meant
-from bothways.data.tables import Table
-from bothways.data.words import SENTENCE
 from bothways.errors import DataError, option
+from bothways.fields.kinds import TEXT
+from bothways.fields.names import IDS, last_word, words
+from bothways.fields.numbers import SHOWING, are_whole
+from bothways.tables.hints import columns_are
+from bothways.tables.sources import SPELLINGS, parts_meant
+from bothways.tables.table import Table
+from bothways.tables.words import SENTENCE
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 

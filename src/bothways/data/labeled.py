@@ -22,16 +22,16 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from bothways.data import csv_files
 from bothways.data.columns import Columns
-from bothways.data.conll_files import CONLLU, MARK, new_lines
-from bothways.data.opening import BROKEN
-from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
 from bothways.data.streams import Chunk, stream_sequences
-from bothways.data.words import SENTENCE, Pieces, word_column
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.sequences import Floats, Numbers, Sequences
+from bothways.tables import csv_files
+from bothways.tables.conll_files import CONLLU, MARK, new_lines
+from bothways.tables.opening import BROKEN
+from bothways.tables.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
+from bothways.tables.words import SENTENCE, Learned, Pieces, word_column
 
 PREDICTED = "predicted"
 PROBABILITY = "probability"
@@ -159,7 +159,8 @@ class LabeledWriter:
             raise DataError(f"{self.path}: CoNLL-U has ten columns, which are not there to label. Call it .conll.")
         if pieces is not None and files.format.pieces is pieces:
             sentences = word_column(frame.columns, files.format.words) is not None
-            each = (pieces(path, sentences, columns, path != files.paths[-1]) for path in files.paths)
+            learned = Learned(columns.label, columns.per, frozenset(each.name for each in columns.known))
+            each = (pieces(path, sentences, learned, path != files.paths[-1]) for path in files.paths)
             results = [PREDICTED, PROBABILITY, *self._each]
             return _again(files.name, opened(self.path, self._temporary), chain.from_iterable(each), results)
         if ending(self.path) not in OUTPUTS:

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import Columns
-from bothways.data.fields import NO_VALUES
-from bothways.data.hints import columns_are
-from bothways.data.numbers import all_fit
-from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
+from bothways.fields.numbers import all_fit
+from bothways.fields.reader import NO_VALUES
 from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.tables.hints import columns_are
+from bothways.tables.table import Table
 from bothways.tags import Scheme, convert, no_tags, scheme_of, tag_key
 
 NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled", *NO_VALUES)

@@ -10,8 +10,8 @@ import polars as pl
 
 from bothways.data.clocks import one_run_each
 from bothways.data.columns import Columns
-from bothways.data.hints import TEXT
-from bothways.data.tables import Table
+from bothways.fields.kinds import TEXT
+from bothways.tables.table import Table
 
 VARIABLE, VALUE = "variable", "value"
 """How melt and unpivot call the column with the names of columns, and that with what stood in them."""

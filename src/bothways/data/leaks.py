@@ -14,9 +14,9 @@ import polars as pl
 from bothways.data.columns import Columns
 from bothways.data.encoding import float_column
 from bothways.data.splits import Parts
-from bothways.data.tables import Table
 from bothways.errors import DataError, option
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.tables.table import Table
 
 Hashes = npt.NDArray[np.uint64]
 

@@ -12,25 +12,25 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, names_by_file
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
-from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
-from bothways.data.headers import TOTALS
-from bothways.data.hints import TEXT
 from bothways.data.labels import label_values
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
-from bothways.data.names import FILE, names_sequences
-from bothways.data.numbers import outlying_nines
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequence_columns import CUTS, glued_by, interleaved
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
-from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
-from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table, with_joined
 from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.errors import DataError, counted, option
+from bothways.fields.kinds import TEXT
+from bothways.fields.names import FILE, names_sequences
+from bothways.fields.numbers import outlying_nines
+from bothways.fields.reader import AS_SHOWN, changed
 from bothways.options import options
 from bothways.settings import Reading, Roles, Settings, as_names
+from bothways.tables.headers import TOTALS
+from bothways.tables.sources import Source
+from bothways.tables.table import FILLED, MADE, SPLIT, Table, read_table, with_joined
 
 LONG_WORD = r"^\p{L}{20,}$"  # where most differ, each may be a sequence of letters
 

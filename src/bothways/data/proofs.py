@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from bothways.data.clocks import are_within, days_only, grouped_rows, moves, numbers_of, one_run_each
-from bothways.data.names import clock_rank, names_calendar
-from bothways.data.numbers import SHOWING
-from bothways.data.tables import Table
+from bothways.fields.names import clock_rank, names_calendar
+from bothways.fields.numbers import SHOWING
 from bothways.sequences import Array, Numbers
+from bothways.tables.table import Table
 
 PERIODS = {4, 5, 6, 7, 12, 23, 24, 25, *range(28, 32), *range(46, 51), 52, 53, 60, 365, 366}
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""

@@ -19,16 +19,16 @@ from bothways.data.clocks import (
     names_by_file,
 )
 from bothways.data.columns import NAMED, ROLES, Columns, Guess
-from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_split, guess_words, pointed_to
-from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
-from bothways.data.numbers import all_fit, text_of
 from bothways.data.sequence_columns import guess_related, guess_sequence
-from bothways.data.tables import MADE, NEEDED, SPLIT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option
+from bothways.fields.kinds import TEXT
+from bothways.fields.numbers import all_fit, text_of
+from bothways.fields.reader import DOUBT, not_numbers, not_times
 from bothways.network import PERS
 from bothways.settings import Roles
+from bothways.tables.table import MADE, NEEDED, SPLIT, Table, with_joined
 
 HUGE = 10**15  # whole numbers of sixteen digits measure or count nothing
 LONGEST_TIME = 40  # characters of a time in text, with the names of its day and its zone

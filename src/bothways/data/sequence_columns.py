@@ -18,8 +18,10 @@ from bothways.data.clocks import (
     one_run_each,
 )
 from bothways.data.columns import Columns, Guess
-from bothways.data.hints import TEXT
-from bothways.data.names import (
+from bothways.data.proofs import Proof, proofs_of, starts_over
+from bothways.errors import DataError, counted, option
+from bothways.fields.kinds import TEXT
+from bothways.fields.names import (
     IDS,
     NUMBERS,
     clock_rank,
@@ -29,10 +31,8 @@ from bothways.data.names import (
     names_sequences,
     names_time,
 )
-from bothways.data.numbers import SHOWING, are_whole
-from bothways.data.proofs import Proof, proofs_of, starts_over
-from bothways.data.tables import Table
-from bothways.errors import DataError, counted, option
+from bothways.fields.numbers import SHOWING, are_whole
+from bothways.tables.table import Table
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one

@@ -13,11 +13,11 @@ import polars as pl
 from bothways.data.clocks import FEW_STEPS, HEAD, changes, grouped_rows, names_by_file, time_of_day, two_columns
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
-from bothways.data.hints import TEXT
-from bothways.data.names import clock_rank, names_calendar
-from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
+from bothways.fields.kinds import TEXT
+from bothways.fields.names import clock_rank, names_calendar
 from bothways.sequences import Array, Bools, Numbers, Sequences
+from bothways.tables.table import Table
 
 MOST_TRIED = 20  # columns of which any two may tell rows apart
 MANY_TIES = 0.1  # where more of the rows stand at one place, another column may tell them apart

@@ -28,10 +28,10 @@ from bothways.data.labels import (
     with_labels,
 )
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
-from bothways.data.sources import EITHER, SPELLINGS
-from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option, part_words
 from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.tables.sources import EITHER, SPELLINGS
+from bothways.tables.table import Table
 from bothways.tags import Scheme, scheme_of
 
 PARTS = ("train", "valid", "test")

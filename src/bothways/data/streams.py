@@ -13,17 +13,18 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
-from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError
-from bothways.data.hints import column_notices
-from bothways.data.opening import readable
+from bothways.data.renaming import as_in_file, as_trained
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
-from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import NEEDED, Table, alike, kind_of, read_files, with_joined
-from bothways.data.words import SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
+from bothways.fields.reader import AS_SHOWN, FieldReader, LaterRowsDifferError
 from bothways.sequences import Sequences
 from bothways.settings import Reading, as_names
+from bothways.tables.hints import column_notices
+from bothways.tables.opening import readable
+from bothways.tables.sources import Files, Source, find_files, with_blocks
+from bothways.tables.table import NEEDED, Table, alike, kind_of, read_files, with_joined
+from bothways.tables.words import SENTENCE, numbered_on, word_column
 
 ROWS = 500_000  # read at a time
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.data.opening import BROKEN, decompressed, readable
 from bothways.errors import DataError, InputError, MissingDependencyError, counted
+from bothways.tables.opening import BROKEN, decompressed, readable
 
 FIRST = 150_000
 """Words kept for new text, from the beginning of a file, where the most frequent ones stand."""

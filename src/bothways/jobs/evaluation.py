@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from bothways import baselines, metrics, store
-from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
+from bothways.data import Columns, evaluation_part, guess_rows, hours, match_columns, times
 from bothways.data.guesses import label_of_words
-from bothways.data.hints import column_notices
 from bothways.data.leaks import said_of_known
+from bothways.data.renaming import as_trained
 from bothways.data.roles import NONE
-from bothways.data.sources import find_files, with_blocks
-from bothways.data.words import as_trained
 from bothways.errors import InputError, counted, option
 from bothways.files import stamp_of
 from bothways.jobs.models import load_with_columns
@@ -29,6 +27,9 @@ from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
 from bothways.settings import Reading
 from bothways.stream.windows import reads_forward_alone
+from bothways.tables import Table, read_table
+from bothways.tables.hints import column_notices
+from bothways.tables.sources import find_files, with_blocks
 
 
 def evaluate(

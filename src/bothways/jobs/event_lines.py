@@ -9,11 +9,11 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from bothways.data.fields import MISSING
-from bothways.data.kinds import SingleTimes
-from bothways.data.moments import moment_text
-from bothways.data.names import joined_columns, names_sequences, side_by_side
 from bothways.errors import DataError, InputError
+from bothways.fields.kinds import SingleTimes
+from bothways.fields.moments import moment_text
+from bothways.fields.names import joined_columns, names_sequences, side_by_side
+from bothways.fields.reader import MISSING
 from bothways.runtime import Model
 from bothways.stream import Labeled
 from bothways.stream.events import Time, shown

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from bothways.data import Columns, LabeledWriter
-from bothways.data.sources import LABELED, Source, find_files, labeled_name
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -20,6 +19,7 @@ from bothways.metrics import rarest
 from bothways.runtime import Model
 from bothways.sequences import Floats, Numbers, Sequences
 from bothways.settings import Reading
+from bothways.tables.sources import LABELED, Source, find_files, labeled_name
 
 SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-threshold` keeps in the model
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bothways import interrupts, store
-from bothways.data.sources import LABELED, ending
 from bothways.errors import DataError, InputError, counted, option
 from bothways.files import locked, written_whole
 from bothways.jobs.event_lines import EventLines
 from bothways.stream import Labeled, Stream
+from bothways.tables.sources import LABELED, ending
 
 STANDARD = "-"  # names the standard input, or output
 LONGEST_LINE = 1 << 26  # bytes: a longer one is no event

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bothways import baselines, interrupts, store
-from bothways.data import Columns, Parts, Table, groups_of, guess_table, read_and_split, refuse_leaks
+from bothways.data import Columns, Parts, groups_of, guess_table, read_and_split, refuse_leaks
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output, locked
 from bothways.jobs.evaluation import evaluate_part
@@ -20,6 +20,7 @@ from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
 from bothways.sequences import Sequences
 from bothways.settings import Search, Settings
+from bothways.tables import Table
 
 if TYPE_CHECKING:
     from bothways.study.factors import DataShape

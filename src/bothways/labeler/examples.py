@@ -12,7 +12,6 @@ from bothways.data import (
     GAP,
     Columns,
     Remark,
-    Table,
     Tally,
     draw_parts,
     evaluation_part,
@@ -37,6 +36,7 @@ from bothways.runtime.inputs import (
 )
 from bothways.sequences import NO_LABEL, Array, Sequences
 from bothways.settings import Roles, as_names
+from bothways.tables import Table
 from bothways.tags import Scheme, scheme_of
 from bothways.training import Settings
 

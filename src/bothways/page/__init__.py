@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from bothways.data import Columns
 from bothways.data.columns import NAMED, TOLD
-from bothways.data.moments import template
-from bothways.data.names import digits_of_date, joined_columns, names_sequences, names_time_of_day, part_of_time
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
 from bothways.export import graph_of
 from bothways.export.graph import Graph, type_name
+from bothways.fields.moments import template
+from bothways.fields.names import digits_of_date, joined_columns, names_sequences, names_time_of_day, part_of_time
 from bothways.files import check_output, written_whole
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import threshold_of

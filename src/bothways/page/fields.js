@@ -1,4 +1,4 @@
-/* What fields of text mean: bothways.data.fields. */
+/* What fields of text mean: bothways.fields.reader. */
 const MISSING = new Set(["?", "-", "--", "---", ".", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "nat", "\\n", "(null)", "<null>",
   "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#na", "#n/a n/a", "#null!", "#nv", "#wert!", "#bezug!", "#zahl!",
   "#n/d", "#valeur!", "#nombre!", "#valor!", "#valore!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
@@ -161,7 +161,7 @@ function ways_of(fields, lasts) {
   const year = all(SHORT_YEAR) && converted(rest, dates("abc", true))
   return {...day && {"day-first": day}, ...month && {"month-first": month}, ...year && {"year-first": year}}
 }
-/* Dates of that many digits with signs between: bothways.data.times.spelled; the fields if they are none. */
+/* Dates of that many digits with signs between: bothways.fields.times.spelled; the fields if they are none. */
 function spelled(fields, digits) {
   const signs = "$1-$2-$3", last = /^(\d\d)(\d\d)((?:19|20)\d\d)$/
   const ways = digits === 6 ? [[/^((?:19|20)\d\d)(\d\d)$/, "$1-$2", PERIODS[2]]] : [[/^((?:19|20)\d\d)(\d\d)(\d\d)$/, signs, dates("abc")],
@@ -180,7 +180,7 @@ function with_colons(fields) {
   if (longest < 3 || longest > 6 || !whole.every(text => text === null || pattern.test(text))) return fields
   return whole.map(text => text && text.replace(pattern, (_, ...parts) => parts.slice(0, 3).filter(part => part).join(":")))
 }
-const words_of = name => name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu)?.map(word => word.toLowerCase()) ?? []  /* as in bothways.data.names */
+const words_of = name => name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu)?.map(word => word.toLowerCase()) ?? []  /* as in bothways.fields.names */
 const lasts = name => words_of(name).some(word => DURATIONS.test(word)) && !words_of(name).some(word => NO_DURATIONS.test(word))
 const NUMERIC = ["numbers", "point", "comma", "truth", "seconds"], AMERICAN = /\/.*\d ?[AaPp]\.?[Mm]/
 const CHOICES = {numbers: ["decimal", "point"], point: ["decimal", "point"], comma: ["decimal", "comma"], "day-first": ["dates", "day-first"], "month-first": ["dates", "month-first"], "year-first": ["dates", "year-first"]}
@@ -188,7 +188,7 @@ const SAID = {point: "separators of thousands or units left out", comma: "decima
   "day-first": "dates are day/month/year", "month-first": "dates are month/day/year", "year-first": "dates are year/month/day"}
 const asked = way => `"bothways predict --${CHOICES[way].join(" ")}"`
 const differ = (ours, theirs) => ours.findIndex((x, row) => !Object.is(x, theirs[row]))
-/* Which of two readings of dates is likelier, above 0 for ours: bothways.data.times.likelier. */
+/* Which of two readings of dates is likelier, above 0 for ours: bothways.fields.times.likelier. */
 function likelier(...readings) {
   const [ours, theirs] = readings.map(values => values.filter(at => !Number.isNaN(at))), gaps = values => values.slice(1).map((at, k) => at - values[k])
   const turns = values => Math.min(...[1, -1].map(sign => gaps(values).filter(gap => sign * gap > 0).length))

@@ -73,7 +73,7 @@ function texts_of({name, values, spelled}, fields, notices) {
 function side_by_side(fields) {
   return fields.includes(null) ? null : fields.map(field => /,/.test(field) ? `"${field}"` : String(field)).join(",")
 }
-/* A time in one text: bothways.data.moments. */
+/* A time in one text: bothways.fields.moments. */
 function moment_text(fields, {told, between}) {
   if (fields.length === 1 || fields.includes(null)) return fields.length === 1 ? fields[0] : null
   const texts = fields.map((field, i) => told[i].part ? String(field).padStart(2, "0") : String(field))

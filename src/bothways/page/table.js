@@ -133,7 +133,7 @@ function title_of(lines, quoted) {
   return title
 }
 /* Whether the first row below the names holds units: no number where the other rows have nothing else, and text at one such place
-   at least; elsewhere nothing, or text without digits that none of them has. bothways.data.headers */
+   at least; elsewhere nothing, or text without digits that none of them has. bothways.tables.headers */
 const NUMBER = /^[-+(]*[$€£¥]?[-+]?\s*[.,]?\d[\d.,'\u2019 \u00a0\u202f]*(?:[eE][-+]?\d+)?\s*[%$€£¥)]*$/
 function are_units([first, ...others]) {
   if (!first?.some(field => field) || others.length < 3) return false
@@ -173,7 +173,7 @@ function what_ends(last, before) {
   return COUNT.test(word(last)) && gone > 0 && gone === filled.length && !at ? "counts the rows" : ""
 }
 /* How many of the last rows are notes: a few words in the first field each, and nothing else, below a blank row or a note that begins as such.
-   bothways.data.headers */
+   bothways.tables.headers */
 const NOTE = /^(?:sources?|notes?|applied filters|quellen?|hinweise?|anmerkung(?:en)?|fuentes?|notas?) ?:/i, SENTENCE = /\p{L}{2}[^]*[\s:]/u
 const MOST_NOTES = 10
 function notes_in(ends, width) {

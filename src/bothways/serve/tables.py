@@ -9,15 +9,17 @@ from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import Any, NamedTuple
 
-from bothways.data import Columns, Table, sources, stream_sequences
-from bothways.data.tables import with_joined
-from bothways.data.words import as_trained, word_column
+from bothways.data import Columns, stream_sequences
+from bothways.data.renaming import as_trained
 from bothways.errors import BothwaysError, InputError, calling
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import decide, label, threshold_of
 from bothways.runtime import Model
 from bothways.serve.messages import HttpRequest, RefusedError
 from bothways.serve.models import Served
+from bothways.tables import Table, sources
+from bothways.tables.table import with_joined
+from bothways.tables.words import word_column
 
 FORMATS = {
     "text/csv": ".csv",

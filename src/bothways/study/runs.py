@@ -38,12 +38,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bothways.data.opening import BROKEN
 from bothways.errors import DataError
 from bothways.files import check_output, locked, written_whole
 from bothways.metrics import Counts, score
 from bothways.sequences import Array
 from bothways.study.factors import Setting, factors
+from bothways.tables.opening import BROKEN
 
 FORMAT = 2
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bothways.data import SplitTable, Table, draw_parts, guess_table, read_and_split, refuse_leaks
+from bothways.data import SplitTable, draw_parts, guess_table, read_and_split, refuse_leaks
 from bothways.data.clocks import time_of_day
 from bothways.data.columns import Guess
 from bothways.data.sequences import MAX_STEPS
@@ -24,6 +24,7 @@ from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import Numbers, Sequences
 from bothways.study.factors import DataShape
+from bothways.tables import Table
 
 LEAST_DRAWN = 10  # parts are drawn for each seed from at least this many sequences
 

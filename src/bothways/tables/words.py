@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
 from bothways.errors import DataError, counted
 
-if TYPE_CHECKING:
-    from bothways.data.columns import Columns
-
 SENTENCE = "sentence_id"  # the column with the number of the sentence, from 1
 BLOCK = "block"  # the column that numbers the runs of rows between blank rows of a file of text, from 1
 LISTS = ("tokens", "words")  # how a list of words may be called
 TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that has an entry per word
+
+
+class Learned(NamedTuple):
+    """What a model knows of the labels that it gives, and of the table that it learned from."""
+
+    label: str  # the column of the labels
+    per: str  # what has a label, "step" or "sequence"
+    columns: frozenset[str]  # all columns of that table
 
 
 class Piece(NamedTuple):
@@ -83,28 +88,3 @@ def by_word(place: Callable[[int], str], frame: pl.DataFrame, before: int = 0) -
 
 def _holds_entries(dtype: pl.DataType | None) -> bool:
     return isinstance(dtype, pl.List) and not dtype.inner.is_nested()
-
-
-def as_trained(
-    frame: pl.DataFrame, word: str | None, columns: Columns, start: int = 0
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Rows of words with the names that a model knows, which learned from words in a file of another kind.
-
-    `word` is their column of words; the numbers of rows, from `start`, take the place of an order column. With the rows
-    come the names that were changed: the new one and the old one, "" if there was none.
-    """
-    names: dict[str, str] = {}
-    if word is None or len(columns.features) != 1:
-        return frame, names
-    for name, own in ((columns.features[0], word), (columns.sequence, SENTENCE), (columns.order, "")):
-        if name is not None and name not in frame.columns:
-            names[name] = own
-            numbers = pl.int_range(start, start + frame.height).alias(name)
-            frame = frame.rename({own: name}) if own else frame.with_columns(numbers)
-    return frame, names
-
-
-def as_in_file(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """Rows with the names that they had before `as_trained` changed these."""
-    frame = frame.drop(name for name, own in names.items() if not own)
-    return frame.rename({name: own for name, own in names.items() if own})

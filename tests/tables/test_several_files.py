@@ -9,16 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import (
-    Columns,
-    SplitTable,
-    evaluation_part,
-    read_and_split,
-    read_sequences,
-    read_table,
-    stream_sequences,
-)
+from bothways.data import Columns, SplitTable, evaluation_part, read_and_split, read_sequences, stream_sequences
 from bothways.errors import DataError
+from bothways.tables import read_table
 
 START = datetime.datetime(2024, 3, 1)
 ANEW = "Names in 'machine' come again in other files, with the same"

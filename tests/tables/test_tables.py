@@ -21,22 +21,18 @@ import pytest
 
 from bothways.data import (
     Columns,
-    Table,
     choose_columns,
-    csv_files,
-    jsonl_files,
     match_columns,
-    opening,
     read_and_split,
     read_sequences,
-    read_table,
     refuse_leaks,
     stream_sequences,
 )
 from bothways.data.frames import frame_table
-from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from bothways.settings import Reading
+from bothways.tables import Table, csv_files, jsonl_files, opening, read_table
+from bothways.tables.sources import OUTPUTS
 from prepared import csv, write_table
 
 

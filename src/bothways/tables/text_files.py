@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.opening import Say, head, utf8
-from bothways.data.words import SENTENCE
 from bothways.errors import DataError, missing
+from bothways.tables.opening import Say, head, utf8
+from bothways.tables.words import SENTENCE
 
 WORDS = ("token",)  # how the column of words is called
 LINES = 1000  # how many lines are cut at a time

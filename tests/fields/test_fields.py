@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, read_table, stream_sequences
-from bothways.data.fields import FieldReader, LaterRowsDifferError
+from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, stream_sequences
 from bothways.errors import BothwaysError, DataError, InputError, calling
+from bothways.fields.reader import FieldReader, LaterRowsDifferError
 from bothways.settings import Reading
+from bothways.tables import read_table
 from prepared import csv
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from bothways.data import times
-from bothways.data.hints import TEXT
-from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
-from bothways.data.names import digits_of_date, names_sequences
-from bothways.data.numbers import (
+from bothways.errors import counted, option
+from bothways.fields import times
+from bothways.fields.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TEXT, TIMES, barred
+from bothways.fields.names import digits_of_date, names_sequences
+from bothways.fields.numbers import (
     BEHIND_FRACTION,
     IN_PARENTHESES,
     LONE,
@@ -29,7 +29,6 @@ from bothways.data.numbers import (
     split_unit,
     without_decimals,
 )
-from bothways.errors import counted, option
 from bothways.settings import Reading
 
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")  # as MySQL and SAP write them

@@ -11,17 +11,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from bothways.data.fields import LaterRowsDifferError
-from bothways.data.opening import BROKEN, Say, utf8
-from bothways.data.words import LISTS, Piece, Pieces, by_word
 from bothways.errors import DataError
-
-if TYPE_CHECKING:
-    from bothways.data.columns import Columns
+from bothways.fields.reader import LaterRowsDifferError
+from bothways.tables.opening import BROKEN, Say, utf8
+from bothways.tables.words import LISTS, Learned, Piece, Pieces, by_word
 
 BYTES = 2**24  # how many bytes of lines are read at a time
 ENTRIES = 1000  # objects written again at a time
@@ -76,11 +73,11 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
             count, start = count + frame.height, start + len(lines)
 
 
-def pieces(path: Path, sentences: bool, columns: Columns, more: bool) -> Pieces:
+def pieces(path: Path, sentences: bool, learned: Learned, more: bool) -> Pieces:
     """Its lines as they stand, to be written again with what is predicted: in sentences lists, or one value of each."""
     entries = _entries(path, sentences)
     while some := list(islice(entries, ENTRIES)):
-        yield Piece(sum(rows for _, rows, _ in some), partial(_labeled, some, columns.per))
+        yield Piece(sum(rows for _, rows, _ in some), partial(_labeled, some, learned.per))
 
 
 def line(path: Path, row: int) -> int:

@@ -16,20 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bothways.data import (
-    Columns,
-    LabeledWriter,
-    choose_columns,
-    conll_files,
-    csv_files,
-    jsonl_files,
-    read_and_split,
-    read_table,
-    stream_sequences,
-)
-from bothways.data.sources import FORMATS, format_of, labeled_name
+from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, stream_sequences
 from bothways.errors import DataError, MissingDependencyError
 from bothways.sequences import Sequences
+from bothways.tables import conll_files, csv_files, jsonl_files, read_table
+from bothways.tables.sources import FORMATS, format_of, labeled_name
 
 HARD = [
     "#",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_end
-from bothways.data.numbers import all_fit
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, head, signature
 from bothways.errors import DataError, missing
+from bothways.fields.numbers import all_fit
+from bothways.tables.headers import LOOKED_AT, BlankRows, rows_of_title, say_title, told_apart, units_below, without_end
+from bothways.tables.opening import BROKEN, MOST_COMMENTS, Say, head, signature
 
 DAY_0 = datetime(1899, 12, 31)
 ON_DAY_0 = r"^(?<day>1899-12-31|1900-01-\d\d)(?: (?<clock>\d\d:\d\d:\d\d(?:\.\d+)?))?$"

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bothways.data import times
-from bothways.data.names import names_duration, names_sequences
-from bothways.data.numbers import CURRENCY, MINUS, NOTHING, plain, separated
+from bothways.fields import times
+from bothways.fields.names import names_duration, names_sequences
+from bothways.fields.numbers import CURRENCY, MINUS, NOTHING, plain, separated
+
+TEXT = (pl.String, pl.Categorical, pl.Enum)  # the types of columns of text
 
 IN_SECONDS = "read in seconds"
 LEFT_OUT = "left out"  # what ends the notice of a column whose values are written in another way than its fields

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds, without_blanks
-from bothways.data.hints import TEXT, suggestion, unused
-from bothways.data.moments import moments
-from bothways.data.names import FILE, joined_columns, names_sequences
-from bothways.data.numbers import as_values
-from bothways.data.opening import intact, readable
-from bothways.data.sources import Files, Source, find_files, format_of, parts_of
-from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError, option
+from bothways.fields.kinds import TEXT
+from bothways.fields.moments import moments
+from bothways.fields.names import FILE, joined_columns, names_sequences
+from bothways.fields.numbers import as_values
+from bothways.fields.reader import AS_SHOWN, FieldReader, may_be_read, seconds, without_blanks
 from bothways.settings import Reading
+from bothways.tables.hints import suggestion, unused
+from bothways.tables.opening import intact, readable
+from bothways.tables.sources import Files, Source, find_files, format_of, parts_of
+from bothways.tables.words import numbered_on, word_column
 
 NEEDED = ", which the model needs"  # added to the name of a missing column
 ROW = "data row {} (the first is 1)"  # how messages name a row

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.numbers import as_values
 from bothways.errors import option
-
-TEXT = (pl.String, pl.Categorical, pl.Enum)
+from bothways.fields.kinds import TEXT
+from bothways.fields.numbers import as_values
 
 SHOWN = 3  # at most this many columns are named where the same is said of several
 COUNTED = r"\b(\d[\d,]*) (field|row)(s are|s| is|)\b"

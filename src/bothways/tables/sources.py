@@ -12,10 +12,10 @@ from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
-from bothways.data import conll_files, csv_files, excel_files, jsonl_files, parquet_files, text_files
-from bothways.data.opening import Say, head
-from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
+from bothways.tables import conll_files, csv_files, excel_files, jsonl_files, parquet_files, text_files
+from bothways.tables.opening import Say, head
+from bothways.tables.words import LISTS, Pieces
 
 EITHER = ("eval", "evaluation", "holdout")  # the test part; the valid part where another word says test
 
@@ -33,11 +33,11 @@ Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 WILDCARDS = "*?["
 
-TEXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
+TXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
 PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
 PACKED = (".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tar.gz", ".tgz")  # each is unpacked first, by hand
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
-BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
+BESIDE = (TXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
 
 class Format(NamedTuple):
@@ -87,7 +87,7 @@ FORMATS: Mapping[str, Format] = {
     ".json": _LINES._replace(batches=None, write=None, line=None),
     **dict.fromkeys(EXCEL, Format(excel_files.read)),
     **dict.fromkeys(conll_files.ENDINGS, _CONLL),
-    TEXT: _TEXT,
+    TXT: _TEXT,
 }
 """By the ending of the name; but see `format_of`."""
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.fields import LaterRowsDifferError, stripped
-from bothways.data.kinds import times_of
-from bothways.data.names import digits_of_date, names_time_of_day, part_of_time
-from bothways.data.times import spelled, with_colons
+from bothways.fields.kinds import times_of
+from bothways.fields.names import digits_of_date, names_time_of_day, part_of_time
+from bothways.fields.reader import LaterRowsDifferError, stripped
+from bothways.fields.times import spelled, with_colons
 
 BEFORE = {"month": "-", "day": "-", "quarter": "-Q", "week": "-W", "hour": " ", "": " "}
 """What stands before each part of a time that is written in one; before what follows an hour, a colon."""

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from bothways.data import evaluation_part, read_and_split
-from bothways.data.tables import Table
+from bothways.tables.table import Table
 from bothways.tags import scheme_of
 
 BIO = ["O", "B-x", "I-x", "O", "B-x", "B-x"]

@@ -10,17 +10,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-from bothways.data.headers import is_number
-from bothways.data.opening import HEAD, Say, has_mark, utf8
-from bothways.data.words import SENTENCE, Piece, Pieces
 from bothways.errors import DataError, counted
-
-if TYPE_CHECKING:
-    from bothways.data.columns import Columns
+from bothways.tables.headers import is_number
+from bothways.tables.opening import HEAD, Say, has_mark, utf8
+from bothways.tables.words import SENTENCE, Learned, Piece, Pieces
 
 WORDS = ("form", "word")  # how the column of words is called, in CoNLL-U and in other files
 
@@ -142,7 +139,7 @@ def line(path: Path, row: int) -> int:
         return int(next(islice(numbers, row, None)))
 
 
-def pieces(path: Path, sentences: bool, columns: Columns, more: bool) -> Pieces:
+def pieces(path: Path, sentences: bool, learned: Learned, more: bool) -> Pieces:
     """Its lines, to be written again with what is predicted in the column of the label, or in a further one at the end.
 
     A label that is called by a number replaces the last column alone, unless there are as many columns as in training:
@@ -155,7 +152,7 @@ def pieces(path: Path, sentences: bool, columns: Columns, more: bool) -> Pieces:
     with _opened(path, lambda _: None) as ((names, separator, _), blocks):
         if has_mark(path, codecs.BOM_UTF8):
             yield Piece(0, lambda _: MARK)
-        label, known = columns.label, {each.name for each in columns.known}
+        label, known = learned.label, learned.columns
         noted = tuple(names) == CONLLU and label not in names
         alike = not label.isdecimal() or (names[-1] in known and str(len(names) + 1) not in known)
         there = label in names if alike else label == names[-1]

@@ -13,17 +13,18 @@ import polars as pl
 import pytest
 
 from bothways import SequenceLabeler, jobs, store
-from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
+from bothways.data import Columns, choose_columns, read_and_split, stream_sequences
 from bothways.data.columns import TOLD
 from bothways.data.encoding import Encoding, Number
-from bothways.data.fields import FieldReader, LaterRowsDifferError
 from bothways.data.frames import frame_table
-from bothways.data.moments import template
-from bothways.data.tables import Table
 from bothways.errors import DataError
+from bothways.fields.moments import template
+from bothways.fields.reader import FieldReader, LaterRowsDifferError
 from bothways.jobs.event_lines import EventLines
 from bothways.network import Network
 from bothways.runtime import Model
+from bothways.tables import read_table
+from bothways.tables.table import Table
 from members import random_member
 
 GENERATOR = np.random.default_rng(0)

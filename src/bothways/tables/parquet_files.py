@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.opening import Say, intact
-from bothways.data.words import LISTS, by_word
+from bothways.tables.opening import Say, intact
+from bothways.tables.words import LISTS, by_word
 
 
 def read(path: Path, say: Say, folders: bool = False) -> pl.DataFrame | pl.LazyFrame:

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.fields import MISSING
-from bothways.data.names import words
-from bothways.data.opening import BROKEN, HEAD, Say
-from bothways.data.words import BLOCK
 from bothways.errors import DataError, counted
+from bothways.fields.names import words
+from bothways.fields.reader import MISSING
+from bothways.tables.opening import BROKEN, HEAD, Say
+from bothways.tables.words import BLOCK
 
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 FEW = 3  # fewer rows do not show what a column holds

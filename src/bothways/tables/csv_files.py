@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import polars as pl
 
-from bothways.data import headers
-from bothways.data.fields import seconds
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, temporary_file, utf8
 from bothways.errors import DataError, counted
+from bothways.fields.reader import seconds
+from bothways.tables import headers
+from bothways.tables.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, temporary_file, utf8
 
 SEPARATORS = ",;\t|"
 RULER = r"[-=+|:,;\s]*[-=]{3}[-=+|:,;\s]*"
