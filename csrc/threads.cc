@@ -183,6 +183,7 @@ class Pool {
         --at_work_;
         continue;
       }
+      if (static_cast<int>(helpers_.size()) >= threads()) return leave(own);
       const uint64_t seen = version_.load(std::memory_order_relaxed);
       lock.unlock();
       const auto until = Clock::now() + kPatience;
@@ -200,6 +201,11 @@ class Pool {
       }
       own.asleep = false;
     }
+  }
+
+  // A helper too many, since fewer threads are wanted now, would only wake up with the others and take their processors.
+  void leave(const Helper& own) {
+    helpers_.erase(std::find_if(helpers_.begin(), helpers_.end(), [&](const auto& each) { return each.get() == &own; }));
   }
 
   Round* open_round() const {
