@@ -203,9 +203,11 @@ class Pool {
     }
   }
 
-  // A helper too many, since fewer threads are wanted now, would only wake up with the others and take their processors.
+  // A helper too many, since fewer threads are wanted now, would only wake up with the others and take their
+  // processors.
   void leave(const Helper& own) {
-    helpers_.erase(std::find_if(helpers_.begin(), helpers_.end(), [&](const auto& each) { return each.get() == &own; }));
+    helpers_.erase(
+        std::find_if(helpers_.begin(), helpers_.end(), [&](const auto& each) { return each.get() == &own; }));
   }
 
   Round* open_round() const {
