@@ -372,6 +372,22 @@ def test_a_threshold_for_tags_finds_entities_that_are_likely_without_being_likel
     assert held_out.threshold(tagged(p_outside=0.1)[1]) == 0.5
 
 
+def test_few_entities_do_not_choose_the_threshold() -> None:
+    """The F1 of calibrated probabilities is highest from half of it up; the best of a few thresholds differs by draw."""
+    generator = np.random.default_rng(3)
+    chosen, highest = [], []
+    for _ in range(20):
+        p = generator.beta(0.5, 4.0, size=300)
+        labels = np.where(generator.random(300) < p, 0, 2)
+        sequences = replace(single_steps(labels), scheme=scheme_of(["B-x", "I-x", "O"]))
+        held_out = HeldOut(sequences, 3, "entity_f1", 0)
+        p = np.stack([p, np.zeros(300), 1 - p], axis=1)
+        chosen.append(held_out.threshold(p))
+        highest.append(held_out.value(p))
+    assert np.std(chosen) < 0.04
+    assert np.mean(chosen) == pytest.approx(np.mean(highest) / 2, abs=0.02)
+
+
 def test_pieces_of_the_train_part_keep_groups_together() -> None:
     people = np.repeat(np.arange(9), 10)
     train = Sequences(np.repeat(people, 2)[:, None], np.full(90, 2), labels=np.arange(180) % 2)

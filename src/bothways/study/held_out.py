@@ -25,6 +25,7 @@ PENALTY: Mapping[str, float] = {"step": 1.0, "sequence": 10.0}
 
 THRESHOLDS = 100  # the number of thresholds that are tried
 OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
+BY_CHANCE = 3.0  # so many standard errors ahead of another, the best of several thresholds may be by chance
 BALANCE = 0.15  # an average gives rare classes too little
 FAR = 4.0  # simple models with more than so many times the cross-entropy of an average have no place of their own
 SAMPLES = 200  # the number of samples of the sequences that choose a threshold
@@ -172,13 +173,11 @@ class HeldOut:
 
         By the F1 of a rare class it would be much the same; but where nothing can be told, that is highest for alarms
         everywhere. Each label counts for one half, and for the other what the probabilities expect of it, lest few
-        labels decide alone. Where a range of thresholds is best, the middle of it is taken. Of tags that from which the
-        F1 of entities is highest. It is the median over samples of sequences; 0.5 where another score or more classes
-        count.
+        labels decide alone. Where a range of thresholds is best, the middle of it is taken. It is the median over samples
+        of sequences; 0.5 where another score or more classes count.
         """
         if self.has_tags:
-            samples = Resamples([len(self.sequences)], times=SAMPLES).sums(*self._entities(p))
-            return float(np.median(np.array(OF_TAGS)[f1(*samples).argmax(axis=-1)]))
+            return self._threshold_of_tags(p)
         if not self.chooses_threshold or len(np.unique(labeled(self.sequences, p, 2)[0])) < 2:
             return 0.5
         counts = self._counts(p, expected=True)
@@ -187,9 +186,23 @@ class HeldOut:
         at = float(np.median(np.average(np.broadcast_to(np.arange(THRESHOLDS), best.shape), axis=-1, weights=best)))
         return min(max(at, 0.5), THRESHOLDS - 0.5) / THRESHOLDS
 
-    def _entities(self, p: Any) -> list[Any]:
+    def _threshold_of_tags(self, p: Any) -> float:
+        """Half of the highest F1 of entities, unless the threshold that had it is better by more than chance.
+
+        Calibrated probabilities give the highest F1 from half of it up (Lipton, Elkan and Naryanaswamy 2014, "Optimal
+        Thresholding of Classifiers to Maximize F1 Measure"). 0.5 where no entity is found.
+        """
+        found = f1(*(each.sum(axis=0) for each in self._entities(p)))
+        best, half = OF_TAGS[found.argmax()], max(float(found.max()) / 2, min(OF_TAGS))
+        if not found.any():
+            return best
+        samples = f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*self._entities(p, (half, best))))
+        ahead = np.diff(samples)
+        return best if ahead.mean() > BY_CHANCE * ahead.std() else half
+
+    def _entities(self, p: Any, thresholds: Sequence[float] = OF_TAGS) -> list[Any]:
         """For each sequence and threshold how many entities are found, predicted, there."""
-        found = [count_entities(self.sequences, decided(p, at, self.sequences.scheme)) for at in OF_TAGS]
+        found = [count_entities(self.sequences, decided(p, at, self.sequences.scheme)) for at in thresholds]
         return [np.stack([each.sum(axis=1) for each in kind], axis=1) for kind in zip(*found, strict=True)]
 
     def _counts(self, p: Any, expected: bool = False) -> tuple[Any, Any, Any, Any]:
