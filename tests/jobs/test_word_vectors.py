@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,26 @@ def test_words_that_training_never_saw_are_known_by_their_vectors(folder: Path) 
     assert evaluation.accuracy > 0.95
     model = load(folder / "words.bothways")
     assert model.summary["vectors"] == f"{folder / 'vectors.txt'}: 600 words, 2 numbers each, license not known"
+
+
+def test_vectors_enter_as_they_are_unless_told_otherwise(tmp_path: Path) -> None:
+    """In bins, with changes and distances from a mean, one training with the defaults learned nothing of them."""
+    frame, lines = words()
+    (tmp_path / "vectors.txt").write_text(lines)
+    given: dict[str, Any] = {"vectors": str(tmp_path / "vectors.txt"), "sequence": "sentence"}
+    frame.write_csv(tmp_path / "words.csv")
+
+    def entering(**settings: Any) -> tuple[str, str, int]:
+        model = tmp_path / "m.bothways"
+        jobs.train(tmp_path / "words.csv", model, settings={"epochs": 1, **settings}, say=silent, **given)
+        network = load(model).network
+        return network.encoding, network.levels, network.changes
+
+    assert entering() == ("standard", "raw", 0)
+    assert entering(encoding="piecewise", changes=1) == ("piecewise", "raw", 1)
+    with warnings.catch_warnings(action="ignore"):
+        labeler = SequenceLabeler(**given, epochs=1).fit(frame.drop("tag", "split"), frame["tag"])
+    assert labeler.model_.network.encoding == "standard"
 
 
 def test_commands_streams_servers_and_frames_agree(folder: Path) -> None:

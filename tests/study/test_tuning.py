@@ -373,7 +373,7 @@ def test_a_threshold_for_tags_finds_entities_that_are_likely_without_being_likel
 
 
 def test_few_entities_do_not_choose_the_threshold() -> None:
-    """The F1 of calibrated probabilities is highest from half of it up; the best of a few thresholds differs by draw."""
+    """Calibrated probabilities give the highest F1 from half of it up; the best of some thresholds differs by draw."""
     generator = np.random.default_rng(3)
     chosen, highest = [], []
     for _ in range(20):

@@ -109,7 +109,7 @@ def train(
     if not once and chooses_by is None:
         say("There is no valid part to choose settings by: training runs once.")
     shape = DataShape.of(parts.train, len(parts.classes), columns.fitted.sizes, columns.fitted.dimensions)
-    network = shape.network(**described)
+    network = shape.network_once(described)
     given = {name: value for name, value in settings.items() if name != "seed"}
     _say_idle(given, shape, say)
     say("Fitting simple models to compare with.")

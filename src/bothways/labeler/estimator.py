@@ -234,7 +234,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             if validation_data is not None:
                 valid = validation(self, validation_data, columns, classes, sequences.scheme)
         shape = DataShape.of(sequences, len(classes), columns.fitted.sizes, columns.fitted.dimensions)
-        network = shape.network(**{name: getattr(self, name) for name in options(Network)})
+        given = self._given(settings)
+        network = shape.network_once({name: given[name] for name in options(Network) if name in given})
         read = sequences, shape.classes, shape.categories, seed
         simple = baselines.fit(*read, vectors=shape.vectors, strong=bool(budget))
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
@@ -253,7 +254,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     sequences,
                     valid,
                     shape,
-                    self._given(settings),
+                    given,
                     simple=simple,
                     budget=budget,
                     members=search.members,

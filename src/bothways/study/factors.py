@@ -18,6 +18,10 @@ from bothways.settings import Settings
 
 Value = int | float | str | bool | None
 
+NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
+PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}
+"""How the numbers of vectors of words enter: bins and changes of them say little."""
+
 
 @cache
 def factors() -> Mapping[str, Option]:
@@ -63,6 +67,10 @@ class DataShape(NamedTuple):
     def network(self, **options: Any) -> Network:
         """The network with these options for such data."""
         return Network(self.features, self.classes, categories=self.categories, per=self.per, **options)
+
+    def network_once(self, given: Mapping[str, Any]) -> Network:
+        """The network to train where no settings are looked for: with what is given, else with what suits such data."""
+        return self.network(**{**(PLAIN if self.vectors else {}), **given})
 
 
 @dataclass(frozen=True)

@@ -173,8 +173,8 @@ class HeldOut:
 
         By the F1 of a rare class it would be much the same; but where nothing can be told, that is highest for alarms
         everywhere. Each label counts for one half, and for the other what the probabilities expect of it, lest few
-        labels decide alone. Where a range of thresholds is best, the middle of it is taken. It is the median over samples
-        of sequences; 0.5 where another score or more classes count.
+        labels decide alone. Where a range of thresholds is best, the middle of it is taken. It is the median over
+        samples of sequences; 0.5 where another score or more classes count.
         """
         if self.has_tags:
             return self._threshold_of_tags(p)

@@ -16,14 +16,10 @@ import numpy as np
 
 from bothways.sequences import Sequences
 from bothways.settings import Settings
-from bothways.study.factors import DataShape, Setting, Value
+from bothways.study.factors import NARROW, PLAIN, DataShape, Setting, Value
 
 if TYPE_CHECKING:
     from bothways.training import Trained
-
-NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
-PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}
-"""How the numbers of vectors of words enter: bins and changes of them say little."""
 
 WORDS: Mapping[str, Value] = {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, **PLAIN}
 """What suits words, of which training seldom knows the rare ones, and reads their spelling and vectors."""
