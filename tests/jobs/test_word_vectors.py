@@ -70,8 +70,8 @@ def test_words_that_training_never_saw_are_known_by_their_vectors(folder: Path) 
     assert model.summary["vectors"] == f"{folder / 'vectors.txt'}: 600 words, 2 numbers each, license not known"
 
 
-def test_vectors_enter_as_they_are_unless_told_otherwise(tmp_path: Path) -> None:
-    """In bins, with changes and distances from a mean, one training with the defaults learned nothing of them."""
+def test_vectors_enter_standardised_unless_told_otherwise(tmp_path: Path) -> None:
+    """In bins, with changes and distances from a mean, one training would learn nothing of them."""
     frame, lines = words()
     (tmp_path / "vectors.txt").write_text(lines)
     given: dict[str, Any] = {"vectors": str(tmp_path / "vectors.txt"), "sequence": "sentence"}

@@ -90,7 +90,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         features: for a data frame, the only column or columns to learn from.
         drop: for a data frame, columns to leave out, or one.
         vectors: for a data frame, pretrained vectors of its words: a file with a word and its numbers per line, or an
-            installed package. The model keeps those that it may need.
+            installed package. The model keeps those that it may need. Where `encoding`, `levels` and `changes` are at
+            their defaults and nothing is searched for, they enter standardised.
         categorical: columns of numbers, or of times in text, that are categories, or one: names in a data frame, where
             other text always is a category; numbers of columns, from 0, in an array, where a category is a whole number
             from 0, and 0 is unknown.

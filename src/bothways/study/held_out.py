@@ -193,9 +193,9 @@ class HeldOut:
         Thresholding of Classifiers to Maximize F1 Measure"). 0.5 where no entity is found.
         """
         found = f1(*(each.sum(axis=0) for each in self._entities(p)))
-        best, half = OF_TAGS[found.argmax()], max(float(found.max()) / 2, min(OF_TAGS))
         if not found.any():
-            return best
+            return 0.5
+        best, half = OF_TAGS[found.argmax()], max(float(found.max()) / 2, min(OF_TAGS))
         samples = f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*self._entities(p, (half, best))))
         ahead = np.diff(samples)
         return best if ahead.mean() > BY_CHANCE * ahead.std() else half
