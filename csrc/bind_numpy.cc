@@ -82,8 +82,9 @@ class Weights {
  public:
   // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None) and reverse; what follows is left alone.
   // `bins` is None, or the centers and the slopes of `Bins`, (2, bins, numbers).
-  Weights(nb::handle directions, bool zero_output_for_mask, int precision, nb::handle bins = nb::none())
-      : zero_output_for_mask_(zero_output_for_mask), precision_(precision_of(precision)) {
+  Weights(nb::handle directions, bool zero_output_for_mask, int precision, nb::handle bins = nb::none(),
+          bool time_major = false)
+      : zero_output_for_mask_(zero_output_for_mask), precision_(precision_of(precision)), time_major_(time_major) {
     const Items each(directions);
     if (each.size() < 1 || each.size() > kMaxDirections)
       throw std::invalid_argument("one or two directions are needed");
@@ -111,7 +112,7 @@ class Weights {
     if (array.axes != 3 || array.shape[2] != columns) {
       throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(columns));
     }
-    const int64_t batch = array.shape[0], time = array.shape[1];
+    const int64_t batch = array.shape[time_major_], time = array.shape[!time_major_];
     for (int i = 0; i < count_; ++i) {
       if (!countable(batch, time, features_, directions_[i].units))
         throw std::invalid_argument("the call is too large");
@@ -244,7 +245,7 @@ class Weights {
   }
 
   Input input(int64_t batch, int64_t time) const {
-    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_, bins_};
+    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_, bins_, time_major_};
   }
 
   // Rounded up: the residuals of every direction start at a cache line.
@@ -272,6 +273,7 @@ class Weights {
 
   bool zero_output_for_mask_;
   Precision precision_;
+  bool time_major_;
   const char* packed_for_ = nullptr;  // an instruction set
   std::unique_ptr<float, Free> packed_[kMaxDirections];
   int count_ = 0;
@@ -294,8 +296,8 @@ nb::list items_of(nb::handle directions, int64_t place) {
 // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None), reverse, initial states (or none) and
 // dropout (or None); a result is one of final states and residuals (or None).
 void forward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision,
-                          nb::handle directions, nb::handle outputs, nb::handle results) {
-  const Weights weights(directions, zero_output_for_mask, precision);
+                          nb::handle directions, nb::handle outputs, nb::handle results, bool time_major) {
+  const Weights weights(directions, zero_output_for_mask, precision, nb::none(), time_major);
   const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
   DirectionOutputs to[kMaxDirections] = {};
   const Items each(results, call.count, "results");
@@ -311,8 +313,9 @@ void forward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_ma
 // A gradient is a tuple of residuals, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
 // d_initial states.
 void backward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision,
-                           nb::handle directions, nb::handle d_outputs, nb::handle d_x, nb::handle gradients) {
-  const Weights weights(directions, zero_output_for_mask, precision);
+                           nb::handle directions, nb::handle d_outputs, nb::handle d_x, nb::handle gradients,
+                           bool time_major) {
+  const Weights weights(directions, zero_output_for_mask, precision, nb::none(), time_major);
   const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
   DirectionGradients to[kMaxDirections] = {};
   const Items each(gradients, call.count, "gradients");
@@ -344,10 +347,11 @@ NB_MODULE(_native, m) {
       .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
            nb::arg("dropout").none(), nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("residuals"));
   m.def("forward", &forward_with_weights, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
-        nb::arg("precision"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
+        nb::arg("precision"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"),
+        nb::arg("time_major") = false);
   m.def("backward", &backward_with_weights, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("precision"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
-        nb::arg("gradients"));
+        nb::arg("gradients"), nb::arg("time_major") = false);
   m.def(
       "wants_digest",
       [](int64_t steps, int64_t weights, int precision) {

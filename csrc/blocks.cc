@@ -50,7 +50,9 @@ WholeSchedule::WholeSchedule(const Input& input) {
       if (!input.mask || input.mask[b * time + t]) *list++ = static_cast<int32_t>(t);
     }
   }
-  schedule = {batch, time, batch, batch ? count[0] : 0, 0, row, count, active, base_.data(), steps, base_.data(), 0};
+  const int64_t row_places = input.time_major ? 1 : time, step_places = input.time_major ? batch : 1;
+  schedule = {batch, time,  batch,  row_places,   step_places, batch ? count[0] : 0, 0,
+              row,   count, active, base_.data(), steps,       base_.data(),         0};
   for (int64_t j = 0, ranks = batch; j < schedule.turns; ++j) {
     while (count[ranks - 1] <= j) --ranks;
     active[j] = static_cast<int32_t>(ranks);

@@ -56,6 +56,7 @@ struct Input {
   bool zero_output_for_mask;      // what a masked step puts out: zero, or the state that it carries
   Precision precision;
   Bins bins;  // not with bfloat16; for forward passes without residuals and dropout. Of int8 they are float32
+  bool time_major = false;  // time comes first, then batch, in x and d_x, outputs and d_outputs; not in the mask
 };
 
 inline int64_t x_columns(const Input& input) { return input.features - input.bins.numbers * input.bins.count; }

@@ -12,6 +12,8 @@ namespace bothways {
 struct Schedule {
   int64_t batch, time;    // how many ranks there are, and the steps of a row
   int64_t rows;           // of the arrays of the call; more than `batch` in a block
+  int64_t row_places;     // in arrays of all steps, from a row to the next
+  int64_t step_places;    // from a step to the next
   int64_t turns;          // the longest list
   int64_t total;          // valid steps of all ranks
   const int32_t* row;     // (batch): rank -> row
@@ -52,9 +54,14 @@ static inline Span span_of(const Schedule& s, bool reverse, int64_t rank, int64_
   return {first, (next - first) * sign, sign};
 }
 
-// Where the j-th step of a rank is in (batch, time).
+// Where a step of a rank is in arrays of all steps.
+static inline int64_t place_at(const Schedule& s, int64_t rank, int64_t step) {
+  return s.row[rank] * s.row_places + step * s.step_places;
+}
+
+// Where its j-th valid step is.
 static inline int64_t place_of(const Schedule& s, bool reverse, int64_t rank, int64_t j) {
-  return s.row[rank] * s.time + s.steps[rank * s.time + (reverse ? s.count[rank] - 1 - j : j)];
+  return place_at(s, rank, s.steps[rank * s.time + (reverse ? s.count[rank] - 1 - j : j)]);
 }
 
 }  // namespace bothways

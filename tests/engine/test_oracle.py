@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bothways.engine import reference
-from engine_cases import DROPOUTS, Array, Case, make_case
+from bothways import engine
+from bothways.engine import memory, reference
+from engine_cases import DROPOUTS, MASKS, Array, Case, make_case
 from tolerances import DIFFERENCES, error
 
 
@@ -115,3 +116,23 @@ def test_one_step_by_hand() -> None:
     result = reference.run(np.array([[[2.0]]]), [direction])
     assert result.states[0][0].item() == pytest.approx(o * np.tanh(c), abs=1e-15)
     assert result.states[0][1].item() == pytest.approx(c, abs=1e-15)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_time_may_come_first_for_the_oracle(mask: str | None) -> None:
+    """Which answers in float64 where callers of `bothways.engine.memory` do."""
+    case = make_case(4, 6, 3, (5, 2), mask=mask, states=True)
+    found = []
+    for time_major in (False, True):
+        options = memory.Options(False, True, "float32", time_major)
+        readings = [(each, engine.Dropout()) for each in case.directions]
+        x = case.x.swapaxes(0, 1) if time_major else case.x
+        plan, constants, arrays = memory.plan_of(x, case.options.get("mask"), readings, options, np.zeros)
+        results = [np.empty(shape) for shape in plan.forward_shapes(x.shape, arrays)]
+        memory.forward(plan, x, constants, arrays, results)
+        d_x, d_arrays = np.empty_like(x), [np.empty_like(each) for each in arrays]
+        memory.backward(plan, x, constants, arrays, [], results, d_x, d_arrays)
+        by_step = [plan.batch_first(each) for each in (results[0], d_x)]
+        found.append([*by_step, *results[1:], *d_arrays])
+    for actual, expected in zip(*found, strict=True):
+        np.testing.assert_array_equal(actual, expected)

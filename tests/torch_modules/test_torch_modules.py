@@ -422,9 +422,9 @@ def test_shallow_copies_are_accelerated_and_called_for_themselves(
     acceleration, x = bothways.accelerate(ours), torch.randn(TIME, TIME, FEATURES)
     calls, run = list[Any](), modules._run
 
-    def seen(module: Any, *given: Any) -> Any:
+    def seen(module: Any, *given: Any, **more: Any) -> Any:
         calls.append(module)
-        return run(module, *given)
+        return run(module, *given, **more)
 
     monkeypatch.setattr(modules, "_run", seen)
     twin = again(ours)

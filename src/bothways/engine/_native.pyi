@@ -37,6 +37,7 @@ def forward(
     directions: list[tuple[Any, ...]],
     outputs: Array | None,
     results: list[tuple[Any, ...]],
+    time_major: bool = False,
 ) -> None: ...
 def backward(
     x: Array,
@@ -47,6 +48,7 @@ def backward(
     d_outputs: Array | None,
     d_x: Array | None,
     gradients: list[tuple[Any, ...]],
+    time_major: bool = False,
 ) -> None: ...
 def wants_digest(steps: int, weights: int, precision: int) -> bool: ...
 def residual_floats(

@@ -36,11 +36,13 @@ class Options(NamedTuple):
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         return_sequences: whether the outputs of the steps are wanted.
         precision: what products take their factors in, a key of `PRECISIONS`.
+        time_major: whether time comes first, then the batch, in x, in the outputs and in their gradients.
     """
 
     zero_output_for_mask: bool
     return_sequences: bool
     precision: str
+    time_major: bool = False
 
 
 class Plan(NamedTuple):
@@ -63,6 +65,7 @@ class Plan(NamedTuple):
     zero_output_for_mask: bool
     return_sequences: bool
     precision: str
+    time_major: bool
 
     def groups(self, arrays: Iterable[Any], others: int = 3) -> Iterator[tuple[Any, ...]]:
         """`arrays` by direction, each with its states after `others`: kernel, recurrent kernel and bias."""
@@ -88,14 +91,15 @@ class Plan(NamedTuple):
 
         Axes may be of any kind that can be added.
         """
-        (batch, time, _), units = x, self.units(arrays)
-        outputs = [(batch, time, sum(units))] if self.return_sequences else []
+        (*steps, _), units = x, self.units(arrays)
+        batch = steps[self.time_major]
+        outputs = [(*steps, sum(units))] if self.return_sequences else []
         states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in cell_spec(cell).states]
         return [*outputs, *states, *((floats,) for floats in residuals)]
 
     def residual_floats(self, x: Sequence[int], arrays: Iterable[Any]) -> list[int]:
         """For each direction how many floats the backward pass of the engine needs of the forward pass."""
-        batch, time, features = x
+        batch, time, features = x[self.time_major], x[not self.time_major], x[2]
         if self.precision == "int8":
             raise InputError("int8 is for inference: it has no gradients. Train in float32 or bfloat16.")
         precision = PRECISIONS[self.precision]
@@ -103,6 +107,10 @@ class Plan(NamedTuple):
             _native.residual_floats(cell_number(cell), batch, time, features, width, precision, *dropouts)
             for cell, width, dropouts in zip(self.cells, self.units(arrays), self.dropouts, strict=True)
         ]
+
+    def batch_first(self, steps: Array) -> Array:
+        """A view of x, outputs or their gradients with the batch first."""
+        return steps.swapaxes(0, 1) if self.time_major else steps
 
     def split(self, results: Sequence[Any]) -> Results:
         """The results of `forward`, without residuals at the end."""
@@ -122,7 +130,7 @@ def plan_of(
         if bias is None:
             bias = zeros(spec.weight_shapes(x.shape[2], units)["bias"])
         if states is None:
-            states = [zeros((x.shape[0], units))] * len(spec.states)
+            states = [zeros((x.shape[options.time_major], units))] * len(spec.states)
         arrays += [direction.kernel, direction.recurrent_kernel, bias, *states]
     factors = [dropout for _, dropout in directions]
     plan = Plan(
@@ -133,6 +141,7 @@ def plan_of(
         bool(options.zero_output_for_mask),
         bool(options.return_sequences),
         options.precision,
+        options.time_major,
     )
     return plan, [each for each in (mask, *itertools.chain(*factors)) if each is not None], arrays
 
@@ -148,12 +157,13 @@ def forward(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, results: Ar
         found = _oracle(plan, x, constants, arrays)
         _fill(itertools.chain(*states), itertools.chain(*found.states))
         if outputs is not None:
-            outputs[:] = found.outputs
+            plan.batch_first(outputs)[:] = found.outputs
         return
     residuals: Sequence[Array | None] = results[plan.return_sequences + sum(map(len, states)) :] or [None] * len(states)
     mask, directions = _arguments(plan, constants, arrays)
     pairs = list(zip(states, residuals, strict=True))
-    _native.forward(x, mask, plan.zero_output_for_mask, PRECISIONS[plan.precision], directions, outputs, pairs)
+    precision = PRECISIONS[plan.precision]
+    _native.forward(x, mask, plan.zero_output_for_mask, precision, directions, outputs, pairs, plan.time_major)
 
 
 def backward(
@@ -173,12 +183,12 @@ def backward(
     d_outputs, d_states = plan.split(d_results)
     if x.dtype == np.float64:
         tape = _oracle(plan, x, constants, arrays, record=True).tape
-        d_outputs = np.zeros_like(tape.both) if d_outputs is None else d_outputs
+        d_outputs = np.zeros_like(tape.both) if d_outputs is None else plan.batch_first(d_outputs)
         with np.errstate(all="ignore"):
             found = reference.backprop(tape, d_outputs, d_states)
         _fill(d_arrays, itertools.chain(*((*each[:3], *each.initial_state) for each in found.directions)))
         if d_x is not None:
-            d_x[:] = found.x
+            plan.batch_first(d_x)[:] = found.x
         return
     gradients = [
         (residual, d_state, *group[:3], list(group[3:]))
@@ -186,7 +196,8 @@ def backward(
     ]
     mask, directions = _arguments(plan, constants, arrays)
     precision = PRECISIONS[plan.precision]
-    _native.backward(x, mask, plan.zero_output_for_mask, precision, directions, d_outputs, d_x, gradients)
+    masked = mask, plan.zero_output_for_mask
+    _native.backward(x, *masked, precision, directions, d_outputs, d_x, gradients, plan.time_major)
 
 
 def _arguments(plan: Plan, constants: Arrays, arrays: Arrays) -> tuple[Any, list[tuple[Any, ...]]]:
@@ -209,6 +220,7 @@ def _oracle(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, *, record: 
         for cell, reverse, (kernel, recurrent_kernel, bias, *states) in every
     ]
     zero_output = plan.zero_output_for_mask
+    x = plan.batch_first(x)
     return reference.run(x, directions, mask=mask, zero_output_for_mask=zero_output, dropout=factors, record=record)
 
 

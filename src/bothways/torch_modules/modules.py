@@ -140,16 +140,13 @@ def _forward(module: Any, input: Any, hx: Any = None) -> Any:
         return type(module).forward(module, input, hx)
     if batch_sizes is not None:
         padding = _Padding(batch_sizes)
-        outputs, states = _run(module, padding.pad(x), _permuted(states, order), padding)
+        outputs, states = _run(module, padding.pad(x), _permuted(states, order), padding=padding)
         outputs, states = PackedSequence(padding.pack(outputs), batch_sizes, order, back), _permuted(states, back)
     elif x.dim() == 2:
-        outputs, states = _run(module, x[None], [state[:, None] for state in states])
-        outputs, states = outputs[0], [state[:, 0] for state in states]
-    elif module.batch_first:
-        outputs, states = _run(module, x, states)
+        outputs, states = _run(module, x[:, None], [state[:, None] for state in states])
+        outputs, states = outputs[:, 0], [state[:, 0] for state in states]
     else:
-        outputs, states = _run(module, x.transpose(0, 1), states)
-        outputs = outputs.transpose(0, 1).contiguous()  # as those of torch, of which callers take a `view`
+        outputs, states = _run(module, x, states, time_major=not module.batch_first)
     return outputs, tuple(states) if len(states) > 1 else states[0]
 
 
@@ -177,8 +174,10 @@ def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     return len(states) in (0, count) and all(tuple(state.shape) == needed for state in states)
 
 
-def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = None) -> tuple[Any, list[Any]]:
-    """The outputs for x `(batch, time, features)`, and each state, of all layers."""
+def _run(
+    module: Any, x: Any, states: Sequence[Any], *, time_major: bool = True, padding: _Padding | None = None
+) -> tuple[Any, list[Any]]:
+    """The outputs for x, `(time, batch, features)` if `time_major`, else batch first; and each state, of all layers."""
     x = x.contiguous()  # once, for both passes
     cell, both, finals = _CELLS[module.mode][0], 1 + module.bidirectional, []
     directions = []
@@ -187,12 +186,12 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
         directions.append((Direction(*weights, module.bidirectional and i % 2 == 1, own, cell), Dropout()))
     for first in range(0, len(directions), both):
         if first and module.dropout and module.training:
-            x = _dropped(x, module.dropout, padding)
+            x = _dropped(x, module.dropout, time_major, padding)
         plan, constants, arrays = memory.plan_of(
             x,
             None if padding is None else padding.mask,
             directions[first : first + both],
-            Options(zero_output_for_mask=False, return_sequences=True, precision="float32"),
+            Options(zero_output_for_mask=False, return_sequences=True, precision="float32", time_major=time_major),
             _zeros,
         )
         x, found = plan.split(torch_tensors.run(plan, x, constants, arrays))
@@ -230,10 +229,12 @@ def _ordered(mode: str, of_x: Any, of_h: Any, *biases: Any) -> tuple[Any, Any, A
     return blocks(of_x).t().contiguous(), blocks(of_h).t().contiguous(), bias
 
 
-def _dropped(x: Any, rate: float, padding: _Padding | None) -> Any:
+def _dropped(x: Any, rate: float, time_major: bool, padding: _Padding | None) -> Any:
     """`x` after dropout, which draws its numbers in the order of torch: step after step."""
     if padding is not None:
         return padding.pad(torch.dropout(padding.pack(x), rate, True))
+    if time_major:
+        return torch.dropout(x, rate, True)
     return torch.dropout(x.transpose(0, 1).contiguous(), rate, True).transpose(0, 1).contiguous()
 
 
@@ -242,23 +243,22 @@ def _permuted(states: Sequence[Any], order: Any) -> list[Any]:
 
 
 class _Padding:
-    """The way from a `PackedSequence` to padded rows and back; rows are in its order, the longest first."""
+    """The way from a `PackedSequence` to padded steps and back; rows are in its order, the longest first."""
 
     def __init__(self, batch_sizes: Any) -> None:
-        time = torch.arange(len(batch_sizes), device="cpu")[:, None]
-        rows = torch.arange(int(batch_sizes[0]), device="cpu")
-        self.time, self.rows, self.mask = len(time), len(rows), None  # `(batch, time)`, True where a step counts
+        self.time, self.rows, self.mask = len(batch_sizes), int(batch_sizes[0]), None
         if batch_sizes[-1] < batch_sizes[0]:
-            there = rows < batch_sizes[:, None]
-            self.mask, self.places = there.t().contiguous(), (rows * self.time + time)[there]
+            there = torch.arange(self.rows, device="cpu") < batch_sizes[:, None]
+            self.mask = there.t().contiguous()  # `(batch, time)`, True where a step counts
+            self.places = there.flatten().nonzero()[:, 0]
 
     def pad(self, data: Any) -> Any:
         if self.mask is None:
-            return data.reshape(self.time, self.rows, -1).transpose(0, 1)
-        padded = data.new_zeros(self.rows * self.time, data.shape[1])
-        return padded.index_copy(0, self.places, data).view(self.rows, self.time, -1)
+            return data.reshape(self.time, self.rows, -1)
+        padded = data.new_zeros(self.time * self.rows, data.shape[1])
+        return padded.index_copy(0, self.places, data).view(self.time, self.rows, -1)
 
     def pack(self, padded: Any) -> Any:
         if self.mask is None:
-            return padded.transpose(0, 1).flatten(0, 1)
+            return padded.flatten(0, 1)
         return padded.flatten(0, 1).index_select(0, self.places)
