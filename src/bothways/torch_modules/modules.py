@@ -169,7 +169,7 @@ def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     time = len(batch_sizes) if batch_sizes is not None else x.shape[0 if x.dim() == 2 else module.batch_first]
     if time < _SHORT and x.numel() < _FEW * x.shape[-1] and not torch.compiler.is_compiling():
         return False
-    needed = (len(module.all_weights), *rows, module.hidden_size)
+    needed = (module.num_layers * (1 + module.bidirectional), *rows, module.hidden_size)
     count = len(CELLS[_CELLS[module.mode][0]].states)
     return len(states) in (0, count) and all(tuple(state.shape) == needed for state in states)
 
@@ -201,7 +201,8 @@ def _run(
 
 def _weights(module: Any) -> list[tuple[Any, Any, Any]]:
     """For each direction what the engine takes; that of the last call as long as the weights are the same."""
-    every, weights = module.all_weights, list(itertools.chain(*module.all_weights))
+    every = module.all_weights
+    weights = list(itertools.chain(*every))
     if not torch_tensors.only_numbers(weights):
         return [_ordered(module.mode, *each) for each in every]
     digest, kept = torch_tensors.digest(weights), _KEPT.get(module)
