@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import safetensors.numpy
 
-from bothways import SequenceLabeler, jobs, load
+from bothways import SequenceLabeler, compare, jobs, load
 from bothways.cli import main
 from bothways.data import Columns
 from bothways.data.vectors import Vectors
@@ -88,6 +88,17 @@ def test_vectors_enter_standardised_unless_told_otherwise(tmp_path: Path) -> Non
     with warnings.catch_warnings(action="ignore"):
         labeler = SequenceLabeler(**given, epochs=1).fit(frame.drop("tag", "split"), frame["tag"])
     assert labeler.model_.network.encoding == "standard"
+
+
+def test_settings_are_compared_with_vectors_that_enter_as_they_are(tmp_path: Path) -> None:
+    frame, lines = words()
+    (tmp_path / "vectors.txt").write_text(lines)
+    frame.write_csv(tmp_path / "words.csv")
+    table = {"vectors": str(tmp_path / "vectors.txt"), "sequence": "sentence"}
+    runs = tmp_path / "runs.parquet"
+    compare(tmp_path / "words.csv", {"changes": [0, 1]}, seeds=1, settings={"epochs": 1}, table=table, output=runs)
+    found = pl.read_parquet(runs).select("encoding", "levels", "changes").rows()
+    assert sorted(found) == [("standard", "raw", 0), ("standard", "raw", 1)]
 
 
 def test_commands_streams_servers_and_frames_agree(folder: Path) -> None:

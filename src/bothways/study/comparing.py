@@ -62,7 +62,8 @@ def compare(
         data: a table, the name of a generated problem (`bothways.problems.PROBLEMS`), or a task.
         vary: the factors, each with its values, or None for the usual ones (`bothways.study.factors.factors`).
         seeds: how many, from 0, or which.
-        settings: values of factors that are not varied, where not their defaults.
+        settings: values of factors that are not varied, where not their defaults (with vectors of words, what suits
+            these).
         reference: the setting that others are compared with, by the values of some factors; the defaults if not given.
         metric: the score: "accuracy", "macro_f1", "entity_f1" (of tags), "f1" (of the class to detect), "f1:LABEL",
             "loss", "detection@RATE" or "false_alarms@RATE". If not given, entity_f1 for tags, accuracy for problems and
@@ -110,6 +111,7 @@ def compare(
     longest = max((int(each) for each in windows if each), default=None)
     with calling("the command line" if on_command_line() else "a comparison"):
         task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
+    grid = grid.beside(task.shape.usual)
     grid.check(task.shape)
     split = task.draw(0)
     detected, rates, of = _scoring(task, split, metric, positive, false_alarm_rates)

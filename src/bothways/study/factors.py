@@ -68,9 +68,14 @@ class DataShape(NamedTuple):
         """The network with these options for such data."""
         return Network(self.features, self.classes, categories=self.categories, per=self.per, **options)
 
+    @property
+    def usual(self) -> Mapping[str, Value]:
+        """What suits such data better than the defaults, where no settings are looked for."""
+        return PLAIN if self.vectors else {}
+
     def network_once(self, given: Mapping[str, Any]) -> Network:
-        """The network to train where no settings are looked for: with what is given, else with what suits such data."""
-        return self.network(**{**(PLAIN if self.vectors else {}), **given})
+        """The network to train where no settings are looked for: with what is given, else with what is usual."""
+        return self.network(**{**self.usual, **given})
 
 
 @dataclass(frozen=True)

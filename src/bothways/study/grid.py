@@ -35,6 +35,10 @@ class Grid:
         cells = tuple(itertools.product(*(range(len(each)) for each in vary.values())))
         return cls(vary, checked_settings(base or {}), cells)
 
+    def beside(self, usual: Mapping[str, Value]) -> Grid:
+        """The same, with these values of factors that are neither varied nor set."""
+        return replace(self, base={**{name: usual[name] for name in usual.keys() - self.vary.keys()}, **self.base})
+
     def values(self, cell: GridCell) -> dict[str, Value]:
         """The values of the varied factors."""
         return {name: values[i] for (name, values), i in zip(self.vary.items(), cell, strict=True)}

@@ -175,7 +175,7 @@ def table_task(
         tested_on="valid" if parts.test is None else "test",
         about=about,
     )
-    task = replace(task, columns=columns.known)
+    task = replace(task, shape=task.shape._replace(vectors=columns.fitted.dimensions), columns=columns.known)
     if not redraw:
         return task
     # In memory, as the processes that draw may be on another machine than the file.
