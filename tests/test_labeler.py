@@ -156,6 +156,15 @@ def test_the_scale_of_the_inputs_does_not_matter() -> None:
     assert error(np.concatenate(other.predict_proba(far)), np.concatenate(near.predict_proba(X))) < 1e-3
 
 
+def test_wide_tables_are_learned_in_one_training() -> None:
+    """Two of 60 numbers decide; each with changes and distances from a mean, the network would learn nothing of them."""
+    random = np.random.default_rng(0)
+    X, unseen = random.normal(size=(60, 20, 60)), random.normal(size=(30, 20, 60))
+    labeler = SequenceLabeler().fit(X, X[..., :2].sum(axis=2) > 0)
+    assert labeler.score(unseen, unseen[..., :2].sum(axis=2) > 0) > 0.8
+    assert SequenceLabeler(bins=4, levels="centered").fit(X, X[..., 0] > 0).model_.network.levels == "centered"
+
+
 def test_the_manners_of_scikit_learn() -> None:
     labeler = SequenceLabeler(units=5, direction="forward", window=3)
     assert clone(labeler).get_params() == labeler.get_params()
@@ -350,6 +359,17 @@ def test_labels_of_sequences(pooling: str) -> None:
     assert labeler.model_.network.pooling == pooling
     assert labeler.score(X, y) > 0.9
     assert labeler.model_.class_counts == {name: int((y == name).sum()) for name in ("calm", "loud")}
+
+
+def test_what_happens_in_the_middle_of_long_sequences_is_seen() -> None:
+    random = np.random.default_rng(0)
+
+    def sequences(number: int) -> tuple[Array, Array]:
+        X, rises = random.normal(size=(number, 200, 1)), random.random(number) < 0.5
+        X[np.arange(number), random.integers(60, 140, number), 0] = np.where(rises, 6, -6)
+        return X, rises
+
+    assert SequenceLabeler(epochs=20).fit(*sequences(100)).score(*sequences(100)) > 0.9
 
 
 def test_settings_reach_the_network_and_the_training() -> None:

@@ -182,8 +182,8 @@ class Network:
     )
     per: str = "step"  # what has a label, each "step" or each "sequence"
     pooling: str = choice_field(
-        "last",
-        "With one label per sequence, what it is read from: the last state, or the mean or maximum of all steps.",
+        "mean_max",
+        "With one label per sequence, what it is read from: the last state, the mean or maximum of all steps, or both.",
         POOLINGS,
     )
 

@@ -258,7 +258,7 @@ _STUDIES = (
         {"direction": DIRECTIONS, "merge_mode": MERGES},
         10,
         ("accuracy",),
-        {"epochs": 40},
+        {"epochs": 40, "pooling": "last"},
         table="japanese_vowels.parquet",
     ),
     Study(

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from bothways.errors import InputError
-from bothways.study.factors import DataShape, Setting, Value, checked_vary, factors, parse_settings, parse_vary
+from bothways.study.factors import WIDE, DataShape, Setting, Value, checked_vary, factors, parse_settings, parse_vary
 from bothways.study.grid import Grid, check_size
 
 STEPS = DataShape(features=2, classes=2, longest=10)
@@ -25,6 +25,12 @@ def test_every_factor_with_usual_values_can_take_them() -> None:
 
 def test_how_a_table_is_prepared_can_be_varied_and_seeds_and_what_the_data_tell_cannot() -> None:
     assert not {"seed", "features", "classes", "categories", "per"} & set(factors())
+
+
+def test_many_numbers_enter_standardised_where_no_settings_are_looked_for() -> None:
+    wide, words = STEPS._replace(features=WIDE + 1), STEPS._replace(features=WIDE + 1, categories=(1,))
+    assert [each.network_once({}).encoding for each in (STEPS, words, wide)] == ["piecewise", "piecewise", "standard"]
+    assert wide.network_once({"encoding": "piecewise", "changes": 2}).changes == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
     for _ in range(40):
         trial = of.next(done)
         assert (trial.setting["units"], trial.setting["dropout"]) == (8, 0.1)
-        assert trial.setting["pooling"] == "last", "there is one label a step"
+        assert trial.setting["pooling"] == "mean_max", "there is one label a step"
         assert int(trial.setting["conv_window"] or 0) <= SHAPE.longest
         done.append(tried(dict(trial.setting.changed), score=-len(done), length=trial.length, seed=trial.seed))
     assert len({each.trial for each in done}) == 40

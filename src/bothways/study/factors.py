@@ -18,6 +18,9 @@ from bothways.settings import Settings
 
 Value = int | float | str | bool | None
 
+WIDE = 32
+"""With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
+
 NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
 PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}
 """How the numbers of vectors of words enter: bins and changes of them say little."""
@@ -71,7 +74,7 @@ class DataShape(NamedTuple):
     @property
     def usual(self) -> Mapping[str, Value]:
         """What suits such data better than the defaults, where no settings are looked for."""
-        return PLAIN if self.vectors else {}
+        return PLAIN if self.vectors or self.measured > WIDE else {}
 
     def network_once(self, given: Mapping[str, Any]) -> Network:
         """The network to train where no settings are looked for: with what is given, else with what is usual."""

@@ -16,16 +16,13 @@ import numpy as np
 
 from bothways.sequences import Sequences
 from bothways.settings import Settings
-from bothways.study.factors import NARROW, PLAIN, DataShape, Setting, Value
+from bothways.study.factors import NARROW, PLAIN, WIDE, DataShape, Setting, Value
 
 if TYPE_CHECKING:
     from bothways.training import Trained
 
 WORDS: Mapping[str, Value] = {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, **PLAIN}
 """What suits words, of which training seldom knows the rare ones, and reads their spelling and vectors."""
-
-WIDE = 32
-"""With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
 
 FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
     "step": (
@@ -58,13 +55,13 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {**WORDS, "head": "softmax", "units": 64},
     ),
     "sequence": (
-        {"pooling": "mean_max"},
-        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 2},
-        {"pooling": "mean_max", "encoding": "standard"},
-        {"pooling": "mean_max", "dropout": 0.25, "units": 64},
-        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 4, "units": 64},
+        {},
+        {"conv_window": 9, "conv_stride": 2},
+        {"encoding": "standard"},
+        {"dropout": 0.25, "units": 64},
+        {"conv_window": 9, "conv_stride": 4, "units": 64},
         {"pooling": "last"},
-        {"pooling": "mean_max", **PLAIN},
+        PLAIN,
         {"pooling": "mean", "learning_rate": 0.003},
     ),
 }
