@@ -157,7 +157,7 @@ def test_the_scale_of_the_inputs_does_not_matter() -> None:
 
 
 def test_wide_tables_are_learned_in_one_training() -> None:
-    """Two of 60 numbers decide; each with changes and distances from a mean, the network would learn nothing of them."""
+    """Two of 60 numbers decide: nothing is learned of them beside the changes and distances from a mean of all."""
     random = np.random.default_rng(0)
     X, unseen = random.normal(size=(60, 20, 60)), random.normal(size=(30, 20, 60))
     labeler = SequenceLabeler().fit(X, X[..., :2].sum(axis=2) > 0)
