@@ -436,6 +436,13 @@ def test_readings_that_rise_within_many_sequences_are_told() -> None:
     assert why(columns, "total")[1].startswith("numbers; only rises within sequences, as a meter does (drop=['total']")
 
 
+def test_numbers_of_the_rows_of_a_file_are_no_feature_of_its_sequences() -> None:
+    """Storms are called by the same names again, years later."""
+    frame = log().sort(pl.Series(MINUTES // 50), maintain_order=True)
+    numbered = choose_columns(Table("some.csv", frame.with_row_index("rownames", 1)))
+    assert why(numbered, "rownames") == ("left out", "numbers the rows (numeric=['rownames'] to learn from it)")
+
+
 def test_the_table_of_guesses_is_short() -> None:
     shown = guess_table(
         [Guess("y", "label", "by its name"), *(Guess(f"x{i}", "feature", "numbers") for i in range(2000))]
