@@ -411,6 +411,7 @@ def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
         ("n", np.arange(1200) * 0.1, "left out", "counts the steps"),
         ("days_left", np.arange(1200)[::-1], "left out", "counts the steps (numeric=['days_left'] to"),
         ("event", np.cumsum(GENERATOR.integers(0, 5, 1200)), "left out", "only rises, as a counter does"),
+        ("id", np.arange(1200) ** 2 * 1000.0, "left out", "only rises, as a counter does"),
         ("ptnum", np.arange(1200) // 4 * 3, "left out", "counter does (sequence='ptnum' if it tells"),
         ("kwh", np.cumsum(GENERATOR.random(1200)), "feature", "meter does (order='kwh' if it is a clock, drop=['kwh']"),
         ("t", MINUTES, "left out", "starts over 11 times, and no column tells these sequences apart"),
