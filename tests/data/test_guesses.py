@@ -411,6 +411,7 @@ def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
         ("n", np.arange(1200) * 0.1, "left out", "counts the steps"),
         ("days_left", np.arange(1200)[::-1], "left out", "counts the steps (numeric=['days_left'] to"),
         ("event", np.cumsum(GENERATOR.integers(0, 5, 1200)), "left out", "only rises, as a counter does"),
+        ("id", np.arange(1200) ** 2 * 1000.0, "left out", "only rises, as a counter does"),
         ("ptnum", np.arange(1200) // 4 * 3, "left out", "counter does (sequence='ptnum' if it tells"),
         ("kwh", np.cumsum(GENERATOR.random(1200)), "feature", "meter does (order='kwh' if it is a clock, drop=['kwh']"),
         ("t", MINUTES, "left out", "starts over 11 times, and no column tells these sequences apart"),
@@ -434,6 +435,13 @@ def test_readings_that_rise_within_many_sequences_are_told() -> None:
     total = np.concatenate([np.cumsum(GENERATOR.integers(1, 99, 100)) for _ in range(12)])
     columns = choose_columns(Table("some.csv", log(total=total)))
     assert why(columns, "total")[1].startswith("numbers; only rises within sequences, as a meter does (drop=['total']")
+
+
+def test_numbers_of_the_rows_of_a_file_are_no_feature_of_its_sequences() -> None:
+    """Storms are called by the same names again, years later."""
+    frame = log().sort(pl.Series(MINUTES // 50), maintain_order=True)
+    numbered = choose_columns(Table("some.csv", frame.with_row_index("rownames", 1)))
+    assert why(numbered, "rownames") == ("left out", "numbers the rows (numeric=['rownames'] to learn from it)")
 
 
 def test_the_table_of_guesses_is_short() -> None:

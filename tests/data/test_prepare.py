@@ -215,6 +215,26 @@ def test_columns_that_look_like_steps_are_told() -> None:
     assert not any("are numbered" in notice for notice in said)
 
 
+def test_columns_that_look_like_steps_are_told_beside_numbered_answers() -> None:
+    steps = {f"{at + 1}": np.random.default_rng(at).normal(size=200) for at in range(40)}
+    answers = {f"sat{at}": np.random.default_rng(-at).normal(size=200) for at in (-1, -5)}
+    frame = pl.DataFrame(answers | steps | {"label": np.arange(200) % 2})
+    (said,) = (text for text in read_and_split(Table("some.csv", frame)).notices if "are numbered" in text)
+    assert said.startswith("The columns '1' to '40' are numbered.")
+    sensors = {f"valve_{at}": np.random.default_rng(at).normal(size=200) for at in range(10)}
+    notices = read_and_split(Table("some.csv", frame.with_columns(**sensors))).notices
+    assert not any("are numbered" in notice for notice in notices), "a plant has such columns"
+
+
+@pytest.mark.parametrize("form", ["%b %Y", "%b-%y", "%B %Y", "%b.%y"])
+def test_columns_called_after_months_are_told(form: str) -> None:
+    names = [datetime.date(1993 + at // 12, at % 12 + 1, 1).strftime(form) for at in range(24)]
+    states = {name: [f"state {(row * row + at) // 9 % 3}" for row in range(200)] for at, name in enumerate(names)}
+    frame = pl.DataFrame({"person": [f"P{row}" for row in range(200)], "label": np.arange(200) % 2} | states)
+    (said,) = (text for text in read_and_split(Table("some.csv", frame)).notices if text.startswith("The columns"))
+    assert said.startswith(f"The columns {names[0]!r} to {names[-1]!r} are dates.")
+
+
 def test_columns_that_look_like_sweeps_are_told() -> None:
     sweeps = {f"{400 + 2.5 * at} nm": np.random.default_rng(at).normal(size=40) for at in range(40)}
     frame = pl.DataFrame(sweeps | {"label": np.arange(40) % 2})
@@ -241,8 +261,9 @@ def test_what_labels_were_as_numbers_is_not_said(tmp_path: Path, classes: tuple[
 
 
 def test_texts_that_may_be_sequences_are_told() -> None:
-    texts = [f"open read {'write' if row % 3 else 'read read'} close" for row in range(90)]
-    frame = pl.DataFrame({"calls": texts, "kind": [f"kind {row % 4}" for row in range(90)], "label": [0, 1] * 45})
+    texts = [f"open read {'write ' * (row % 30)}close" for row in range(90)]
+    kind, school = [f"kind {row % 4}" for row in range(90)], ["a full-time school"] * 80 + ["none"] * 10
+    frame = pl.DataFrame({"calls": texts, "kind": kind, "school": school, "label": [0, 1] * 45})
     said = read_and_split(Table("some.csv", frame), sequence="none").notices
     assert [notice for notice in said if "several words" in notice] == [
         "Column 'calls' holds several words in most rows. If each text is a sequence of its own, write its words one "

@@ -434,6 +434,8 @@ def test_amounts_of_money(fields: list[str], values: list[Any]) -> None:
         (["0:05:35.5", "1:00:00"], [datetime.time(0, 5, 35, 500_000), datetime.time(1)]),
         (["5m", "7m"], ["5m", "7m"]),
         (["Apr-23", "May-23", "Apr-24"], [datetime.date(*each, 1) for each in ((2023, 4), (2023, 5), (2024, 4))]),
+        (["Jul.93", "Aug.93", "Jan.94"], [datetime.date(*each, 1) for each in ((1993, 7), (1993, 8), (1994, 1))]),
+        (["Dec-99", "Jan-00", "Dec-00"], [datetime.date(*each, 1) for each in ((1999, 12), (2000, 1), (2000, 12))]),
         (["Apr-01", "Apr-02", "Apr-03"], ["Apr-01", "Apr-02", "Apr-03"]),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ import polars as pl
 from bothways.data.columns import TOLD, Guess
 from bothways.errors import DataError, counted, option
 from bothways.fields.names import clock_rank, last_word, names_time_of_day, part_of_time
-from bothways.fields.numbers import all_fit
+from bothways.fields.numbers import all_fit, are_whole
 from bothways.fields.times import elapsed, with_colons
 from bothways.sequences import Array, Bools, Numbers
 from bothways.tables.table import Table
@@ -234,7 +234,7 @@ def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess 
     """A word about numbers that rise or fall all the time, or number the rows in another order."""
     rows, same = steps
     few = np.count_nonzero(~same) < 2  # one sequence or two
-    whole, keep = column.dtype.is_integer(), option("numeric", name)
+    whole, keep = column.dtype.is_integer() or are_whole(column), option("numeric", name)
     if name in ROW_NUMBERS or (whole and few):
         places = column.drop_nulls().unique().sort()
         every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
@@ -256,6 +256,8 @@ def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess 
     if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
         sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
         return Guess(name, "left out", f"counts the steps ({sort}{keep} to learn from it)")
+    if whole and (np.diff(values) == 1).all():
+        return Guess(name, "left out", f"numbers the rows ({keep} to learn from it)")
     if np.count_nonzero(differences) < MANY_VALUES or column.n_unique() < 3:  # two values make a flag, no meter
         return None
     only = "only rises" if rises else "only falls"

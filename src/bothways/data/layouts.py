@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,28 +12,40 @@ import polars as pl
 from bothways.data.clocks import one_run_each
 from bothways.data.columns import Columns
 from bothways.fields.kinds import TEXT
+from bothways.fields.times import MONTHS
 from bothways.tables.table import Table
 
 VARIABLE, VALUE = "variable", "value"
 """How melt and unpivot call the column with the names of columns, and that with what stood in them."""
 
 MANY_STEPS = 20  # at least this many numbered columns may be the steps of a sequence
+ALIKE = 0.9  # this share of them differs in the number alone
 NUMBER = "'([0-9]+(?:[.][0-9]+)?)[^0-9]*$'"  # the pattern that takes the number of a step from its name
 DATE = r"\d{4}([-/.])\d\d?(\1\d\d?)?( 00:00:00)?|\d\d?([/.])\d\d?\4(\d{4}|\d\d)"  # the name of a column that is one
+MONTH = r"([^\W\d_]{3,})[-/. ']?(?:\d\d){1,2}"  # and that of one that may be a month: Jan 2024, Jan-24, jan24
 
 
 def numbered_columns(names: Sequence[str]) -> list[str]:
     """Many columns with even numbers, and most of all, as if each row held a whole sequence; none if there are few."""
     numbered = [(name, match) for name in names if (match := re.fullmatch(r"(.*?)(\d+(?:\.\d+)?)(\D*)", name))]
-    if len(numbered) < max(MANY_STEPS, len(names) / 2) or len({(match[1], match[3]) for _, match in numbered}) > 1:
+    around = Counter((match[1], match[3]) for _, match in numbered)
+    same, many = next(iter(around.most_common(1)), ("", 0))
+    if many < max(MANY_STEPS, len(names) / 2, ALIKE * len(numbered)):
         return []
-    gaps = {round(float(later[2]) - float(match[2]), 6) for (_, match), (_, later) in pairwise(numbered)}
-    return [name for name, _ in numbered] if len(gaps) == 1 and gaps != {0} else []
+    steps = {name: float(match[2]) for name, match in numbered if (match[1], match[3]) == same}
+    gaps = {round(later - step, 6) for step, later in pairwise(steps.values())}
+    return [*steps] if len(gaps) == 1 and gaps != {0} else []
+
+
+def is_date(name: str) -> bool:
+    """Whether the name of a column is a date or a month."""
+    month = re.fullmatch(MONTH, name)
+    return re.fullmatch(DATE, name) is not None or (month is not None and month[1].lower() in MONTHS)
 
 
 def wide_notice(table: Table, features: Sequence[str]) -> str:
     """What is said where most features are numbered, as if each row held a whole sequence; "" for others."""
-    steps, dates = numbered_columns(features), [name for name in features if re.fullmatch(DATE, name)]
+    steps, dates = numbered_columns(features), [*filter(is_date, features)]
     what, step = "numbered", "step"
     polars = f".with_columns(pl.col('step').str.extract({NUMBER}).cast(pl.Float64))"
     pandas = f".assign(step=lambda frame: frame['step'].str.extract({NUMBER}, expand=False).astype(float))"

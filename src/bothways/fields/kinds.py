@@ -70,7 +70,7 @@ KINDS: Mapping[str, Kind] = {
     "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, IN_SECONDS),
     "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),
     "week": Kind(r"\d{4}[-/. ]?[KkWw]|[KkWw]", times.weeks),
-    "month": Kind(rf"\d{{4}}[-/ M]\w+|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$|{LETTERS}[-/ ']\d\d$", times.months),
+    "month": Kind(rf"\d{{4}}[-/ M]\w+|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$|{LETTERS}[-/ '.]\d\d$", times.months),
     "season": Kind(r"\d{4}[-/]\d{2}", times.seasons),
     "time of day": Kind(r"\d{1,2}:", times.of_day),
     "text": Kind("", lambda text: text),

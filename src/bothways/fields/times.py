@@ -79,7 +79,7 @@ _YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
 WEEK = rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$", rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$"
 MONTH = rf"^{_YEAR}(?:[-/ ]|-?M){_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
-SHORT_MONTH = (rf"^(?<part>{NAME})[-/ '](?<year>\d{{2}})$",)
+SHORT_MONTH = (rf"^(?<part>{NAME})[-/ '.](?<year>\d{{2}})$",)
 SEASON = (rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$",)  # a year and the next one
 """Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), 2024M03, 2023/24."""
 
@@ -222,7 +222,7 @@ def months(text: pl.Series) -> pl.Series:
 def short_months(text: pl.Series) -> pl.Series:
     """The first days of months of years that have two digits."""
     parts = _parts(text, *SHORT_MONTH)
-    return _first_days("20" + parts["year"], _month(parts["part"]))
+    return _first_days(_in_full(parts["year"]), _month(parts["part"]))
 
 
 def seasons(text: pl.Series) -> pl.Series:
@@ -240,6 +240,12 @@ def _parts(text: pl.Series, *patterns: str) -> pl.DataFrame:
     return first
 
 
+def _in_full(year: pl.Series) -> pl.Series:
+    """Years with four digits; those of two are from 1970 to 2069."""
+    first = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
+    return year.set(year.str.len_chars() == 2, None).fill_null(first + year)
+
+
 def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
     return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
 
@@ -250,9 +256,7 @@ def _dates(text: pl.Series, *order: str, century: bool = True) -> pl.Series:
         text = text.str.replace(pattern, signs)
     parts = _parts(text.str.strip_chars_end(" :"), DATE).rename(dict(zip("abc", order, strict=True)))
     if century:
-        year = parts["year"]
-        first = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
-        parts = parts.with_columns(year=year.set(year.str.len_chars() == 2, None).fill_null(first + year))
+        parts = parts.with_columns(year=_in_full(parts["year"]))
     return _moments(parts)
 
 
