@@ -235,6 +235,28 @@ def test_parts_that_are_called_sets(tmp_path: Path) -> None:
     assert read_table(tmp_path).column("split").unique().sort().to_list() == ["test", "train", "valid"]
 
 
+def test_parts_as_corpora_of_biomedicine_call_them(tmp_path: Path) -> None:
+    for name in ("train.tsv", "devel.tsv", "test.tsv"):
+        written(tmp_path, name, TAGGED)
+    assert read_table(tmp_path).column("split").unique().sort().to_list() == ["test", "train", "valid"]
+
+
+@pytest.mark.parametrize("other", ["train_dev", "reviewed"])
+def test_a_file_that_says_no_part_or_two_beside_others_is_named(tmp_path: Path, other: str) -> None:
+    names = [f"{name}.conll" for name in ("train", "dev", "test", other)]
+    for name in names:
+        written(tmp_path, name, TAGGED)
+    table = read_table(tmp_path)
+    assert "split" not in table.names
+    (said,) = table.notices
+    assert f"do not say which part each is, since {other}.conll says none or several" in said
+    assert not read_table([tmp_path / name for name in names[:3]]).notices
+    for name in names:  # a column tells them
+        (tmp_path / name).unlink()
+        written(tmp_path, f"{name}.csv", "x,split\n1,train\n2,test\n")
+    assert not read_table(tmp_path).notices
+
+
 def test_files_of_one_part_are_no_split(tmp_path: Path) -> None:
     for name in ("train-0.conll", "train-1.conll"):
         written(tmp_path, name, TAGGED)

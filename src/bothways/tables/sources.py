@@ -22,7 +22,7 @@ EITHER = ("eval", "evaluation", "holdout")  # the test part; the valid part wher
 SPELLINGS: Mapping[str, str] = {
     **{f"{part}{end}": part for part in ("train", "valid", "test") for end in ("", "ing", "set", "ingset")},
     **{"tr": "train", "te": "test", "privatetest": "test", "testa": "valid", "testb": "test"},  # the last: CoNLL-2003
-    **dict.fromkeys(("validation", "val", "va", "dev", "development", "publictest"), "valid"),
+    **dict.fromkeys(("validation", "val", "va", "dev", "devel", "development", "publictest"), "valid"),
     **dict.fromkeys(("validationset", "valset", "devset", "developmentset"), "valid"),
     **dict.fromkeys(EITHER, "test"),
 }
@@ -191,14 +191,26 @@ def _of_fields(format: Format) -> bool:
 def parts_of(paths: Sequence[Path]) -> list[str]:
     """The part that each file is by its name, or by that of its folder; none unless all say one, not all the same."""
     for names in ([path.name for path in paths], [path.parent.name for path in paths]):
-        # Two letters are a language: en, tr.
-        words = [[word for word in re.findall("[a-z]{3,}", name.lower()) if word in SPELLINGS] for name in names]
-        meant = parts_meant(word for each in words for word in each)
-        said = [{meant[word] for word in each} for each in words]
-        parts = [part for each in said if len(each) == 1 for part in each]
+        parts = [part for each in _parts_said(names) if len(each) == 1 for part in each]
         if len(parts) == len(paths) and len(set(parts)) > 1:
             return parts
     return []
+
+
+def without_part(paths: Sequence[Path]) -> list[str]:
+    """The names that say no part or several, where others say different ones."""
+    names = [path.name for path in paths]
+    said = _parts_said(names)
+    several = len({part for each in said if len(each) == 1 for part in each}) > 1
+    return [name for name, each in zip(names, said, strict=True) if several and len(each) != 1]
+
+
+def _parts_said(names: Sequence[str]) -> list[set[str]]:
+    """The parts that each of several names says."""
+    # Two letters are a language: en, tr.
+    words = [[word for word in re.findall("[a-z]{3,}", name.lower()) if word in SPELLINGS] for name in names]
+    meant = parts_meant(word for each in words for word in each)
+    return [{meant[word] for word in each} for each in words]
 
 
 def _entries(folder: Path) -> list[Path]:

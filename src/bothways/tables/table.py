@@ -19,9 +19,9 @@ from bothways.fields.names import FILE, joined_columns, names_sequences
 from bothways.fields.numbers import as_values
 from bothways.fields.reader import AS_SHOWN, FieldReader, may_be_read, seconds, without_blanks
 from bothways.settings import Reading
-from bothways.tables.hints import suggestion, unused
+from bothways.tables.hints import named, suggestion, unused
 from bothways.tables.opening import intact, readable
-from bothways.tables.sources import Files, Source, find_files, format_of, parts_of
+from bothways.tables.sources import Files, Source, find_files, format_of, parts_of, without_part
 from bothways.tables.words import numbered_on, word_column
 
 NEEDED = ", which the model needs"  # added to the name of a missing column
@@ -29,6 +29,11 @@ ROW = "data row {} (the first is 1)"  # how messages name a row
 
 SPLIT, MADE = "split", "made of the names of the files"
 """The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
+
+NO_PARTS = (
+    "the names of the files do not say which part each is, since {} says none or several. Move such files elsewhere, "
+    "or call each after one part, such as train, dev or test."
+)
 
 FILLED = "stands on the first row of each; filled downward"  # the word about ids of which all rows but one are empty
 
@@ -196,8 +201,12 @@ def read_table(
     reader = FieldReader(reading, learned, text, numbers=numbers, ids=ids, order=sorts)
     table = read_files(files, reader, sequence, order, drop)[1]
     parts = parts_of(files.paths)
-    if not parts or SPLIT in table.names:
+    if SPLIT in table.names:
         return table
+    if not parts:
+        others = without_part(files.paths)
+        said = f"{files.name}: {NO_PARTS.format(named(others))}"
+        return replace(table, notices=(*table.notices, said)) if others else table
     split = pl.Series(SPLIT, np.repeat(parts, [rows for _, rows in table.files]))
     return replace(table, values=table.values.with_columns(split), readings={**table.readings, SPLIT: MADE})
 
