@@ -16,6 +16,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from jaxlib.version import __version_info__
 
@@ -31,6 +32,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # others compute beside it
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from bothways import engine
+
+hypothesis.settings.register_profile("any speed", deadline=None)  # the machine may have other work
+hypothesis.settings.load_profile("any speed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)

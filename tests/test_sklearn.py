@@ -100,7 +100,7 @@ def test_cross_validation_takes_every_form(form: str) -> None:
 def test_other_scores_take_labels_of_one_axis() -> None:
     X, _ = flows()
     rising = np.where(X[:, 0, 0] > 0, "up", "down")
-    labeler = quick(direction="backward", epochs=30)
+    labeler = quick(direction="backward", pooling="last", epochs=30)
     for inputs in (X, list(X)):
         scores = cross_validate(labeler, inputs, rising, cv=3, scoring=["accuracy", "f1_macro", "roc_auc"])
         assert scores["test_accuracy"].mean() > 0.85

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bothways.data import Columns, evaluation_part, read_sequences
@@ -24,7 +24,6 @@ def read(frame: pl.DataFrame, columns: Columns = COLUMNS, classes: Any = (0, 1))
     return evaluation_part(Table("some.csv", frame), columns, "all", classes)[1]
 
 
-@settings(deadline=None)
 @given(
     places=st.lists(st.tuples(st.sampled_from("abc"), st.integers(-9, 9)), min_size=1, max_size=30, unique=True),
     shuffle=st.randoms(),

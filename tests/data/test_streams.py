@@ -71,7 +71,7 @@ def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12), rows=st.integers(1, 20))
 def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], rows: int) -> None:
     path = tmp_path / f"some{ending}"
@@ -166,7 +166,7 @@ def test_ids_on_the_first_row_of_each_sequence_are_filled_downward(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12), rows=st.integers(1, 20), twice=st.booleans())
 def test_ids_are_filled_in_chunks_as_in_the_whole(
     tmp_path: Path, ending: str, lengths: list[int], rows: int, twice: bool

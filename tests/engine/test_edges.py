@@ -157,7 +157,7 @@ def test_masks_and_inputs_may_repeat_without_memory(instruction_set: str, axis: 
         assert_agrees(Case(x, case.directions, {"mask": mask}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_shape_mask_and_layout_agrees_with_the_oracle(data: st.DataObject) -> None:
     sides = data.draw(st.sampled_from([1, 2]), "directions")

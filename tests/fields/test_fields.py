@@ -364,7 +364,7 @@ FIELDS = st.one_of(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(rows=[["?", "1"], [":", "1"], ["?", "1"]], size=1)
 @given(rows=st.lists(st.lists(FIELDS, min_size=2, max_size=2), min_size=1, max_size=8), size=st.integers(1, 4))
 def test_batches_are_read_as_the_whole(rows: list[list[str]], size: int) -> None:
@@ -382,7 +382,7 @@ def test_batches_are_read_as_the_whole(rows: list[list[str]], size: int) -> None
         ]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=60),

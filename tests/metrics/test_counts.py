@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bothways.errors import InputError
@@ -23,7 +23,6 @@ def made(labels: Any, lengths: Any = None, **more: Any) -> Sequences:
 
 
 @given(st.integers(0, 2**32), st.integers(2, 5), st.integers(1, 30), st.booleans())
-@settings(deadline=None)  # the first call imports scikit-learn
 def test_scores_are_those_of_scikit_learn(seed: int, classes: int, steps: int, weighted: bool) -> None:
     from sklearn import metrics
 

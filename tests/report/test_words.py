@@ -52,6 +52,17 @@ def test_the_parts_that_made_the_model_are_no_judges() -> None:
     assert "learned from the train part" in warnings(found)[0]
 
 
+@pytest.mark.parametrize(("sequences", "said"), [(3, "3 sequences cannot tell"), (6, "The model beats every baseline")])
+def test_few_sequences_cannot_tell(sequences: int, said: str) -> None:
+    """Of three that differ by chance all differ the same way in one of four cases, and so does their interval."""
+    labels = [0, 1] * sequences
+    p, lengths = np.eye(2)[labels], [2] * sequences
+    found = evaluated(labels, p, lengths=lengths, baselines={"majority": np.zeros(2 * sequences, int)})
+    assert found.baselines["majority"].ahead["macro_f1"].low > 0
+    assert found.standing == ("better" if sequences == 6 else "unclear")
+    assert said in verdict(found)
+
+
 def test_the_verdict_without_certainty() -> None:
     one = evaluated([0, 1], np.eye(2), lengths=[2], baselines={"majority": np.zeros(2, int)})
     assert "a single sequence cannot tell" in verdict(one)

@@ -75,7 +75,7 @@ def test_the_numbers_are_those_of_the_oracle(
 
 
 @given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_sequence_gets_the_same_labels_in_any_company(lengths: list[int], steps_a_call: int) -> None:
     model = some_model()
     sequences = sequences_of(lengths)

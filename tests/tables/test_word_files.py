@@ -267,7 +267,7 @@ ONES = np.ones((1, 1), np.float32)
 COMMENT, DOCUMENT = "# text = a b c d", "-DOCSTART- -X- O"
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.sampled_from(["", "", COMMENT, DOCUMENT, "a", *HARD]), max_size=30),
     separator=st.sampled_from(["\t", " ", "  "]),

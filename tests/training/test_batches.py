@@ -41,7 +41,7 @@ def padded_steps(lengths: list[int], edges: tuple[int, ...]) -> int:
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 4), st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_other_lengths_need_less_padding(lengths: list[int], least: int, most: int) -> None:
     edges = bucket_lengths(lengths, least, most)
     assert len(edges) <= most
@@ -71,7 +71,6 @@ def test_a_thousand_lengths_are_padded_little() -> None:
 
 
 @given(some_lengths, st.integers(1, 9))
-@settings(deadline=None)
 def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> None:
     steps = sum(lengths)
     x = np.arange(2 * steps, dtype=np.float32).reshape(steps, 2) + 1
@@ -100,7 +99,6 @@ def unlabeled(lengths: list[int], batch_size: int, room: Numbers | None = None) 
 
 
 @given(some_lengths, st.integers(1, 9), st.sampled_from(["step", "sequence"]), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_what_has_no_label_is_left_out(lengths: list[int], batch_size: int, per: str, seed: int) -> None:
     steps, starts = sum(lengths), np.cumsum(lengths) - lengths
     count = steps if per == "step" else len(lengths)
@@ -118,7 +116,6 @@ def test_what_has_no_label_is_left_out(lengths: list[int], batch_size: int, per:
 
 
 @given(some_lengths, st.integers(1, 9))
-@settings(deadline=None)
 def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int], batch_size: int) -> None:
     buckets = unlabeled(lengths, batch_size)
     seen: list[list[int]] = [[] for _ in buckets]
@@ -133,7 +130,6 @@ def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int],
 
 
 @given(some_lengths, st.integers(1, 9), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_parts_have_the_shapes_of_the_whole(lengths: list[int], batch_size: int, seed: int) -> None:
     def shapes(buckets: list[Bucket]) -> set[tuple[int, int, int]]:
         return {(bucket.x.shape[1], bucket.room, batch_shape(bucket)[1]) for bucket in buckets}

@@ -50,6 +50,11 @@ class Quantization:
         return ahead.get(self.after.decisive, Interval(after.value - before.value, np.nan, np.nan))
 
     @property
+    def standing(self) -> str:
+        """How int8 stands beside float32, as `Evaluation.beside` says it; of few sequences, too, a loss is one."""
+        return "worse" if self.worse and self.after.baselines[FLOAT32].ahead else self.after.standing
+
+    @property
     def worse(self) -> bool:
         """Whether the score falls: the interval of the difference says so, or without one the difference itself."""
         value, low, high = self.difference
@@ -64,9 +69,9 @@ class Quantization:
         cost = {
             "worse": f"Worse: in int8 {between}, an interval below 0. Keep the model of float32.",
             "better": f"Not worse: in int8 {between}.",
-            "unclear": f"No loss is shown: in int8 {between}, which holds 0.",
+            "unclear": f"No loss is shown: in int8 {between}.",
             "unknown": f"In int8 {moved}; there are too few sequences for an interval.",
-        }[self.after.standing]
+        }[self.standing]
         return cost + f" Not written; {option('force', True)} writes it all the same." * (self.path is None)
 
     def to_json(self) -> dict[str, Any]:
@@ -85,7 +90,7 @@ class Quantization:
             "score": self.after.decisive,
             **{name: shape(of) | {"bytes": size, "steps_per_second": speed} for name, of, size, speed in rows},
             "difference": shape(self.difference),
-            "standing": self.after.standing,
+            "standing": self.standing,
             "verdict": self.verdict,
         }
 

@@ -20,6 +20,9 @@ from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
 RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as their intervals are called
 
+TELLING = 6
+"""So many sequences tell two models apart; of 5 that differ by chance, all do so the same way in 1 of 16 cases."""
+
 
 class ClassScores(NamedTuple):
     """How well one class is told from the others; a share of nothing is 0."""
@@ -153,17 +156,23 @@ class Evaluation:
 
     @property
     def standing(self) -> str:
-        """How the model compares with the best baseline by the decisive score.
+        """How the model compares with the best baseline by the decisive score, as `beside` says it."""
+        best = max(self.baselines.values(), key=lambda baseline: float(getattr(baseline, self.decisive)), default=None)
+        return "unknown" if best is None else self.beside(best, self.decisive)
+
+    def beside(self, baseline: BaselineScores, score: str) -> str:
+        """How the model compares with a baseline by a score.
 
         Returns:
-            "better" or "worse" where the interval of the difference says so, "unclear" where it leaves both open, and
-            "unknown" where there is no interval or no baseline.
+            "better" or "worse" where the interval of the difference says so, "unclear" where it leaves both open or
+            comes from fewer than 6 sequences, and "unknown" where there is none.
         """
-        best = max(self.baselines.values(), key=lambda baseline: float(getattr(baseline, self.decisive)), default=None)
-        if best is None or not best.ahead:
+        if not baseline.ahead:
             return "unknown"
-        ahead = best.ahead[self.decisive]
-        return "better" if ahead.low > 0 else "worse" if ahead.high < 0 else "unclear"
+        ahead = baseline.ahead[score]
+        if self.resampled < TELLING or ahead.low <= 0 <= ahead.high:
+            return "unclear"
+        return "better" if ahead.low > 0 else "worse"
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways evaluate --json` prints."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.errors import counted, part_words
 from bothways.metrics import Evaluation, Importance, title
+from bothways.metrics.evaluation import TELLING
 from bothways.metrics.importance import REACH
 
 FEW_SEQUENCES = 20  # with fewer sequences intervals are too narrow
@@ -38,9 +39,10 @@ def verdict(evaluation: Evaluation) -> str:
     name, best = max(of.baselines.items(), key=lambda item: float(getattr(item[1], key)))
     simple = float(getattr(best, key))
     own += f"; that of the best baseline ({baseline_words(name, of.per)}) is {simple:.3f}"
-    if not best.ahead:
+    if of.resampled < TELLING:
         word = "is ahead of every baseline" if value > simple else "does not beat the best baseline"
-        said = f"The model {word} here. {own}. How certain that is, a single sequence cannot tell."
+        few = f"{of.resampled} sequences" if best.ahead else "a single sequence"
+        said = f"The model {word} here. {own}. How certain that is, {few} cannot tell."
     else:
         low, high = best.ahead[key].low, best.ahead[key].high
         how = f"; on other sequences the model may be {abs(low):.3f} behind or {abs(high):.3f} ahead."
@@ -57,7 +59,7 @@ def verdict(evaluation: Evaluation) -> str:
         }[of.standing]
     name, most = max(of.baselines.items(), key=lambda item: item[1].accuracy)
     if of.standing != "worse" and most.accuracy >= of.accuracy:
-        word = "worse" if most.ahead and most.ahead["accuracy"].high < 0 else "no better"
+        word = "worse" if of.beside(most, "accuracy") == "worse" else "no better"
         other = f"{most.accuracy:.1%} for the {baseline_words(name, of.per)}"
         said += f" By accuracy it is {word}: {of.accuracy:.1%}, and {other}."
     return said
