@@ -162,7 +162,7 @@ def test_wide_tables_are_learned_in_one_training() -> None:
     X, unseen = random.normal(size=(60, 20, 60)), random.normal(size=(30, 20, 60))
     labeler = SequenceLabeler().fit(X, X[..., :2].sum(axis=2) > 0)
     assert labeler.score(unseen, unseen[..., :2].sum(axis=2) > 0) > 0.8
-    assert SequenceLabeler(bins=4, levels="centered").fit(X, X[..., 0] > 0).model_.network.levels == "centered"
+    assert SequenceLabeler(levels="centered").fit(X, X[..., 0] > 0).model_.network.levels == "centered"
 
 
 def test_the_manners_of_scikit_learn() -> None:

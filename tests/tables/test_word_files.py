@@ -249,7 +249,7 @@ def test_a_file_that_says_no_part_or_two_beside_others_is_named(tmp_path: Path, 
     table = read_table(tmp_path)
     assert "split" not in table.names
     (said,) = table.notices
-    assert f"do not say which part each is, since {other}.conll says none or several" in said
+    assert f"called after no part, or after several: {other}.conll. So names of files tell no parts" in said
     assert not read_table([tmp_path / name for name in names[:3]]).notices
     for name in names:  # a column tells them
         (tmp_path / name).unlink()

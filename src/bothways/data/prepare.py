@@ -32,7 +32,7 @@ from bothways.tables.headers import TOTALS
 from bothways.tables.sources import Source
 from bothways.tables.table import FILLED, MADE, SPLIT, Table, read_table, with_joined
 
-KINDS = 20  # columns of no more texts than these hold kinds
+FEW_TEXTS = 20  # columns of no more texts than these hold kinds
 LONG_WORD = r"^\p{L}{20,}$"  # where most differ, each may be a sequence of letters
 
 
@@ -209,7 +209,7 @@ def _text_notices(table: Table, columns: Columns) -> Iterator[str]:
     """A word about columns most rows of which hold a text that may be a sequence of its own."""
     for name in columns.categories:
         column = table.column(name).cast(pl.String)
-        several = column.n_unique() > KINDS and holds_texts(column)
+        several = column.n_unique() > FEW_TEXTS and holds_texts(column)
         long = column.filter(column.str.contains(LONG_WORD)).n_unique()
         if several or 2 * long > len(column):
             held, what = ("several words", "words") if several else ("one long word", "letters")

@@ -23,7 +23,7 @@ WIDE = 32
 
 NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
 PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}
-"""How the numbers of vectors of words enter: bins and changes of them say little."""
+"""How the numbers of vectors of words enter, of which bins and changes say little; and many others, trained once."""
 
 
 @cache

@@ -31,7 +31,7 @@ SPLIT, MADE = "split", "made of the names of the files"
 """The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
 
 NO_PARTS = (
-    "the names of the files do not say which part each is, since {} says none or several. Move such files elsewhere, "
+    "called after no part, or after several: {}. So names of files tell no parts here. Move such files elsewhere, "
     "or call each after one part, such as train, dev or test."
 )
 
