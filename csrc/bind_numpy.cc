@@ -82,9 +82,8 @@ class Weights {
  public:
   // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None) and reverse; what follows is left alone.
   // `bins` is None, or the centers and the slopes of `Bins`, (2, bins, numbers).
-  Weights(nb::handle directions, bool zero_output_for_mask, int precision, nb::handle bins = nb::none(),
-          bool time_major = false)
-      : zero_output_for_mask_(zero_output_for_mask), precision_(precision_of(precision)), time_major_(time_major) {
+  Weights(nb::handle directions, bool zero_output_for_mask, int precision, nb::handle bins = nb::none())
+      : zero_output_for_mask_(zero_output_for_mask), precision_(precision_of(precision)) {
     const Items each(directions);
     if (each.size() < 1 || each.size() > kMaxDirections)
       throw std::invalid_argument("one or two directions are needed");
@@ -106,13 +105,14 @@ class Weights {
     }
   }
 
-  Call call(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout = nb::none()) const {
+  Call call(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout = nb::none(),
+            bool time_major = false) const {
     const Array array = array_of(x, "f", kRead, "x");
     const int64_t columns = x_columns(input(0, 0));
     if (array.axes != 3 || array.shape[2] != columns) {
       throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(columns));
     }
-    const int64_t batch = array.shape[time_major_], time = array.shape[!time_major_];
+    const int64_t batch = array.shape[time_major], time = array.shape[!time_major];
     for (int i = 0; i < count_; ++i) {
       if (!countable(batch, time, features_, directions_[i].units))
         throw std::invalid_argument("the call is too large");
@@ -121,6 +121,7 @@ class Weights {
     Call call{input(batch, time), count_, {}};
     call.input.x = static_cast<const float*>(array.data);
     call.input.mask = static_cast<const uint8_t*>(counts);
+    call.input.time_major = time_major;
     // Under dropout other kernels may run, which want another layout.
     const bool packed = packed_for_ == instruction_set() && dropout.is_none();
     for (int i = 0; i < count_; ++i) {
@@ -159,6 +160,18 @@ class Weights {
     nb::object outputs = empty_outputs(call);
     run_forward(call, outputs, results);
     return outputs;
+  }
+
+  // Writes to `outputs` and to the final states of each direction.
+  void fill(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle outputs, nb::handle final_states,
+            bool time_major) const {
+    const Call call = this->call(x, mask, initial_states, nb::none(), time_major);
+    DirectionOutputs results[kMaxDirections] = {};
+    const Items each(final_states, count_, "final_states");
+    for (int i = 0; i < count_; ++i) {
+      set_states(results[i].final_states, each[i], call.directions[i], call.input.batch, kWrite);
+    }
+    run_forward(call, outputs, results);
   }
 
   // Outputs, and for each direction a tuple of its final states. `residuals` may be None.
@@ -245,7 +258,7 @@ class Weights {
   }
 
   Input input(int64_t batch, int64_t time) const {
-    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_, bins_, time_major_};
+    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_, bins_};
   }
 
   // Rounded up: the residuals of every direction start at a cache line.
@@ -273,7 +286,6 @@ class Weights {
 
   bool zero_output_for_mask_;
   Precision precision_;
-  bool time_major_;
   const char* packed_for_ = nullptr;  // an instruction set
   std::unique_ptr<float, Free> packed_[kMaxDirections];
   int count_ = 0;
@@ -297,8 +309,8 @@ nb::list items_of(nb::handle directions, int64_t place) {
 // dropout (or None); a result is one of final states and residuals (or None).
 void forward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision,
                           nb::handle directions, nb::handle outputs, nb::handle results, bool time_major) {
-  const Weights weights(directions, zero_output_for_mask, precision, nb::none(), time_major);
-  const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
+  const Weights weights(directions, zero_output_for_mask, precision);
+  const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6), time_major);
   DirectionOutputs to[kMaxDirections] = {};
   const Items each(results, call.count, "results");
   for (int i = 0; i < call.count; ++i) {
@@ -315,8 +327,8 @@ void forward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_ma
 void backward_with_weights(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision,
                            nb::handle directions, nb::handle d_outputs, nb::handle d_x, nb::handle gradients,
                            bool time_major) {
-  const Weights weights(directions, zero_output_for_mask, precision, nb::none(), time_major);
-  const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
+  const Weights weights(directions, zero_output_for_mask, precision);
+  const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6), time_major);
   DirectionGradients to[kMaxDirections] = {};
   const Items each(gradients, call.count, "gradients");
   for (int i = 0; i < call.count; ++i) {
@@ -341,6 +353,8 @@ NB_MODULE(_native, m) {
       .def("freeze", &Weights::freeze)
       .def("residual_floats", nb::overload_cast<int64_t, int64_t, bool>(&Weights::residual_floats, nb::const_),
            nb::arg("batch"), nb::arg("time"), nb::arg("dropout"))
+      .def("fill", &Weights::fill, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states"), nb::arg("outputs"),
+           nb::arg("final_states"), nb::arg("time_major"))
       .def("outputs", &Weights::outputs, nb::arg("x").none(), nb::arg("mask").none(), nb::arg("initial_states").none())
       .def("run", &Weights::run, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
            nb::arg("dropout").none(), nb::arg("residuals").none())

@@ -67,6 +67,14 @@ def native_calls(case: Case, memory: Memory, *more: bool) -> tuple[tuple[Any, ..
     )
 
 
+def fill_call(case: Case, memory: Memory, time_major: bool = False) -> tuple[Any, tuple[Any, ...]]:
+    """`fill` of packed weights, and its arguments for a case with states."""
+    (x, mask, _, _, directions, outputs, results, *_), _ = native_calls(case, memory, time_major)
+    packed = _native.Weights(directions, False, False)
+    packed.freeze()
+    return packed.fill, (x, mask, [each[5] for each in directions], outputs, [each[0] for each in results], time_major)
+
+
 def arrays_in(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Array]]:
     """Every array of nested tuples and lists, with the indices that lead to it."""
     if isinstance(tree, np.ndarray):
@@ -106,6 +114,11 @@ def test_calls_stay_in_their_arrays(
     forward, backward = native_calls(case, memory, time_major)
     _native.forward(*forward)
     _native.backward(*backward)
+    fill, filled = fill_call(case, memory, time_major)
+    fill(*filled)
+    for found, expected in zip(filled[3:5], (forward[5], [each[0] for each in forward[6]]), strict=True):
+        for (_, one), (_, other) in zip(arrays_in([found]), arrays_in([expected]), strict=True):
+            assert np.array_equal(one, other)
     assert memory.is_intact()
     residuals = [id(each) for _, each in forward[6]]
     assert all(
@@ -140,6 +153,17 @@ def test_wrong_arrays_are_refused(right: tuple[Any, Any], wrong: str) -> None:
     function, call = right
     for path, array in arrays_in(call):
         assert_refused(function, with_item(call, path, WRONG[wrong](array)))
+
+
+def test_wrong_arrays_are_not_filled() -> None:
+    fill, call = fill_call(make_case(3, 4, 5, (6, 7), mask="random", states=True), Memory(0))
+    for path, array in arrays_in(call):
+        for wrong in WRONG.values():
+            assert_refused(fill, with_item(call, path, wrong(array)))
+        if path[0] > 2:
+            array.setflags(write=False)
+            assert_refused(fill, call)
+            array.setflags(write=True)
 
 
 def test_read_only_results_are_refused(right: tuple[Any, Any]) -> None:

