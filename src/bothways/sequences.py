@@ -118,7 +118,7 @@ class Sequences:
     @property
     def positions(self) -> Numbers:
         """`(steps,)` the number of each step in its sequence, from 0."""
-        return np.arange(self.steps) - np.repeat(self.offsets[:-1], self.lengths)
+        return ranges(0, self.lengths)
 
     @property
     def step_labels(self) -> Numbers:
@@ -188,9 +188,8 @@ class Sequences:
 
     def take(self, numbers: Numbers) -> Sequences:
         """The sequences of these numbers, in this order."""
-        lengths, offsets = self.lengths[numbers], self.offsets
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return self._taken(np.repeat(offsets[numbers], lengths) + within, lengths, numbers)
+        lengths = self.lengths[numbers]
+        return self._taken(ranges(self.offsets[numbers], lengths), lengths, numbers)
 
     def cut(self, pieces: Numbers) -> tuple[Sequences, Numbers]:
         """Cut sequences so that all steps of a piece have one number in `pieces (steps,)`; and those numbers.
@@ -230,6 +229,16 @@ class Sequences:
         arrays = {name: getattr(self, name)[at] for name, at in places.items() if getattr(self, name) is not None}
         ids = None if self.ids is None else tuple(self.ids[number] for number in numbers.tolist())
         return replace(self, lengths=lengths, ids=ids, **arrays)
+
+
+def ranges(starts: Any, counts: Numbers) -> Numbers:
+    """Whole numbers from each start on, as many as its count, one range after the other.
+
+    Example:
+        >>> ranges(np.array([0, 7]), np.array([2, 3]))
+        array([0, 1, 7, 8, 9])
+    """
+    return np.asarray(np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts))
 
 
 def unmasked(value: Any) -> Array:
