@@ -170,6 +170,17 @@ class Sequences:
         number = int(np.searchsorted(offsets, step, side="right")) - 1
         return number, step - int(offsets[number])
 
+    def before_and_after(self, steps: Numbers) -> tuple[Numbers, Numbers]:
+        """How many steps each of these has before and after it in its sequence.
+
+        Example:
+            >>> Sequences(np.zeros((5, 1)), np.array([2, 3])).before_and_after(np.array([1, 2]))
+            (array([1, 0]), array([0, 2]))
+        """
+        offsets = self.offsets
+        of = np.searchsorted(offsets, steps, side="right") - 1
+        return steps - offsets[of], offsets[of + 1] - 1 - steps
+
     def id(self, number: int) -> Any:
         """What the user calls a sequence."""
         return number if self.ids is None else self.ids[number]
