@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -250,6 +250,16 @@ def ranges(starts: Any, counts: Numbers) -> Numbers:
         array([0, 1, 7, 8, 9])
     """
     return np.asarray(np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts))
+
+
+def in_blocks(count: int, size: int) -> Iterator[Numbers]:
+    """The whole numbers below `count`, at most `size` of them at a time.
+
+    Example:
+        >>> [numbers.tolist() for numbers in in_blocks(5, 2)]
+        [[0, 1], [2, 3], [4]]
+    """
+    return (np.arange(first, min(first + size, count)) for first in range(0, count, size))
 
 
 def unmasked(value: Any) -> Array:

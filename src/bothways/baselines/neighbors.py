@@ -15,7 +15,7 @@ from bothways.baselines.places import Place, Places, checked_runs, known_runs, m
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
 from bothways.patterns.classifiers import NEVER, Classifier, some_labels
-from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences, in_blocks
 
 AROUND, FAR, FARTHER = 1, 2, 8
 """How many steps before and after a label are looked at: of all columns; and of the one with the most codes, where
@@ -116,8 +116,7 @@ class Neighbors(Classifier):
 
     def logits(self, sequences: Sequences, before: Array | None = None) -> Floats:
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
-        for at in range(0, sequences.steps, BLOCK):
-            rows = np.arange(at, min(at + BLOCK, sequences.steps))
+        for rows in in_blocks(sequences.steps, BLOCK):
             own = product(_numbers(sequences, rows, self.mean, self.scale), self.kernel) + self.bias
             for column in self.known[self.places.codes(sequences, rows)].T:
                 own += self.weights[column]

@@ -14,7 +14,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
-from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences, in_blocks
 
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
@@ -104,8 +104,7 @@ class Patterns(Classifier):
         return cls(features, kernel, bias)
 
     def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
-        numbers = np.arange(len(sequences))
-        blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
+        blocks = (sequences.take(numbers) for numbers in in_blocks(len(sequences), BLOCK))
         found = [self.multiply(self.features.features(block), self.kernel) + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 
