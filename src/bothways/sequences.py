@@ -133,6 +133,11 @@ class Sequences:
         return self.labels
 
     @property
+    def has_label(self) -> Bools:
+        """Shaped as the labels, where there is one."""
+        return np.asarray(self.known_labels != NO_LABEL)
+
+    @property
     def known_weights(self) -> Floats:
         """How much each label counts; 1 if nothing is said."""
         return np.ones(len(self.known_labels), np.float32) if self.weights is None else self.weights
@@ -157,7 +162,7 @@ class Sequences:
             >>> Sequences(np.zeros((4, 1)), np.array([4]), labels=np.array([0, 2, NO_LABEL, 2])).class_counts(3)
             array([1, 0, 2])
         """
-        return np.bincount(self.known_labels[self.known_labels != NO_LABEL], minlength=classes)
+        return np.bincount(self.known_labels[self.has_label], minlength=classes)
 
     @property
     def table_rows(self) -> Numbers:

@@ -157,8 +157,8 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
 
 def counted_labels(sequences: Sequences) -> Bools:
     """Which labels count: those that are known and have a weight above 0."""
-    known = sequences.known_labels != NO_LABEL
-    return np.asarray(known if sequences.weights is None else known & (sequences.weights > 0))
+    known = sequences.has_label
+    return known if sequences.weights is None else known & (sequences.weights > 0)
 
 
 def count_entities(sequences: Sequences, predicted: Numbers, marked: Bools | None = None) -> OfClasses:
