@@ -13,6 +13,7 @@ from bothways.arrays import checked_array, product
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Classifier, some_labels
+from bothways.patterns.numbers import scale_of
 from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, ITERATIONS = 50_000, 200  # this many labels and iterations are good enough, and take seconds
@@ -54,8 +55,7 @@ class OneStep(Classifier):
         if same or len(seen) < 2 or not sequences.features or not len(values):
             return None
         numbers = np.asarray(values[:, : sequences.features - len(categories)], np.float64)
-        mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
-        scale[scale == 0] = 1
+        mean, scale = numbers.mean(axis=0), scale_of(numbers)
         inputs, kept = [csr_array((numbers - mean) / scale)], []
         for column, size in zip(_codes(values, categories), categories, strict=True):
             kept.append(np.sort(np.argsort(-np.bincount(column, minlength=size), kind="stable")[:VALUES]))
@@ -96,7 +96,7 @@ class OneStep(Classifier):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> OneStep:
         sizes, classes = network.categories, network.classes
-        numbers = network.features - len(sizes)
+        numbers = network.numeric
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(sizes) - 1)
         if (len(codes) > 0) != (len(sizes) > 0) or not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend, and belongs to columns of categories.")

@@ -146,7 +146,7 @@ class Neighbors(Classifier):
         if not cls._serves(network.per, network.features, sizes):
             raise InputError("A regression on neighbors belongs to labels of steps of many kinds, or without numbers.")
         learned = {name: arrays[name] for name in cls.told if name in arrays}
-        numbers, places = network.features - len(sizes), cls._places(arrays, sizes)
+        numbers, places = network.numeric, cls._places(arrays, sizes)
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, places.ends[-1] - 1)
         if not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend.")
