@@ -64,16 +64,6 @@ def some_buckets(network: Network, lengths: list[int], batch_size: int) -> list[
     return bucketed(replace(examples, values=values, weights=np.ones(examples.steps, np.float32)), batch_size)
 
 
-def test_weights_go_into_the_keras_model_and_come_back() -> None:
-    network = some_network(depth=2)
-    weights = initial_weights(network, seed=0)
-    model = keras_model(network, masked=False)
-    set_weights(network, model, weights)
-    back = get_weights(network, model)
-    assert list(back) == list(weights)
-    assert all(np.array_equal(back[name], weights[name]) for name in weights)
-
-
 def test_the_recurrent_layers_run_on_the_engine() -> None:
     for direction in DIRECTIONS:
         model = keras_model(some_network(direction=direction), masked=True)
