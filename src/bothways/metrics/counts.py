@@ -12,7 +12,7 @@ from bothways.errors import InputError
 from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 from bothways.tags import Chunks
 
-OfClasses = tuple[Array, Array, Array]
+OfClasses = tuple[Array, ...]  # three arrays: true positives, predictions, support; or what is made of these
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # smaller probabilities count as this, so that losses are finite
 
@@ -101,8 +101,7 @@ def count(
         codes[counted_labels(sequences)] = decided
         entities = count_entities(sequences, codes)
         if whole:
-            right, called, there = (each.sum(axis=0, keepdims=True) for each in entities)
-            entities = right, called, there
+            entities = tuple(each.sum(axis=0, keepdims=True) for each in entities)
     return Counts(
         true_positives=table(labels, classes, decided == labels),
         predicted=table(decided, classes),
