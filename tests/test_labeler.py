@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -20,12 +19,10 @@ from bothways.errors import DataError, InputError
 from bothways.labeler import SequenceLabeler, scorer
 from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.study import refit, tuning
 from bothways.study.plan import SearchClock
 from tolerances import ENGINE, error
-
-Array = npt.NDArray[Any]
 
 
 def quick(**more: Any) -> SequenceLabeler:

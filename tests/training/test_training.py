@@ -22,7 +22,7 @@ from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
 from bothways.runtime import logits
 from bothways.runtime.numbers import entering
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.compiled_models import best_epochs
@@ -30,13 +30,8 @@ from bothways.training.epochs import BatchEpochs, learning_rates
 from bothways.training.initializers import initial_weights, number_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
 from bothways.training.validation import Validation
+from members import some_network
 from tolerances import KERAS, error
-
-Array = npt.NDArray[Any]
-
-
-def some_network(**more: Any) -> Network:
-    return Network(**{"features": 2, "classes": 2, "units": 4, **more})
 
 
 def some_examples(lengths: list[int], classes: int = 2, seed: int = 0) -> Sequences:
