@@ -18,7 +18,7 @@ LEAST = 1e-6  # shares are no smaller, so that they have logarithms
 FAINT, TINY = 1e-14, np.finfo(np.float64).tiny  # of all squares, what may be due to rounding; and above 0
 
 
-def spectra(values: Doubles, lengths: Numbers, bands: int, distances: bool = False, span: int = 1) -> Doubles:
+def spectra(values: Doubles, lengths: Numbers, bands: int, distances: bool, span: int) -> Doubles:
     """How much of the power of each column, less its mean, is in bands of frequencies; and autocorrelations.
 
     With `distances` it is that of absolute distances from the mean: of how loud a noise is, say. A spectrum is that of
