@@ -273,10 +273,18 @@ print(json.dumps([facts["keras_backend"], facts["compiled_epochs"], labeler.scor
     assert error(other_losses, losses) < KERAS
 
 
-def test_without_validation_all_epochs_run_and_the_last_weights_stay() -> None:
-    examples = some_examples([6] * 8)
-    longer = train(some_network(), examples, Settings(epochs=4, patience=1))
-    assert len(longer.history) == 4
+def test_without_a_valid_part_or_a_monitor_all_epochs_run_and_the_last_weights_are_kept() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 4, 1))
+    examples = Sequences.from_arrays(x, (x > 0).astype(int).ravel())
+    wrong = Sequences.from_arrays(x, (x < 0).astype(int).ravel())  # each epoch is worse by these
+    network = Network(features=1, classes=2, units=4)
+    trained = train(network, examples, Settings(epochs=6, patience=1, monitor="none"), wrong)
+    assert len(trained.history) == 6
+    assert all(report.best and report.valid_metric is None for report in trained.history)
+    alone = train(network, examples, Settings(epochs=6, patience=1))
+    assert len(alone.history) == 6
+    assert same_weights(trained, alone)
+    assert len(train(network, examples, Settings(epochs=6, patience=1), wrong).history) < 6
 
 
 def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.MonkeyPatch) -> None:
