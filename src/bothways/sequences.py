@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +255,18 @@ def ranges(starts: Any, counts: Numbers) -> Numbers:
         array([0, 1, 7, 8, 9])
     """
     return np.asarray(np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts))
+
+
+def shifted_within(lengths: Numbers) -> Callable[[int], Numbers]:
+    """What gives for each step of sequences the one so many steps later; beyond the ends the last or the first one.
+
+    Example:
+        >>> shifted_within(np.array([3, 2]))(-1)
+        array([0, 0, 1, 3, 3])
+    """
+    ends, steps = np.cumsum(lengths), np.arange(lengths.sum())
+    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+    return lambda shift: np.clip(steps + shift, first, last)
 
 
 def in_blocks(count: int, size: int) -> Iterator[Numbers]:
