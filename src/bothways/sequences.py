@@ -269,6 +269,12 @@ def shifted_within(lengths: Numbers) -> Callable[[int], Numbers]:
     return lambda shift: np.clip(steps + shift, first, last)
 
 
+def joint_codes(values: Array, sizes: Sequence[int]) -> Numbers:
+    """`(steps, columns)` codes of the last columns; those of a column, of its size, go on where those before it end."""
+    codes = np.asarray(values[:, values.shape[1] - len(sizes) :], np.int64)
+    return np.asarray(codes + np.cumsum([0, *sizes])[:-1])
+
+
 def in_blocks(count: int, size: int) -> Iterator[Numbers]:
     """The whole numbers below `count`, at most `size` of them at a time.
 

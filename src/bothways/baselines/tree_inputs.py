@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bothways.means import ROWS, moments_of
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Numbers, Sequences, joint_codes
 
 AROUND = 5  # neighbours: this many steps before and after a label
 WIDTHS = (4, 8, 32)  # the steps of the windows of numbers that end and begin at a label: powers of two, ascending
@@ -87,9 +87,8 @@ def inputs_of(
     count = sequences.features - len(categories)
     rows, moved = near(sequences, chosen, reach_of(widths))
     values, at = sequences.values[rows], np.searchsorted(rows, chosen)
-    numbers, codes = np.asarray(values[:, :count], np.float64), np.asarray(values[:, count:], np.int64)
-    codes += np.cumsum([0, *categories])[:-1].astype(np.int64)
-    columns, shifts = np.hstack([places[codes], numbers]), np.arange(-AROUND, AROUND + 1)
+    numbers, shifts = np.asarray(values[:, :count], np.float64), np.arange(-AROUND, AROUND + 1)
+    columns = np.hstack([places[joint_codes(values, categories)], numbers])
     before, after = sequences.before_and_after(chosen)
     there = (shifts >= -before[:, None]) & (shifts <= after[:, None])
     around = columns[np.where(there, at[:, None] + shifts, 0)]
