@@ -1,12 +1,19 @@
-"""Networks whose weights are drawn at random, for tests of models that need no training."""
+"""Small networks, and members whose weights are drawn at random, for tests of models that need no training."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from bothways.network import Network
 from bothways.runtime import Member
 from bothways.sequences import Array
+
+
+def some_network(**more: Any) -> Network:
+    """A small one, of two features and classes unless something else is said."""
+    return Network(**{"features": 2, "classes": 2, "units": 4, **more})
 
 
 def random_member(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pytest
 from sklearn.base import clone
@@ -28,8 +27,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bothways.labeler import SequenceLabeler
-
-Array = npt.NDArray[Any]
+from bothways.sequences import Array
 
 pytestmark = pytest.mark.filterwarnings("ignore:Column 'first' gives the answer away")  # as it does in `flows`
 

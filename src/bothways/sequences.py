@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,7 @@ class Sequences:
     @property
     def positions(self) -> Numbers:
         """`(steps,)` the number of each step in its sequence, from 0."""
-        return np.arange(self.steps) - np.repeat(self.offsets[:-1], self.lengths)
+        return ranges(0, self.lengths)
 
     @property
     def step_labels(self) -> Numbers:
@@ -131,6 +131,11 @@ class Sequences:
         if self.labels is None:
             raise InputError("These sequences have no labels.")
         return self.labels
+
+    @property
+    def has_label(self) -> Bools:
+        """Shaped as the labels, where there is one."""
+        return np.asarray(self.known_labels != NO_LABEL)
 
     @property
     def known_weights(self) -> Floats:
@@ -157,7 +162,7 @@ class Sequences:
             >>> Sequences(np.zeros((4, 1)), np.array([4]), labels=np.array([0, 2, NO_LABEL, 2])).class_counts(3)
             array([1, 0, 2])
         """
-        return np.bincount(self.known_labels[self.known_labels != NO_LABEL], minlength=classes)
+        return np.bincount(self.known_labels[self.has_label], minlength=classes)
 
     @property
     def table_rows(self) -> Numbers:
@@ -169,6 +174,17 @@ class Sequences:
         offsets = self.offsets
         number = int(np.searchsorted(offsets, step, side="right")) - 1
         return number, step - int(offsets[number])
+
+    def before_and_after(self, steps: Numbers) -> tuple[Numbers, Numbers]:
+        """How many steps each of these has before and after it in its sequence.
+
+        Example:
+            >>> Sequences(np.zeros((5, 1)), np.array([2, 3])).before_and_after(np.array([1, 2]))
+            (array([1, 0]), array([0, 2]))
+        """
+        offsets = self.offsets
+        of = np.searchsorted(offsets, steps, side="right") - 1
+        return steps - offsets[of], offsets[of + 1] - 1 - steps
 
     def id(self, number: int) -> Any:
         """What the user calls a sequence."""
@@ -188,9 +204,8 @@ class Sequences:
 
     def take(self, numbers: Numbers) -> Sequences:
         """The sequences of these numbers, in this order."""
-        lengths, offsets = self.lengths[numbers], self.offsets
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return self._taken(np.repeat(offsets[numbers], lengths) + within, lengths, numbers)
+        lengths = self.lengths[numbers]
+        return self._taken(ranges(self.offsets[numbers], lengths), lengths, numbers)
 
     def cut(self, pieces: Numbers) -> tuple[Sequences, Numbers]:
         """Cut sequences so that all steps of a piece have one number in `pieces (steps,)`; and those numbers.
@@ -230,6 +245,44 @@ class Sequences:
         arrays = {name: getattr(self, name)[at] for name, at in places.items() if getattr(self, name) is not None}
         ids = None if self.ids is None else tuple(self.ids[number] for number in numbers.tolist())
         return replace(self, lengths=lengths, ids=ids, **arrays)
+
+
+def ranges(starts: Any, counts: Numbers) -> Numbers:
+    """Whole numbers from each start on, as many as its count, one range after the other.
+
+    Example:
+        >>> ranges(np.array([0, 7]), np.array([2, 3]))
+        array([0, 1, 7, 8, 9])
+    """
+    return np.asarray(np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts))
+
+
+def shifted_within(lengths: Numbers) -> Callable[[int], Numbers]:
+    """What gives for each step of sequences the one so many steps later; beyond the ends the last or the first one.
+
+    Example:
+        >>> shifted_within(np.array([3, 2]))(-1)
+        array([0, 0, 1, 3, 3])
+    """
+    ends, steps = np.cumsum(lengths), np.arange(lengths.sum())
+    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+    return lambda shift: np.clip(steps + shift, first, last)
+
+
+def joint_codes(values: Array, sizes: Sequence[int]) -> Numbers:
+    """`(steps, columns)` codes of the last columns; those of a column, of its size, go on where those before it end."""
+    codes = np.asarray(values[:, values.shape[1] - len(sizes) :], np.int64)
+    return np.asarray(codes + np.cumsum([0, *sizes])[:-1])
+
+
+def in_blocks(count: int, size: int) -> Iterator[Numbers]:
+    """The whole numbers below `count`, at most `size` of them at a time.
+
+    Example:
+        >>> [numbers.tolist() for numbers in in_blocks(5, 2)]
+        [[0, 1], [2, 3], [4]]
+    """
+    return (np.arange(first, min(first + size, count)) for first in range(0, count, size))
 
 
 def unmasked(value: Any) -> Array:

@@ -9,16 +9,13 @@ import sys
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from bothways import baselines
 from bothways.baselines import NearbyNGrams, Neighbors, linear, neighbors, tree_inputs, trees
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.sequences import Sequences
-
-Array = npt.NDArray[Any]
+from bothways.sequences import Array, Sequences
 
 
 def made(values: Array, labels: Any, lengths: Any, per: str = "step") -> Sequences:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from bothways.baselines import tree_inputs
 from bothways.baselines.tree_inputs import AROUND, inputs_of, moments_so_far, near, reach_of, windows
 from bothways.means import with_squares
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 
-Array = npt.NDArray[Any]
 WIDTHS = np.array([2, 8])
 NONE = np.zeros(0, np.uint8)
 

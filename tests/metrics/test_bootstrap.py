@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bothways.metrics import Resamples, bootstrap, interval, medians
-
-Doubles = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+from bothways.sequences import Doubles
 
 
 def share(sums: Doubles, _whole: Doubles) -> Doubles:

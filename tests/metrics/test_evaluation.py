@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways.errors import InputError
-from bothways.metrics import Evaluation, Interval, evaluate
+from bothways.metrics import BaselineScores, Evaluation, Interval, evaluate
 from bothways.sequences import Sequences
 
 CLASSES = ["calm", "attack"]
@@ -170,6 +170,10 @@ def test_labels_that_training_does_not_have() -> None:
 )
 def test_standing(accuracy: float, other: float, standing: str) -> None:
     assert evaluated(accuracy, other).standing == standing
+
+
+def test_a_baseline_of_which_no_more_is_known_leaves_the_standing_unknown() -> None:
+    assert evaluated(0.9, 0.7).beside(BaselineScores(0.7, 0.7), "accuracy") == "unknown"
 
 
 def test_the_json_shape() -> None:

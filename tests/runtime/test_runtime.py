@@ -10,7 +10,6 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,10 +20,9 @@ from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.runtime import Member, Model, forward, probabilities, stack
 from bothways.runtime.members import of_members
 from bothways.runtime.numbers import entering
+from bothways.sequences import Array
 from members import random_member
 from tolerances import ENGINE, error
-
-Array = npt.NDArray[Any]
 
 
 def some_model(classes: tuple[Any, ...] = ("a", "b", "c"), seed: int = 0, **more: Any) -> Model:

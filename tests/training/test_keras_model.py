@@ -11,18 +11,13 @@ import pytest
 from bothways.network import DIRECTIONS, PERS, POOLINGS, Network
 from bothways.runtime import logits
 from bothways.runtime.numbers import entering
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.spec import CELLS
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, keras_model, set_weights
 from bothways.training.network_layers import InputEncoder
+from members import some_network
 from tolerances import KERAS, error
-
-Array = npt.NDArray[Any]
-
-
-def some_network(**more: Any) -> Network:
-    return Network(**{"features": 2, "classes": 2, "units": 4, **more})
 
 
 def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:

@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from bothways.errors import InputError, calling
 from bothways.network import Network
 from bothways.runtime import Member, Model
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.training import EpochReport, Settings, Trained, examples, train
 from bothways.training.initializers import number_weights
-
-Array = npt.NDArray[Any]
-
-
-def some_network(**more: Any) -> Network:
-    return Network(**{"features": 2, "classes": 2, "units": 4, **more})
+from members import some_network
 
 
 def some_data(count: int = 24, time: int = 6, seed: int = 0) -> tuple[list[Array], Array]:

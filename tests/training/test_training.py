@@ -22,7 +22,7 @@ from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
 from bothways.runtime import logits
 from bothways.runtime.numbers import entering
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.compiled_models import best_epochs
@@ -30,13 +30,8 @@ from bothways.training.epochs import BatchEpochs, learning_rates
 from bothways.training.initializers import initial_weights, number_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
 from bothways.training.validation import Validation
+from members import some_network
 from tolerances import KERAS, error
-
-Array = npt.NDArray[Any]
-
-
-def some_network(**more: Any) -> Network:
-    return Network(**{"features": 2, "classes": 2, "units": 4, **more})
 
 
 def some_examples(lengths: list[int], classes: int = 2, seed: int = 0) -> Sequences:
@@ -62,16 +57,6 @@ def some_buckets(network: Network, lengths: list[int], batch_size: int) -> list[
     examples = some_examples(lengths)
     values = entering(network, some_weights(network), examples.values, examples.lengths)
     return bucketed(replace(examples, values=values, weights=np.ones(examples.steps, np.float32)), batch_size)
-
-
-def test_weights_go_into_the_keras_model_and_come_back() -> None:
-    network = some_network(depth=2)
-    weights = initial_weights(network, seed=0)
-    model = keras_model(network, masked=False)
-    set_weights(network, model, weights)
-    back = get_weights(network, model)
-    assert list(back) == list(weights)
-    assert all(np.array_equal(back[name], weights[name]) for name in weights)
 
 
 def test_the_recurrent_layers_run_on_the_engine() -> None:
@@ -288,10 +273,18 @@ print(json.dumps([facts["keras_backend"], facts["compiled_epochs"], labeler.scor
     assert error(other_losses, losses) < KERAS
 
 
-def test_without_validation_all_epochs_run_and_the_last_weights_stay() -> None:
-    examples = some_examples([6] * 8)
-    longer = train(some_network(), examples, Settings(epochs=4, patience=1))
-    assert len(longer.history) == 4
+def test_without_a_valid_part_or_a_monitor_all_epochs_run_and_the_last_weights_are_kept() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 4, 1))
+    examples = Sequences.from_arrays(x, (x > 0).astype(int).ravel())
+    wrong = Sequences.from_arrays(x, (x < 0).astype(int).ravel())  # each epoch is worse by these
+    network = Network(features=1, classes=2, units=4)
+    trained = train(network, examples, Settings(epochs=6, patience=1, monitor="none"), wrong)
+    assert len(trained.history) == 6
+    assert all(report.best and report.valid_metric is None for report in trained.history)
+    alone = train(network, examples, Settings(epochs=6, patience=1))
+    assert len(alone.history) == 6
+    assert same_weights(trained, alone)
+    assert len(train(network, examples, Settings(epochs=6, patience=1), wrong).history) < 6
 
 
 def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.network import Network
 from bothways.patterns import Baseline
-from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.sequences import Numbers, Sequences
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Majority(Baseline):
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Majority | None:
-        chosen = sequences.known_labels != NO_LABEL
-        labels, weights = sequences.known_labels[chosen], sequences.known_weights[chosen]
+        labeled = sequences.has_label
+        labels, weights = sequences.known_labels[labeled], sequences.known_weights[labeled]
         return cls(int(np.bincount(labels, weights, classes).argmax()))
 
     def predict(self, sequences: Sequences) -> Numbers:
@@ -53,7 +53,7 @@ class MostFrequentPerValue(Baseline):
         cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int
     ) -> MostFrequentPerValue | None:
         """Count the labels of each value; None without categorical columns."""
-        labeled = sequences.known_labels != NO_LABEL
+        labeled = sequences.has_label
         labels, weights = sequences.known_labels[labeled], sequences.known_weights[labeled]
         best, found = -1.0, None
         for column, size in enumerate(categories, -len(categories)):

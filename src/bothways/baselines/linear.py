@@ -13,7 +13,8 @@ from bothways.arrays import checked_array, product
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Classifier, some_labels
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.patterns.numbers import scale_of
+from bothways.sequences import Array, Numbers, Sequences, joint_codes
 
 ROWS, ITERATIONS = 50_000, 200  # this many labels and iterations are good enough, and take seconds
 VALUES = 1000  # of each categorical column this many values, the most frequent ones, get weights
@@ -54,10 +55,10 @@ class OneStep(Classifier):
         if same or len(seen) < 2 or not sequences.features or not len(values):
             return None
         numbers = np.asarray(values[:, : sequences.features - len(categories)], np.float64)
-        mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
-        scale[scale == 0] = 1
+        mean, scale = numbers.mean(axis=0), scale_of(numbers)
         inputs, kept = [csr_array((numbers - mean) / scale)], []
-        for column, size in zip(_codes(values, categories), categories, strict=True):
+        codes = np.asarray(values[:, numbers.shape[1] :].T, np.int64)
+        for column, size in zip(codes, categories, strict=True):
             kept.append(np.sort(np.argsort(-np.bincount(column, minlength=size), kind="stable")[:VALUES]))
             inputs.append(csr_array((np.ones(len(column)), (np.arange(len(column)), column)), (len(column), size)))
             inputs[-1] = inputs[-1][:, kept[-1]]
@@ -75,17 +76,16 @@ class OneStep(Classifier):
         weights[:, fitted], bias[fitted] = regression.coef_.T, regression.intercept_
         kernel, table = np.split(weights, [len(mean)])
         first = np.cumsum([0, *categories])
-        codes = np.concatenate([np.zeros(0, np.int64), *(of + start for of, start in zip(kept, first, strict=False))])
-        return cls(mean, scale, kernel, codes, table, bias, categories)
+        known = np.concatenate([np.zeros(0, np.int64), *(of + start for of, start in zip(kept, first, strict=False))])
+        return cls(mean, scale, kernel, known, table, bias, categories)
 
     def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
         values = sequences.values
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             sums = product((values[:, : len(self.mean)] - self.mean) / self.scale, self.kernel)
-        starts = np.cumsum([0, *self.sizes])
-        for codes, start in zip(_codes(values, self.sizes), starts, strict=False):
-            places = np.minimum(np.searchsorted(self.codes, codes + start), len(self.codes) - 1)
-            known = np.flatnonzero(self.codes[places] == codes + start)
+        for codes in joint_codes(values, self.sizes).T:
+            places = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+            known = np.flatnonzero(self.codes[places] == codes)
             sums[known] += self.table[places[known]]
         if sequences.per == "sequence":
             numbers, count = sequences.sequence_of_steps, len(sequences)
@@ -96,7 +96,7 @@ class OneStep(Classifier):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> OneStep:
         sizes, classes = network.categories, network.classes
-        numbers = network.features - len(sizes)
+        numbers = network.numeric
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(sizes) - 1)
         if (len(codes) > 0) != (len(sizes) > 0) or not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend, and belongs to columns of categories.")
@@ -109,8 +109,3 @@ class OneStep(Classifier):
             checked_array(arrays, "bias", np.float64, (classes,)),
             sizes,
         )
-
-
-def _codes(values: Array, categories: Any) -> Array:
-    """For each categorical column its codes: `(columns, steps)`."""
-    return np.asarray(values[:, values.shape[1] - len(categories) :].T, np.int64)

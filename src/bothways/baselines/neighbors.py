@@ -15,7 +15,7 @@ from bothways.baselines.places import Place, Places, checked_runs, known_runs, m
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
 from bothways.patterns.classifiers import NEVER, Classifier, some_labels
-from bothways.sequences import NO_LABEL, Array, Doubles, Floats, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Floats, Numbers, Sequences, in_blocks
 
 AROUND, FAR, FARTHER = 1, 2, 8
 """How many steps before and after a label are looked at: of all columns; and of the one with the most codes, where
@@ -116,8 +116,7 @@ class Neighbors(Classifier):
 
     def logits(self, sequences: Sequences, before: Array | None = None) -> Floats:
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
-        for at in range(0, sequences.steps, BLOCK):
-            rows = np.arange(at, min(at + BLOCK, sequences.steps))
+        for rows in in_blocks(sequences.steps, BLOCK):
             own = product(_numbers(sequences, rows, self.mean, self.scale), self.kernel) + self.bias
             for column in self.known[self.places.codes(sequences, rows)].T:
                 own += self.weights[column]
@@ -147,7 +146,7 @@ class Neighbors(Classifier):
         if not cls._serves(network.per, network.features, sizes):
             raise InputError("A regression on neighbors belongs to labels of steps of many kinds, or without numbers.")
         learned = {name: arrays[name] for name in cls.told if name in arrays}
-        numbers, places = network.features - len(sizes), cls._places(arrays, sizes)
+        numbers, places = network.numeric, cls._places(arrays, sizes)
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, places.ends[-1] - 1)
         if not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend.")
@@ -176,14 +175,14 @@ class Neighbors(Classifier):
             return choices[0]
         drawn = generator.permutation(len(sequences))
         out, part = sequences.take(drawn[::HELD_OUT]), sequences.take(np.delete(drawn, slice(None, None, HELD_OUT)))
-        known = np.flatnonzero(part.known_labels != NO_LABEL)
+        known = np.flatnonzero(part.has_label)
         if not len(known):
             return choices[0]
         return min(choices, key=lambda each: cls._fitted(part, known, classes, sizes, each, generator)._loss(out))
 
     def _loss(self, sequences: Sequences) -> float:
         """How unlikely the labels of these sequences are."""
-        rows = np.flatnonzero(sequences.known_labels != NO_LABEL)
+        rows = np.flatnonzero(sequences.has_label)
         counted = sequences.weights_of(rows)
         logits = self.logits(sequences)[rows].astype(np.float64)
         losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(rows)), sequences.known_labels[rows]]

@@ -120,6 +120,6 @@ def checked_runs(runs: Array, counts: Array, size: int) -> tuple[Numbers, ...]:
 
 def moved_rows(sequences: Sequences, rows: Numbers, shift: int) -> tuple[Array, Numbers]:
     """Whether the sequences of these steps have one `shift` steps later, and its row; if not, that of the step."""
-    of = np.searchsorted(sequences.offsets, rows, side="right") - 1
-    there = (rows + shift >= sequences.offsets[of]) & (rows + shift < sequences.offsets[of + 1])
+    before, after = sequences.before_and_after(rows)
+    there = (-before <= shift) & (shift <= after)
     return there, np.where(there, rows + shift, rows)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bothways.means import ROWS, moments_of
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Numbers, Sequences, joint_codes
 
 AROUND = 5  # neighbours: this many steps before and after a label
 WIDTHS = (4, 8, 32)  # the steps of the windows of numbers that end and begin at a label: powers of two, ascending
@@ -65,21 +65,15 @@ def near(sequences: Sequences, chosen: Numbers, reach: int) -> tuple[Numbers, Ca
 
     It moves them as `windows` has it, but only as far from the chosen ones as they reach.
     """
-    before, after = _ends(sequences.offsets, chosen)
+    before, after = sequences.before_and_after(chosen)
     rows = np.unique(chosen[:, None] + np.arange(-reach, reach + 1).clip(-before[:, None], after[:, None]))
-    before, after = _ends(sequences.offsets, rows)
+    before, after = sequences.before_and_after(rows)
 
     def moved(values: Array, shift: int) -> Array:
         places = np.arange(len(rows)) + np.clip(shift, -before, after)
         return np.asarray(values[places.clip(0, len(rows) - 1)])
 
     return rows, moved
-
-
-def _ends(offsets: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
-    """How many steps each of these has before and after it in its sequence."""
-    of = np.searchsorted(offsets, rows, side="right") - 1
-    return rows - offsets[of], offsets[of + 1] - 1 - rows
 
 
 def inputs_of(
@@ -93,10 +87,9 @@ def inputs_of(
     count = sequences.features - len(categories)
     rows, moved = near(sequences, chosen, reach_of(widths))
     values, at = sequences.values[rows], np.searchsorted(rows, chosen)
-    numbers, codes = np.asarray(values[:, :count], np.float64), np.asarray(values[:, count:], np.int64)
-    codes += np.cumsum([0, *categories])[:-1].astype(np.int64)
-    columns, shifts = np.hstack([places[codes], numbers]), np.arange(-AROUND, AROUND + 1)
-    before, after = _ends(sequences.offsets, chosen)
+    numbers, shifts = np.asarray(values[:, :count], np.float64), np.arange(-AROUND, AROUND + 1)
+    columns = np.hstack([places[joint_codes(values, categories)], numbers])
+    before, after = sequences.before_and_after(chosen)
     there = (shifts >= -before[:, None]) & (shifts <= after[:, None])
     around = columns[np.where(there, at[:, None] + shifts, 0)]
     around[~there] = np.nan

@@ -14,7 +14,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Classifier
 from bothways.patterns.forest import checked_nodes, leaves_of
-from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
+from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences, in_blocks
 
 ROWS, NUMBERS = 20_000, 9_000_000  # the most labels, and numbers beside them, of which trees learn in seconds
 TREES, ROUNDS, LEAVES = 600, 100, 16  # the most trees, rounds of one tree per class, and leaves of a tree
@@ -72,9 +72,9 @@ class Trees(Classifier):
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
         chosen = np.concatenate([generator.permutation(np.flatnonzero(labels == code))[:each] for code in seen])
         raised = np.log(np.maximum(counts[seen] / each, 1))
-        moments, cuts = moments_so_far(sequences, chosen, count), np.arange(BLOCK, len(chosen), BLOCK)
-        some = zip(np.split(chosen, cuts), np.split(moments, cuts), strict=True)
-        inputs = np.concatenate([inputs_of(sequences, *each, categories, places, widths) for each in some])
+        moments = moments_so_far(sequences, chosen, count)
+        blocks = [(chosen[some], moments[some]) for some in in_blocks(len(chosen), BLOCK)]
+        inputs = np.concatenate([inputs_of(sequences, *each, categories, places, widths) for each in blocks])
         # Scikit-learn stumbles over inputs that are all missing, as they may be once a tenth is held out to stop by.
         inputs[:, np.isnan(inputs).mean(axis=0) > 0.8] = 0
         kinds = len(categories) * (2 * AROUND + 1)  # inputs, the first ones, that are places of categories
@@ -109,8 +109,7 @@ class Trees(Classifier):
         count = sequences.features - len(self.categories)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             moments = moments_so_far(sequences, np.arange(sequences.steps), count, before)
-            for at in range(0, sequences.steps, BLOCK):
-                rows = np.arange(at, min(at + BLOCK, sequences.steps))
+            for rows in in_blocks(sequences.steps, BLOCK):
                 sums = self._sums(inputs_of(sequences, rows, moments[rows], self.categories, self.places, self.widths))
                 if len(self.start) == 1:  # of two classes
                     sums = np.hstack([np.zeros_like(sums), sums])

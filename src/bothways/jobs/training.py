@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,12 @@ from bothways.metrics import Evaluation, kept_thresholds
 from bothways.network import Network
 from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
-from bothways.sequences import Sequences
 from bothways.settings import Search, Settings
 from bothways.tables import Table
 
 if TYPE_CHECKING:
     from bothways.study.factors import DataShape
-    from bothways.study.tuning import SearchProgress, Tuned
+    from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport, Trained
 
 _OPTIONS: Mapping[str, Option] = options(Network) | options(Settings)
@@ -101,6 +100,9 @@ def train(
     # Keras and JAX take seconds to import; a wrong column should be told before.
     from bothways.study.factors import DataShape
     from bothways.study.refit import refit as fit_again
+    from bothways.study.tuning import tune
+    from bothways.training import train as train_network
+    from bothways.training import trained_model
     from bothways.training.trackers import tracked
 
     once = search.budget == "0"
@@ -114,7 +116,15 @@ def train(
     _say_idle(given, shape, say)
     say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, shape.classes, shape.categories, chosen.seed, vectors=shape.vectors)
-    work = _Work(table, columns, parts, network, chosen, given, shape, simple, checkpoint, resumed, say)
+
+    def made(network: Network, settings: Settings, trained: Trained) -> Model:
+        known = parts.classes, columns, parts.named, simple
+        return trained_model(network, settings, trained, *known, data=table.source)
+
+    def tried(progress: SearchProgress) -> None:
+        interrupts.kept = f"{checkpoint} has what was trained; to go on from there, add {option('resume', True)}."
+        on_trial(progress)
+
     with locked(output):
         # A search has a block of its own for Ctrl-C, which ends before it saves.
         waiting = interrupts.deferred() if chooses_by is None else nullcontext(interrupts.Stop())
@@ -122,10 +132,26 @@ def train(
         with waiting as stop, tracked(watchers, tensorboard, mlflow, settings) as watch:
             if chooses_by is None:
                 tuned = None
-                model, trained = work.train_once(watch)
+                trained = train_network(network, parts.train, chosen, parts.valid, watch, checkpoint, resumed, say)
+                model = made(network, chosen, trained)
             else:
-                model, tuned = work.search(chooses_by, seconds, search.members, on_trial)
+                tuned = tune(
+                    parts.train,
+                    chooses_by,
+                    shape,
+                    given,
+                    simple=simple,
+                    groups=groups_of(table, columns, parts.train),
+                    budget=seconds,
+                    seed=chosen.seed,
+                    members=search.members,
+                    on_progress=tried,
+                    checkpoint=checkpoint,
+                    resume=resumed,
+                    say=say,
+                )
                 trained, stop.requested = tuned.best.trained, tuned.interrupted
+                model = tuned.adopted(made(tuned.network, tuned.settings, trained))
                 for report in trained.history:
                     watch(report)
                 searched = vars(search) | {"budget": tuned.budget if budget is None else budget}
@@ -153,67 +179,6 @@ def train(
         seconds=trained.seconds,
         steps_per_second=len(trained.history) * parts.train.steps / max(trained.seconds["train"], 1e-9),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What is learned from which parts, beside which simple models, and where training keeps how far it is."""
-
-    table: Table
-    columns: Columns
-    parts: Parts
-    network: Network
-    settings: Settings
-    given: Mapping[str, Any]  # the settings that a search keeps
-    shape: DataShape
-    simple: Sequence[baselines.Baseline]
-    checkpoint: Path
-    resume: bool
-    say: Callable[[str], None]
-
-    def train_once(self, watch: Callable[[EpochReport], object]) -> tuple[Model, Trained]:
-        """Train with the settings that are given, and the defaults of others."""
-        from bothways.training import train as train_network
-
-        network, settings, parts = self.network, self.settings, self.parts
-        goes_on = self.checkpoint, self.resume, self.say
-        trained = train_network(network, parts.train, settings, parts.valid, watch, *goes_on)
-        return self._model(network, settings, trained), trained
-
-    def search(
-        self, valid: Sequences, budget: float | None, members: int, on_trial: Callable[[SearchProgress], None]
-    ) -> tuple[Model, Tuned]:
-        """Look for settings by the valid part."""
-        from bothways.study.tuning import tune
-
-        def tried(progress: SearchProgress) -> None:
-            interrupts.kept = (
-                f"{self.checkpoint} has what was trained; to go on from there, add {option('resume', True)}."
-            )
-            on_trial(progress)
-
-        tuned = tune(
-            self.parts.train,
-            valid,
-            self.shape,
-            self.given,
-            groups=groups_of(self.table, self.columns, self.parts.train),
-            simple=self.simple,
-            budget=budget,
-            members=members,
-            seed=self.settings.seed,
-            checkpoint=self.checkpoint,
-            resume=self.resume,
-            on_progress=tried,
-            say=self.say,
-        )
-        return tuned.adopted(self._model(tuned.network, tuned.settings, tuned.best.trained)), tuned
-
-    def _model(self, network: Network, settings: Settings, trained: Trained) -> Model:
-        from bothways.training import trained_model
-
-        classes, parts, source = self.parts.classes, self.parts.named, self.table.source
-        return trained_model(network, settings, trained, classes, self.columns, parts, self.simple, data=source)
 
 
 def _evaluated(model: Model, parts: Parts) -> tuple[Model, Evaluation]:

@@ -33,7 +33,7 @@ class Labels(NamedTuple):
     present: Bools
 
 
-def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = "auto", missing: Any = None) -> Labels:
+def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str, missing: Any) -> Labels:
     """Labels that belong to sequences: one per sequence, or per step as `(time,)` or `(time, 1)`.
 
     None, NaN and `missing` stand for no label. `per` is "step", "sequence", or "auto" for either.

@@ -105,8 +105,7 @@ def _tagged(labeler: Any, sequences: Sequences, rows: Any, labels: Labels, weigh
 
 def _entity_f1(truth: Sequences, predicted: Numbers) -> float:
     """The F1 of entities from codes of tags."""
-    right, called, there = (each.sum(axis=0) for each in count_entities(truth, predicted))
-    return float(micro(right, called, there)[2])
+    return float(micro(*(each.sum(axis=0) for each in count_entities(truth, predicted)))[2])
 
 
 def _with_labels(scoring: Any, classes: list[Any]) -> Any:

@@ -12,7 +12,7 @@ from bothways.errors import InputError
 from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 from bothways.tags import Chunks
 
-OfClasses = tuple[Array, Array, Array]
+OfClasses = tuple[Array, ...]  # three arrays: true positives, predictions, support; or what is made of these
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # smaller probabilities count as this, so that losses are finite
 
@@ -101,8 +101,7 @@ def count(
         codes[counted_labels(sequences)] = decided
         entities = count_entities(sequences, codes)
         if whole:
-            right, called, there = (each.sum(axis=0, keepdims=True) for each in entities)
-            entities = right, called, there
+            entities = tuple(each.sum(axis=0, keepdims=True) for each in entities)
     return Counts(
         true_positives=table(labels, classes, decided == labels),
         predicted=table(decided, classes),
@@ -157,8 +156,8 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
 
 def counted_labels(sequences: Sequences) -> Bools:
     """Which labels count: those that are known and have a weight above 0."""
-    known = sequences.known_labels != NO_LABEL
-    return np.asarray(known if sequences.weights is None else known & (sequences.weights > 0))
+    known = sequences.has_label
+    return known if sequences.weights is None else known & (sequences.weights > 0)
 
 
 def count_entities(sequences: Sequences, predicted: Numbers, marked: Bools | None = None) -> OfClasses:

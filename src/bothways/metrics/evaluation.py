@@ -49,7 +49,7 @@ class BaselineScores(NamedTuple):
 
     accuracy: float
     macro_f1: float
-    ahead: Mapping[str, Interval] = field(default_factory=dict)
+    ahead: Mapping[str, Interval] = {}
     entity_f1: float | None = None
 
 

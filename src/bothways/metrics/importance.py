@@ -21,7 +21,7 @@ from bothways.errors import InputError
 from bothways.metrics.bootstrap import Resamples, interval
 from bothways.metrics.counts import count, counted_labels
 from bothways.metrics.scores import Score, score
-from bothways.sequences import Array, Floats, Numbers, Sequences
+from bothways.sequences import Array, Floats, Numbers, Sequences, ranges
 
 STEPS = 20_000  # at most this many steps are labeled at once,
 CELLS = 2_000_000  # or fewer, so that they have at most this many values
@@ -255,7 +255,7 @@ def _sides(
     begins = np.maximum(offsets[numbers], steps - REACH)
     lengths = np.minimum(offsets[numbers + 1], steps + REACH + 1) - begins
     starts = np.cumsum(lengths) - lengths
-    rows = np.arange(lengths.sum()) + np.repeat(begins - starts, lengths)
+    rows = ranges(begins, lengths)
     apart = rows - np.repeat(steps, lengths)
     sampled = Sequences(
         np.empty((len(steps), 0)),

@@ -14,7 +14,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
-from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Numbers, Sequences, in_blocks
 
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
@@ -71,7 +71,7 @@ class Classifier(Baseline):
 
 def some_labels(sequences: Sequences, chosen: Any, most: int, generator: np.random.Generator) -> Numbers:
     """The numbers of the labels that there are among the chosen; of more than `most` some, drawn."""
-    numbers = np.flatnonzero((sequences.known_labels != NO_LABEL) & chosen)
+    numbers = np.flatnonzero(sequences.has_label & chosen)
     return numbers if len(numbers) <= most else np.sort(generator.choice(numbers, most, replace=False))
 
 
@@ -104,8 +104,7 @@ class Patterns(Classifier):
         return cls(features, kernel, bias)
 
     def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
-        numbers = np.arange(len(sequences))
-        blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
+        blocks = (sequences.take(numbers) for numbers in in_blocks(len(sequences), BLOCK))
         found = [self.multiply(self.features.features(block), self.kernel) + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 

@@ -13,7 +13,7 @@ from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.numbers import LARGEST, blocks, clipped, columns_of, numbers_of, scale_of, with_norm
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Numbers, Sequences, shifted_within
 
 TAPS, KERNELS = 9, 84  # the steps that a kernel looks at, and all kernels whose weights are three times 2 and else -1
 
@@ -149,13 +149,11 @@ class RandomConvolutions:
         from scipy.sparse import csr_array
 
         values = self._standardised(sequences)
-        position, last = sequences.positions, np.repeat(sequences.lengths - 1, sequences.lengths)
-        starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
+        shifted = shifted_within(sequences.lengths)
         for dilation, columns, reads in zip(self.dilations.tolist(), self.columns, self.reads, strict=True):
             taps = np.zeros((len(columns), TAPS + 1, sequences.steps), np.float32)
             for tap in range(TAPS):
-                shift = (tap - TAPS // 2) * dilation
-                taps[:, tap] = values[columns[:, None], starts + np.clip(position + shift, 0, last)]
+                taps[:, tap] = values[columns[:, None], shifted((tap - TAPS // 2) * dilation)]
                 taps[:, TAPS] += taps[:, tap]  # one by one: `sum` adds in another order where there is one step
             weights = csr_array((reads.T[:, :, None] * WEIGHTS[:, None]).reshape(KERNELS, -1))
             yield weights @ taps.reshape(-1, sequences.steps)

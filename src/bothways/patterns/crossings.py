@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bothways.sequences import Array, Doubles, Sequences
+from bothways.sequences import Doubles, Sequences, shifted_within
 
 WINDOWS, WIDER = (1, 2, 4, 8, 16), 4  # steps of means, and how many times as many those have that they are compared to
 LEVELS = (-1.0, 0.0, 1.0, 2.0)  # above which they rise, in standard deviations of a sequence
@@ -18,22 +18,17 @@ def crossings(values: Doubles, sequences: Sequences) -> Doubles:
     level: events count once, however long a sequence is and however its numbers drift. The first and last steps go on
     past the ends.
     """
-    starts, places = sequences.offsets[:-1], np.arange(sequences.steps)
-    first, last = (np.repeat(each, sequences.lengths) for each in (starts, starts + sequences.lengths - 1))
-
-    def moved(values: Array, shift: int) -> Array:
-        return np.asarray(values[np.clip(places + shift, first, last)])
-
+    starts, shifted = sequences.offsets[:-1], shifted_within(sequences.lengths)
     sums = {1: values}
     for window in (1 << np.arange((WIDER * WINDOWS[-1]).bit_length() - 1)).tolist():
-        sums[2 * window] = sums[window] + moved(sums[window], window)
+        sums[2 * window] = sums[window] + sums[window][shifted(window)]
     found = []
     for window in WINDOWS:
-        z = sums[window] / window - moved(sums[WIDER * window], before(window)) / (WIDER * window)
+        z = sums[window] / window - sums[WIDER * window][shifted(before(window))] / (WIDER * window)
         sizes = np.sqrt(np.add.reduceat(z * z, starts) / sequences.lengths[:, None])
         for level in LEVELS:
             above = z > np.repeat(level * sizes, sequences.lengths, axis=0)
-            found.append(np.add.reduceat(above & ~moved(above, -1), starts, dtype=np.float64))
+            found.append(np.add.reduceat(above & ~above[shifted(-1)], starts, dtype=np.float64))
     return np.concatenate(found, axis=1)
 
 

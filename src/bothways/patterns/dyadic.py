@@ -15,7 +15,7 @@ from bothways.patterns.correlations import correlations, pairs_of
 from bothways.patterns.crossings import COUNTS, crossings
 from bothways.patterns.numbers import blocks, clipped, columns_of, scale_of, with_norm
 from bothways.patterns.spectrum import FREQUENCIES, LAGS, spectra
-from bothways.sequences import Array, Doubles, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Numbers, Sequences, joint_codes, ranges
 
 HALVINGS, QUANTILES = 3, 32  # how often a sequence is halved, and quantiles of the whole; of each half half as many
 SERIES = 3  # of each column: its numbers, their changes, and the changes of these
@@ -177,8 +177,7 @@ class DyadicFeatures:
         """`(steps * categories,)` the sequence of each code times `len(codes) + 1`, and its place among the codes."""
         places = np.full(sum(self.categories), len(codes))
         places[codes] = np.arange(len(codes))
-        found = np.asarray(sequences.values[:, self.numbers :], np.int64)
-        found = places[found + np.cumsum([0, *self.categories])[:-1].astype(np.int64)]
+        found = places[joint_codes(sequences.values, self.categories)]
         return (found + (sequences.sequence_of_steps * (len(codes) + 1))[:, None]).ravel()
 
     def _quantiles(self, numbers: Doubles, sequences: Sequences) -> Array:
@@ -192,7 +191,7 @@ class DyadicFeatures:
             start, end = ends_of_parts(sequences.lengths[:, None], 1 << halvings)
             lengths = (end - start).ravel()
             first, part = np.cumsum(lengths) - lengths, np.repeat(np.arange(lengths.size), lengths)
-            steps = np.arange(len(part)) + np.repeat((start + sequences.offsets[:-1, None]).ravel() - first, lengths)
+            steps = ranges((start + sequences.offsets[:-1, None]).ravel(), lengths)
             # Ranks are sorted in each part, and stand for their numbers.
             ranked = np.sort(part * sequences.steps + ranks[:, steps], axis=1) - part * sequences.steps
             at = levels(count) * (lengths[:, None] - 1)

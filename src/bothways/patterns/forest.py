@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import BLOCK, NEVER, Classifier, some_labels
 from bothways.patterns.dyadic import DyadicFeatures
-from bothways.sequences import Array, Doubles, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Numbers, Sequences, in_blocks
 
 ROWS, NUMBERS = 10_000, 4_000_000  # sequences to learn from, at most; and features of all that are worked on together
 TREES, LEAVES = 100, 1000  # trees, and leaves of a tree at most
@@ -71,8 +71,7 @@ class Forest(Classifier):
         seen = np.isin(np.arange(self.classes), self.values[self.inputs < 0])
         found = np.full((len(sequences), self.classes), NEVER, np.float32)
         block = max(1, min(BLOCK, NUMBERS // self.features.size))
-        for at in range(0, len(sequences), block):
-            rows = np.arange(at, min(at + block, len(sequences)))
+        for rows in in_blocks(len(sequences), block):
             logs = self._logs(self.features.features(sequences.take(rows)))
             found[rows] = np.where(seen, self.power * logs, np.float32(NEVER))
         return found

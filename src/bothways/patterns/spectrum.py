@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.means import means_of
-from bothways.sequences import Doubles, Numbers
+from bothways.sequences import Doubles, Numbers, ranges
 
 SEGMENT, HOP = 64, 32  # steps of a segment, and from one to the next
 FREQUENCIES = SEGMENT // 2  # those that a segment has, but for that of its mean
@@ -18,7 +18,7 @@ LEAST = 1e-6  # shares are no smaller, so that they have logarithms
 FAINT, TINY = 1e-14, np.finfo(np.float64).tiny  # of all squares, what may be due to rounding; and above 0
 
 
-def spectra(values: Doubles, lengths: Numbers, bands: int, distances: bool = False, span: int = 1) -> Doubles:
+def spectra(values: Doubles, lengths: Numbers, bands: int, distances: bool, span: int) -> Doubles:
     """How much of the power of each column, less its mean, is in bands of frequencies; and autocorrelations.
 
     With `distances` it is that of absolute distances from the mean: of how loud a noise is, say. A spectrum is that of
@@ -37,13 +37,13 @@ def spectra(values: Doubles, lengths: Numbers, bands: int, distances: bool = Fal
         moves = np.abs(moves)
         moves -= means_of(moves, lengths, "both")
     if span > 1:
-        first = np.flatnonzero((np.arange(len(values)) - np.repeat(starts, lengths)) % span == 0)
+        first = np.flatnonzero(ranges(0, lengths) % span == 0)
         moves = np.add.reduceat(moves, first) / np.diff(first, append=len(values))[:, None]
         lengths = -(-lengths // span)
         starts = np.cumsum(lengths) - lengths
     counts = -(-lengths // HOP)
     first = np.cumsum(counts) - counts
-    at = ((np.arange(counts.sum()) - np.repeat(first, counts)) * HOP)[:, None] + np.arange(SEGMENT)
+    at = (ranges(0, counts) * HOP)[:, None] + np.arange(SEGMENT)
     there = at < np.repeat(lengths, counts)[:, None]
     rows = np.where(there, np.repeat(starts, counts)[:, None] + at, 0)
     segments = np.where(there, WINDOW, 0)[..., None] * moves[rows]

@@ -208,7 +208,6 @@ def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesA
     return BayesAccuracy(forward, backward, both, error)
 
 
-def _parameters() -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
+def _parameters() -> tuple[Doubles, ...]:
     """The looks as arrays, one row per stage: shares of services, gap, sent, received, failed."""
-    shares, gap, sent, received, failed = (np.array(each) for each in zip(*map(LOOKS.get, STAGES), strict=True))
-    return shares, gap, sent, received, failed
+    return tuple(np.array(each) for each in zip(*map(LOOKS.get, STAGES), strict=True))

@@ -43,7 +43,7 @@ def capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def track(value: float, interval: Interval | None = None) -> str:
+def track(value: float, interval: Interval | None) -> str:
     """A bar as long as a score from 0 to 1, with its interval."""
     ends = ""
     if interval is not None:

@@ -14,7 +14,7 @@ from bothways.sequences import Array, Floats, Numbers
 NEVER = -1e9  # the logit of what may not be
 
 
-def messages(z: Floats, transitions: Floats, before: Floats | None = None) -> Floats:
+def messages(z: Floats, transitions: Floats, before: Floats) -> Floats:
     """The probability of each label at each step, given the steps up to it.
 
     `z` and `transitions` are as for `marginals`. `before` is `(sequences, classes)`, the same of the step before the

@@ -12,7 +12,7 @@ from bothways.means import shared_length
 from bothways.network import Network
 from bothways.runtime.numbers import entering
 from bothways.runtime.stack import STEPS_A_PIECE, Stack, Weights
-from bothways.sequences import Array, Bools, Floats, Numbers, Sequences, unmasked
+from bothways.sequences import Array, Bools, Floats, Numbers, Sequences, in_blocks, unmasked
 
 STEPS_A_CALL = 1 << 14
 """How many steps, padding included, go through the network at once; bounds the memory used.
@@ -46,9 +46,8 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
     lengths = sequences.lengths
     if length := shared_length(lengths):  # no step moves
         of_a_call = max(1, STEPS_A_CALL // length)
-        for begin in range(0, len(lengths), of_a_call):
-            group = np.arange(begin, min(begin + of_a_call, len(lengths)))
-            places = np.arange(begin * length, (group[-1] + 1) * length)
+        for group in in_blocks(len(lengths), of_a_call):
+            places = np.arange(group[0] * length, (group[-1] + 1) * length)
             found = entering(network, weights, sequences.values[places[0] : places[-1] + 1], lengths[group])
             x = found.reshape(len(group), length, network.inputs)
             if network.lookahead:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bothways.means import ROWS, means_of, moments_of, shared_length
 from bothways.network import CHANGES, LEVELS, Network
-from bothways.sequences import Array, Floats, Numbers
+from bothways.sequences import Array, Floats, Numbers, shifted_within
 
 
 def numbers(network: Network, values: Array, lengths: Numbers, before: Array | None = None) -> Array:
@@ -37,10 +37,9 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
             np.subtract(alike[:, over:], alike[:, :-over], out=change[:, over:])
             parts.append(change[:, way].reshape(levels.shape))
     elif network.changes:
-        ends, steps = np.cumsum(lengths), np.arange(len(levels))
-        first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+        shifted = shifted_within(lengths)
         for over in CHANGES[: network.changes]:
-            parts.append(levels - levels[np.clip(steps + (over if backward else -over), first, last)])
+            parts.append(levels - levels[shifted(over if backward else -over)])
     if deviations is not None:
         parts = [np.asarray(part / deviations, levels.dtype) for part in parts]
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.runtime import Model
-from bothways.sequences import Array, Numbers
+from bothways.sequences import Array, Numbers, ranges
 from bothways.stream.events import Step
 from bothways.stream.windows import States, passed, state_widths
 
@@ -108,8 +108,7 @@ class Keys:
         """Let keys hold further steps: of each the events from its start on, as many as its count."""
         held = self.length[slots]
         self.make_room(int((held + counts).max()))
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        source, place = np.repeat(starts, counts) + within, (np.repeat(slots, counts), np.repeat(held, counts) + within)
+        source, place = ranges(starts, counts), (np.repeat(slots, counts), ranges(held, counts))
         self.values[place], self.steps[place] = events.values[source], events.steps[source]
         self.length[slots] = held + counts
 

@@ -20,7 +20,7 @@ from bothways.options import Option, options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.settings import Reading, Roles, Settings, as_names
-from bothways.study.factors import Value, checked_settings, checked_vary, default
+from bothways.study.factors import Value, checked_settings, checked_vary
 from bothways.study.grid import Grid, GridCell, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
@@ -107,8 +107,7 @@ def compare(
             from bothways.study.search import search_settings
     grid, first = _grid(vary, settings, reference, None if search else fraction, len(chosen), yes)
     deadline = None if budget is None else time.monotonic() + seconds_of("budget", budget)
-    windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
-    longest = max((int(each) for each in windows if each), default=None)
+    longest = max((int(each) for each in grid.choices("window") if each), default=None)
     with calling("the command line" if on_command_line() else "a comparison"):
         task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
     grid = grid.beside(task.shape.usual)
@@ -144,7 +143,7 @@ def compare(
             do(runs)
         else:
             say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
-            if split.valid is None or "none" in _monitors(grid):
+            if split.valid is None or "none" in grid.choices("monitor"):
                 say("Without a valid part it goes by the scores on what is tested, which flatters the best settings.")
             found, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
             cells = tuple(dict.fromkeys((first, *found)))
@@ -194,11 +193,6 @@ def _scoring(
     return detected, usable, score(metric or usual, task.classes, label, usable)
 
 
-def _monitors(grid: Grid) -> Iterable[Value]:
-    """The scores that choose epochs."""
-    return grid.vary.get("monitor", (grid.base.get("monitor"),))
-
-
 def _check_parts(grid: Grid, task: Task, split: Split, *, whole_weights: bool) -> None:
     """Refuse parts that cannot be scored, or, if weights must be whole, counted."""
     tested = (split.test,) if task.test_share is None else split[:3]  # other seeds test on other parts of all
@@ -208,7 +202,7 @@ def _check_parts(grid: Grid, task: Task, split: Split, *, whole_weights: bool) -
             "output, or those weights."
         )
     if split.valid is not None:
-        for monitor in _monitors(grid):
+        for monitor in grid.choices("monitor"):
             check_monitor(str(monitor), task.shape.classes, split.valid)
 
 

@@ -39,6 +39,10 @@ class Grid:
         """The same, with these values of factors that are neither varied nor set."""
         return replace(self, base={**{name: usual[name] for name in usual.keys() - self.vary.keys()}, **self.base})
 
+    def choices(self, name: str) -> tuple[Value, ...]:
+        """All values of a factor, which is varied, set, or at its default."""
+        return self.vary.get(name, (self.base.get(name, default(name)),))
+
     def values(self, cell: GridCell) -> dict[str, Value]:
         """The values of the varied factors."""
         return {name: values[i] for (name, values), i in zip(self.vary.items(), cell, strict=True)}

@@ -51,8 +51,8 @@ def refit(
     chosen = _affordable(tuned, together.steps / train.steps, SPARE * tuned.budget * count)
 
     def tasks() -> Iterator[Any]:
-        for number, (network, settings, start) in chosen.items():
-            yield joblib.delayed(_trained)(number, network, settings, start, together, room)
+        for number, plan in chosen.items():
+            yield joblib.delayed(_trained)(number, plan, together, room)
         yield joblib.delayed(_fitted)(together, tuned.shape, seed)
 
     found: dict[int, Any] = {}
@@ -119,21 +119,15 @@ def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, _Plan]
     return found
 
 
-def _trained(
-    number: int,
-    network: Network,
-    settings: Settings,
-    start: Mapping[str, Floats] | None,
-    sequences: Sequences,
-    room: Numbers,
-) -> Any:
+def _trained(number: int, plan: _Plan, sequences: Sequences, room: Numbers) -> Any:
     """The number and the weights of a network that was trained on sequences; None if its loss is no finite number."""
     from bothways.training import DivergedError, train
 
     try:
-        return number, train(network, sequences, settings, say=lambda message: None, room=room, start=start).weights
+        trained = train(plan.network, sequences, plan.settings, say=lambda message: None, room=room, start=plan.start)
     except DivergedError:
         return None
+    return number, trained.weights
 
 
 def _fitted(sequences: Sequences, shape: DataShape, seed: int) -> Any:

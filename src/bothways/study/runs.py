@@ -252,8 +252,7 @@ def _run(row: Mapping[str, Any], classes: int) -> Run:
         alarms = {each["rate"]: np.array([each["right"], each["wrong"]], np.int32).T for each in row["alarms"]}
         entities = None
         if row["entities"] is not None:
-            found, called, there = np.array(row["entities"], np.int32).reshape(-1, 3, 1).swapaxes(0, 1)
-            entities = found, called, there
+            entities = tuple(np.array(row["entities"], np.int32).reshape(-1, 3, 1).swapaxes(0, 1))
         counts = Counts(right, predicted, support, np.array(row["sequence_loss"]), alarms, entities)
     points = row["curve"] or []
     curve = {name: np.array([point[name] for point in points]) for name in CURVE} if points else {}

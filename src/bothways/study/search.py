@@ -66,15 +66,16 @@ def search_settings(
                 study.tell(trial, state=failed)
         if not whole:
             break
-    return tuple(cells), _shares(study, optuna.importance.FanovaImportanceEvaluator(seed=0))
+    return tuple(cells), _shares(study)
 
 
-def _shares(study: Any, evaluator: Any) -> Shares | None:
+def _shares(study: Any) -> Shares | None:
     """By Optuna's functional ANOVA, which fits a forest to what was tried, not spread evenly: a rough number."""
     values = [trial.value for trial in study.trials if trial.value is not None]
     if len(set(values)) < 2:
         return None
-    effects: dict[tuple[str, ...], float] = {(name,): float(share) for name, share in evaluator.evaluate(study).items()}
+    shares = optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(study)
+    effects: dict[tuple[str, ...], float] = {(name,): float(share) for name, share in shares.items()}
     return Shares(effects, max(0.0, 1 - sum(effects.values())), None, float(np.var(values)))
 
 

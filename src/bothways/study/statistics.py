@@ -42,9 +42,11 @@ def resampled_t_test(differences: Sequence[float], test_share: float) -> float:
     """
     x = np.asarray(differences, np.float64)
     n = len(x)
-    spread = x.var(ddof=1) if n > 1 else math.nan
-    if n < 2 or spread == 0:
-        return 1.0 if n < 2 or x.mean() == 0 else 0.0
+    if n < 2:
+        return 1.0
+    spread = x.var(ddof=1)
+    if spread == 0:
+        return 1.0 if x.mean() == 0 else 0.0
     t = x.mean() / math.sqrt((1 / n + test_share) * spread)
     return float(2 * stdtr(n - 1, -abs(t)))
 

@@ -265,8 +265,7 @@ def _tested(parts: Sequence[Sequences], longest: int | None, seed: int) -> Numbe
 
 
 def _encoded_anew(read: SplitTable, seed: int) -> Split:
-    together, numbers = _drawn(list(read.parts.named.values()), seed)
-    train, valid, test = map(together.take, numbers)
+    train, valid, test, _ = _redrawn(list(read.parts.named.values()), (), seed)
     columns, parts, _ = replace(read, parts=replace(read.parts, train=train, valid=valid, test=test)).encoded()
     assert parts.test is not None, "three parts were drawn"
     return Split(parts.train, parts.valid, parts.test, columns.fitted.sizes)

@@ -13,7 +13,7 @@ import numpy as np
 from bothways import baselines
 from bothways.metrics import rarest, title
 from bothways.runtime import logits, probabilities
-from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.sequences import Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Value
 from bothways.study.held_out import HeldOut
@@ -87,7 +87,7 @@ def folds(
 
 def _telling(train: Sequences, valid: Sequences) -> int:
     """How many sequences of the valid part say something: where steps are of two classes, those with the rarer one."""
-    classes, counts = np.unique(train.known_labels[train.known_labels != NO_LABEL], return_counts=True)
+    classes, counts = np.unique(train.known_labels[train.has_label], return_counts=True)
     if valid.per == "sequence" or len(classes) != 2:
         return len(valid)
     return len(np.unique(valid.sequence_of_steps[valid.known_labels == classes[rarest(counts)]]))
@@ -95,8 +95,7 @@ def _telling(train: Sequences, valid: Sequences) -> int:
 
 def _serves(learn: Sequences, hold: Sequences) -> bool:
     """Whether there are labels to tell apart, and some to score."""
-    labels = learn.known_labels
-    return len(np.unique(labels[labels != NO_LABEL])) > 1 and bool((hold.known_labels != NO_LABEL).any())
+    return len(np.unique(learn.known_labels[learn.has_label])) > 1 and bool(hold.has_label.any())
 
 
 def attempt(data: SearchData, trial: Trial, seconds: float, before: Any = None) -> Tried | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bothways.sequences import Bools, Floats, Numbers, Sequences
+from bothways.sequences import Bools, Floats, Numbers, Sequences, ranges
 
 SHAPES, FEW_STEPS = 4, 100_000
 """How many lengths training pads to at most; half as many with fewer steps, as each costs a second of compiling."""
@@ -35,8 +35,7 @@ def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Numbers:
     whole = np.asarray(lengths, np.int64)
     whole = whole[whole > 0]
     counts = np.ones_like(whole) if window is None else -(-whole // window)
-    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(whole // counts, counts) + (place < np.repeat(whole % counts, counts))
+    return np.repeat(whole // counts, counts) + (ranges(0, counts) < np.repeat(whole % counts, counts))
 
 
 def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -> list[int]:

@@ -38,7 +38,7 @@ def check_sequences(name: str, sequences: Sequences, network: Network, unseen: b
     check_codes(name, sequences, network)
 
 
-def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floats:
+def label_weights(sequences: Sequences, class_weight: str | None) -> Floats:
     """How much each label counts: 0 where there is none."""
     labels = sequences.known_labels
     weights = np.where(labels < 0, 0.0, sequences.known_weights)
