@@ -118,8 +118,7 @@ def train(
     simple = baselines.fit(parts.train, shape.classes, shape.categories, chosen.seed, vectors=shape.vectors)
 
     def made(network: Network, settings: Settings, trained: Trained) -> Model:
-        known = parts.classes, columns, parts.named, simple
-        return trained_model(network, settings, trained, *known, data=table.source)
+        return trained_model(network, settings, trained, parts.classes, columns, parts.named, simple, data=table.source)
 
     def tried(progress: SearchProgress) -> None:
         interrupts.kept = f"{checkpoint} has what was trained; to go on from there, add {option('resume', True)}."
