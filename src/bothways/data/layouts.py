@@ -25,6 +25,7 @@ MANY_STEPS = 20  # at least this many numbered columns may be the steps of a seq
 ALIKE = 0.9  # this share of them differs in the number alone
 NUMBER = "'([0-9]+(?:[.][0-9]+)?)[^0-9]*$'"  # the pattern that takes the number of a step from its name
 DATE = r"\d{4}([-/.])\d\d?(\1\d\d?)?( 00:00:00)?|\d\d?([/.])\d\d?\4(\d{4}|\d\d)"  # the name of a column that is one
+MOST_FEATURES = 100  # no more are looked at
 GOES_ON = 0.35  # rows are cases if their columns are correlated less with the row before; steps of series are more
 MONTH = r"([^\W\d_]{3,})[-/. ']?(?:\d\d){1,2}"  # and that of one that may be a month: Jan 2024, Jan-24, jan24
 
@@ -74,7 +75,7 @@ def cases_notice(table: Table, columns: Columns) -> str:
     correlation is 0.31 at most on nine public tables of cases, 0.59 on one sorted by make, 0.47 and more on four of
     measured steps.
     """
-    order, frame = columns.order, table.columns([columns.label, *columns.features]).head(HEAD)
+    order, frame = columns.order, table.columns([columns.label, *columns.features[:MOST_FEATURES]]).head(HEAD)
     if (order is not None and not (clock_rank(order) == 1 and _counts(table.column(order)))) or frame.width < 3:
         return ""
     frame.columns = ["label", *(str(place) for place in range(1, frame.width))]
@@ -89,7 +90,7 @@ def cases_notice(table: Table, columns: Columns) -> str:
     number += " (pandas: frame.assign(case=range(len(frame))))"
     use = next((f"use {option('sequence', name)}" for name in ids), number)
     return (
-        "Careful: rows look like separate cases, such as one per person: no column tells time or sequences, and "
+        "Careful: rows look like separate cases, such as one per person: no column sorts them or tells sequences, and "
         "neighbours are hardly alike. They are read as the steps of one sequence, in this order. If each is a case, "
         f"{use}."
     )
