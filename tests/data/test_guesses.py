@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -406,10 +407,10 @@ def test_columns_that_tell_single_rows_are_not_both_asked_for() -> None:
         ("id", GENERATOR.permutation(1200), "order", "it numbers the rows"),
         ("Unnamed: 0", GENERATOR.permutation(1200), "order", "it numbers the rows"),
         ("Unnamed: 0", np.arange(1200), "left out", "numbers the rows"),
-        ("n", np.arange(1200), "left out", "counts the steps (order='n' to sort by it, numeric=['n'] to learn"),
+        ("n", np.arange(1200), "left out", "same amount with each step, as a counter does (order='n' to sort by it,"),
         ("n", GENERATOR.permutation(1200), "left out", "numbers rows that stand in another order (order='n'?)"),
-        ("n", np.arange(1200) * 0.1, "left out", "counts the steps"),
-        ("days_left", np.arange(1200)[::-1], "left out", "counts the steps (numeric=['days_left'] to"),
+        ("n", np.arange(1200) * 0.1, "left out", "rises by the same amount with each step"),
+        ("days_left", np.arange(1200)[::-1], "left out", "falls by the same amount with each step"),
         ("event", np.cumsum(GENERATOR.integers(0, 5, 1200)), "left out", "only rises, as a counter does"),
         ("id", np.arange(1200) ** 2 * 1000.0, "left out", "only rises, as a counter does"),
         ("ptnum", np.arange(1200) // 4 * 3, "left out", "counter does (sequence='ptnum' if it tells"),
@@ -1114,3 +1115,32 @@ def test_a_sequence_may_be_called_as_a_pattern_is(name: str) -> None:
 def test_a_table_of_one_row_whose_clock_is_empty() -> None:
     frame = pl.DataFrame({"t": [None], "x": [1.5], "label": ["a"]}, schema_overrides={"t": pl.Float64})
     assert "x" in choose_columns(Table("some.csv", frame)).features
+
+
+def test_an_age_that_grows_with_each_year_is_left_out_with_the_flag_that_keeps_it() -> None:
+    years = pl.int_range(pl.len()) % 8
+    frame = pl.DataFrame({"nr": np.repeat(np.arange(20), 8)}).with_columns(
+        year=1980 + years, age=30 + pl.col("nr") % 7 + years, label=pl.col("nr") % 3 % 2, x=pl.col("nr") ** 2 % 5
+    )
+    role, said = why(choose_columns(Table("some.csv", frame)), "age")
+    assert (role, said) == (
+        "left out",
+        "rises by the same amount with each step, as a counter does (numeric=['age'] to learn from it)",
+    )
+
+
+def test_objects_are_refused_with_the_lines_that_make_columns_of_them() -> None:
+    frame = pl.DataFrame(
+        {"x": [0, 1] * 5, "flow": [{"bytes": k, "state": "open"} for k in range(10)], "label": [*"ab"] * 5}
+    )
+    with pytest.raises(DataError, match=r"Polars: frame.unnest\(\['flow'\]\); pandas: pd.json_normalize") as raised:
+        choose_columns(Table("some.jsonl", frame))
+    polars, pandas = re.findall(r"(?:Polars|pandas): (.*?\))(?:;|\.$)", str(raised.value))
+    assert eval(polars, {"frame": frame}).columns == ["x", "bytes", "state", "label"]
+    pd = pytest.importorskip("pandas")
+    assert [*eval(pandas, {"pd": pd, "frame": pd.DataFrame(frame.to_dicts())})] == [
+        "x",
+        "label",
+        "flow.bytes",
+        "flow.state",
+    ]

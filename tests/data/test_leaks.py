@@ -116,6 +116,17 @@ def test_a_column_that_nearly_gives_the_answer_is_suspected() -> None:
     assert leak.figure == pytest.approx(0.995, abs=0.002)
 
 
+@pytest.mark.parametrize("every", [0, 100])
+def test_columns_that_give_the_answer_share_a_line_that_leaves_them_all_out(every: int) -> None:
+    slips = pl.int_range(pl.len()) % every < every // 100 if every else pl.lit(value=False)
+    answer = pl.when(slips).then(1 - pl.col("label")).otherwise("label")
+    years: Any = {f"y{year}": answer * 10 + year for year in range(1970, 1975)}
+    (leak,) = leaks(features=("x", *years), **years)
+    assert (leak.names, leak.sure) == (tuple(years), not every)
+    assert leak.text.startswith("Columns 'y1970', 'y1971', 'y1972' and 2 more: each ")
+    assert "drop=['y1970', 'y1971', 'y1972', 'y1973', 'y1974']" in leak.text
+
+
 def test_a_column_that_helps_is_no_leak() -> None:
     often = pl.when(pl.int_range(pl.len()) % 5 == 0).then(1 - pl.col("label")).otherwise("label")
     assert leaks(features=("x", "hint"), hint=often) == []

@@ -529,7 +529,7 @@ def test_labels_that_are_no_classes() -> None:
 
 def test_labels_that_are_empty_may_mean_a_class() -> None:
     for label, value in ((1, 0), ("worm", "normal"), ("B-name", "O"), (True, False)):
-        with pytest.raises(DataError, match="the train part has one label only") as error:
+        with pytest.raises(DataError, match="the table has one label only") as error:
             labels_of([label if row % 5 else None for row in range(300)], per="step")
         line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]
         frame = pl.DataFrame({"label": [label, None]})

@@ -297,7 +297,9 @@ def test_parts_may_count_their_sequences_anew() -> None:
 
 def test_where_labels_come_late_the_user_says_the_parts() -> None:
     late = Table("some.csv", pl.DataFrame({"x": np.arange(200.0), "label": np.arange(200) > 180}))
-    with pytest.raises(DataError, match=r"one label only .* Others come later: say with split= which"):
+    with pytest.raises(
+        DataError, match=r"the train part has one label only .* Others come later: say with split= which"
+    ):
         split_table(late, Columns("label", ("x",)), seed=0)
 
 
@@ -315,7 +317,7 @@ def test_where_the_train_part_has_no_label_that_is_said() -> None:
         ({"part": pl.Series([0] * 12)}, COLUMNS, "data row 1 .* 'part' holds 0; it must say"),
         ({"part": pl.Series(["train"] * 11 + [None])}, COLUMNS, "data row 12 .* 'part' holds None"),
         ({"part": part_column("test", "valid", "test")}, COLUMNS, "no row is in the train part"),
-        ({"label": pl.lit("calm")}, DRAWN, "the train part has one label only .'calm' in 'label'."),
+        ({"label": pl.lit("calm")}, DRAWN, "the table has one label only .'calm' in 'label'."),
     ],
 )
 def test_tables_that_cannot_be_split(more: dict[str, Any], columns: Columns, said: str) -> None:

@@ -187,3 +187,38 @@ def test_files_of_a_delta_table_are_not_read_as_they_stand(tmp_path: Path) -> No
     (written(tmp_path, [site(0), site(1)], ".parquet") / "_delta_log").mkdir()
     with pytest.raises(DataError, match=r"this is a Delta table; .* rows that were removed. Write .*pl\.read_delta\('"):
         read_table(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("some.ts", "sktime reads this file"), ("some.arff", "Below @data it is CSV"), ("seq.out", "stand in two files")],
+)
+def test_files_of_other_formats_are_refused_with_what_makes_tables_of_them(
+    name: str, said: str, folder: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text("@data\n1,2\n")
+    path.with_suffix(".in").write_text("a b\n")
+    with pytest.raises(DataError, match=said):
+        read_table(tmp_path if folder else path)
+    if name == "seq.out":
+        path.with_suffix(".in").unlink()
+        with pytest.raises(DataError, match="files that end in" if not folder else "holds no"):
+            read_table(tmp_path if folder else path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the line leaves closing to Python
+def test_words_and_tags_in_two_files_are_joined_by_the_line_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("seq.in").write_text("to new york\nto rome\n")
+    Path("seq.out").write_text("O B-city I-city\nO B-city\n")
+    with pytest.raises(DataError) as raised:
+        read_table("seq.in")
+    line = str(raised.value).split("(pandas: ")[1].split("), and give")[0]
+    eval(line, {"pd": pytest.importorskip("pandas")})
+    table = read_table("words.jsonl")
+    assert table.column("tokens").to_list() == ["to", "new", "york", "to", "rome"]
+    assert table.column("tags").to_list() == ["O", "B-city", "I-city", "O", "B-city"]

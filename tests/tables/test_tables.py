@@ -1397,3 +1397,14 @@ def test_decimals_of_databases_are_numbers(tmp_path: Path) -> None:
     assert frame_table("X", frame, "machine").schema == read_table(path).schema
     coded = read_and_split(path, label="label", order="none", drop=["id"], categorical=["t"])
     assert coded.columns.categories == ("t",)
+
+
+@pytest.mark.parametrize("rows", [3, 1])
+def test_a_second_table_below_is_refused_with_its_line(rows: int, tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("time,label\n" + "1,a\n2,b\n" * 20 + "\nwho,start,end\n" + "bob,1,2\n" * rows + 'eve,3,"4"\n')
+    with pytest.raises(DataError, match=r"line 43 has 3 fields, and the header has 2. Does another table begin there"):
+        read_table(path)
+    path.write_text("time,label\n" + "1,a\n2,b\n" * 20 + "3,a,b\n" + "4,a\n" * rows)
+    with pytest.raises(DataError, match=r"line 42 has 3 fields, and the header has 2. Quote fields"):
+        read_table(path)

@@ -158,7 +158,8 @@ def test_what_is_told(tmp_path: Path) -> None:
         written(tmp_path, "some.conll", "é O\n".encode("latin-1") * 20_000 + b"\n" + b"x" * 10_000 + b" O")
     )
     assert [notice.removeprefix(f"{tmp_path}/some.conll: ") for notice in table.notices] == [
-        "this is not UTF-8; it is read as Windows-1252 (Western European). If letters look wrong, save it as UTF-8.",
+        "this is not UTF-8; it is read as Windows-1252 (Western European), written as UTF-8. "
+        "If letters look wrong, save it as UTF-8.",
         "the sentence from line 1 has 20,000 words. Is a blank line missing?",
         "line 20002 holds a word of 10,000 characters.",
     ]

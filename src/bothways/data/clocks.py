@@ -255,7 +255,8 @@ def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess 
             return None
     if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
         sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
-        return Guess(name, "left out", f"counts the steps ({sort}{keep} to learn from it)")
+        grows = f"{'rises' if rises else 'falls'} by the same amount with each step, as a counter does"
+        return Guess(name, "left out", f"{grows} ({sort}{keep} to learn from it)")
     if whole and (np.diff(values) == 1).all():
         return Guess(name, "left out", f"numbers the rows ({keep} to learn from it)")
     if np.count_nonzero(differences) < MANY_VALUES or column.n_unique() < 3:  # two values make a flag, no meter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -16,6 +16,7 @@ from bothways.data.encoding import float_column
 from bothways.data.splits import Parts
 from bothways.errors import DataError, option
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.tables.hints import named
 from bothways.tables.table import Table
 
 Hashes = npt.NDArray[np.uint64]
@@ -178,22 +179,29 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
     """Features that give the answer away, alone; of words, and of all that there is to learn from, it is told."""
     known = _sampled(parts.train, len(columns.features))
     rows, tree = parts.train.table_rows[known], _tree(parts.train, known)
-    leaks = []
+    found, lookups = {True: dict[str, float](), False: dict[str, float]()}, list[Leak]()
     for name in columns.features:
         right, certainty = tree(table.column(name).gather(rows))
-        told = f"gives the answer away: alone it tells {columns.label!r} right on {right:.1%} of the train steps."
-        cure = f"leave it out ({option('drop', name)})."
-        all_there_is = name == table.word or columns.features == (name,)
-        if all_there_is and certainty >= NEARLY:
+        if name == table.word or columns.features == (name,):
             text = f"A lookup of {name!r} alone tells {columns.label!r} right on {right:.1%} of the train steps."
-        elif right >= DETERMINES:
-            text = f"Column {name!r} {told} Unless it is known before the label is, {cure}"
-        elif certainty >= NEARLY:
-            text = f"Column {name!r} nearly {told} Is it known before the label is? If not, {cure}"
-        else:
-            continue
-        leaks.append(Leak("column", text, right, (name,), sure=right >= DETERMINES and not all_there_is))
-    return sorted(leaks, key=lambda leak: (not leak.sure, -leak.figure))
+            lookups += [Leak("column", text, right, (name,), sure=False)] * (certainty >= NEARLY)
+        elif right >= DETERMINES or certainty >= NEARLY:
+            found[right >= DETERMINES][name] = right
+    return [_telling(columns.label, shares, sure) for sure, shares in found.items() if shares] + lookups
+
+
+def _telling(label: str, shares: Mapping[str, float], sure: bool) -> Leak:
+    """Columns, each of which tells the label right on a share of the train steps, as one leak."""
+    names = sorted(shares, key=lambda name: -shares[name])
+    most, least = f"{shares[names[0]]:.1%}", f"{shares[names[-1]]:.1%}"
+    which = f"Column {names[0]!r}" if len(names) == 1 else f"Columns {named([*map(repr, names)])}: each"
+    on = most if most == least else f"{least} to {most}"
+    gives, unless = ("gives", "Unless it is") if sure else ("nearly gives", "Is it")
+    text = (
+        f"{which} {gives} the answer away: alone it tells {label!r} right on {on} of the train steps. {unless} known "
+        f"before the label is{', ' if sure else '? If not, '}leave it out ({option('drop', *names)})."
+    )
+    return Leak("column", text, shares[names[0]], tuple(names), sure)
 
 
 def _steps_that_tell(columns: Columns, parts: Parts) -> list[Leak]:

@@ -15,7 +15,7 @@ from bothways.data.encoding import Tally
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import holds_texts
 from bothways.data.labels import label_values
-from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
+from bothways.data.layouts import VARIABLE, cases_notice, long_columns, long_notice, wide_notice
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequence_columns import CUTS, glued_by, interleaved
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
@@ -164,6 +164,8 @@ def _shape_notices(table: Table, columns: Columns, asked: Roles) -> Iterator[str
     if columns.sequence is None:
         if wide := wide_notice(table, columns.features):
             yield wide
+        elif asked.sequence is None and asked.order is None and not table.files:
+            yield from filter(None, [cases_notice(table, columns)])
         if asked.sequence is None and not table.files and (shown := interleaved(table, columns)):
             name, number = shown
             yield (

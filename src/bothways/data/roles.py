@@ -261,6 +261,9 @@ def _check_features(
     if wrong := {name: kind for name, kind in kinds.items() if kind not in ("numbers", "text")}:
         nested = any(table.schema[name].is_nested() for name in wrong)
         rows = " A table has one row per step: explode lists, and unnest objects (Polars, pandas)." if nested else ""
+        if objects := [name for name in wrong if isinstance(table.schema[name], pl.Struct)]:
+            pandas = "pd.json_normalize(frame.to_dict('records'))"
+            rows = f" Objects as columns: Polars: frame.unnest({objects}); pandas: {pandas}."
         if any(table.schema[name] == pl.List(pl.String) for name in wrong):
             rows += " Words of a sentence may stand in a list called 'tokens', with a list of their tags beside it."
         which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")

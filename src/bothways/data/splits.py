@@ -300,12 +300,13 @@ def _one_class(
 ) -> DataError:
     """The error of a train part that has one class or none, and what may be the matter."""
     has = f"one label only ({listed(known)} in {columns.label!r})" if known else f"no label in {columns.label!r}"
+    what = "the table" if len(known) == len(labels) else "the train part"
     later = columns.split is None and new
     ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if later else ""
     # Of sequences that have one label each, all but one of its fields may be empty.
     many_empty = table.column(columns.label).null_count() > MANY_EMPTY * len(table)
     empty = fill_hint(columns, labels) if many_empty else ""
-    return DataError(f"{table.source}: the train part has {has}; telling labels apart takes two at least.{ask}{empty}")
+    return DataError(f"{table.source}: {what} has {has}; telling labels apart takes two at least.{ask}{empty}")
 
 
 def _with_valid(

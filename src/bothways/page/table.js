@@ -223,7 +223,7 @@ async function read_table(file, needed, sequence) {
     if (!(error instanceof TypeError) || encoding !== "utf-8") throw error
   }
   const table = await read_as(file, needed, "windows-1252", sequence)
-  return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European). If letters look wrong, save it as UTF-8.", ...table.notices]}
+  return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European), written as UTF-8. If letters look wrong, save it as UTF-8.", ...table.notices]}
 }
 const read_as = (file, ...how) => (FIELDS.test(ending(file)) ? read_csv : read_json)(file, ...how)
 const require_columns = (file, names, needed) => {

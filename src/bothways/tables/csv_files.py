@@ -21,6 +21,7 @@ SEPARATORS = ",;\t|"
 RULER = r"[-=+|:,;\s]*[-=]{3}[-=+|:,;\s]*"
 OPENS = rb'(?:^|[,;\t|]) *"'  # a quote that begins a field
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
+FEW_ROWS = 3  # so many rows show that another table begins
 FEW = 100  # rows of a batch that may all be blank
 
 
@@ -409,10 +410,14 @@ def _first_fault(file: Path, form: _Form, longer: bool) -> tuple[int, str]:
     end, columns = 0, 0
     with suppress(csv.Error):
         for row in reader:
-            columns = columns or len(row)
+            columns, place = columns or len(row), form.above + reader.line_num
             if longer and len(row) > columns:
                 has = f"has {counted(len(row), 'field')}, and the header has {columns}"
-                return form.above + reader.line_num, f"{has}. Quote fields that hold the separator."
+                cure = "Quote fields that hold the separator."
+                widths = {*map(len, _rows(_lines(file, place), form.separator, form.quoted, FEW_ROWS))}
+                if widths == {len(row)} and not any(map(headers.is_number, row)):
+                    cure = "Does another table begin there? Write each into a file of its own."
+                return place, f"{has}. {cure}"
             odd = "".join(held).count('"') % 2 == 1
             if not longer and (odd or (len(held) > 1 and len(row) != columns)):
                 break

@@ -64,7 +64,7 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
             raise DataError(f"{path}: this is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.") from None
         if encoding == WINDOWS:
             cure = "If letters look wrong, save it as UTF-8."
-            say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European). {cure}")
+            say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European), written as UTF-8. {cure}")
         yield text
 
 

@@ -36,6 +36,20 @@ WILDCARDS = "*?["
 TXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
 PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
 PACKED = (".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tar.gz", ".tgz")  # each is unpacked first, by hand
+OTHERS: Mapping[str, str] = {
+    ".ts": "sktime reads this file (X, y = sktime.datasets.load_from_tsfile({file!r}, "
+    "return_data_type='pd-multiindex'); X.assign(label=y[X.index.codes[0]]).rename_axis(['sequence_id', 'step'])"
+    ".reset_index().to_csv('table.csv', index=False)). Give the CSV that this writes.",
+    ".arff": "this is a table with a header of its own. Below @data it is CSV: write the names of the attributes, with "
+    "commas between them, above these lines, and save it as .csv.",
+    **dict.fromkeys(
+        (".in", ".out"),
+        "words and their tags stand in two files. Join them (pandas: pd.DataFrame({{'tokens': [*map(str.split, "
+        "open({words!r}))], 'tags': [*map(str.split, open({tags!r}))]}}).to_json('words.jsonl', orient='records', "
+        "lines=True)), and give the file that this writes.",
+    ),
+}
+"""What helps with files of other formats, by the ending of the name."""
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 BESIDE = (TXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
@@ -150,6 +164,8 @@ def find_files(source: Source | Files) -> Files:
         if format is None:
             if path.name.lower().endswith(PACKED):
                 raise DataError(f"{path}: this file is packed or compressed; unpack it first.")
+            if hint := _hint(path):
+                raise DataError(hint)
             *some, last = FORMATS
             raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
     formats = {format: path for path, format in reversed(found.items()) if format is not None}
@@ -213,6 +229,15 @@ def _parts_said(names: Sequence[str]) -> list[set[str]]:
     return [{meant[word] for word in each} for each in words]
 
 
+def _hint(path: Path) -> str:
+    """What helps with a file of another format; "" where nothing does."""
+    text, pair = OTHERS.get(ending(path), ""), [path.with_suffix(each) for each in (".in", ".out")]
+    if not text or (path in pair and not all(each.is_file() for each in pair)):
+        return ""
+    words, tags = map(str, pair)
+    return f"{path}: {text.format(file=str(path), words=words, tags=tags)}"
+
+
 def _entries(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "_", "~$")))
 
@@ -243,6 +268,8 @@ def _expanded(path: Path) -> list[Path]:
         tables = [entry for entry in inside if ending(entry) not in BESIDE] or _tables_among(entries)
         if not inside and not tables:
             deep = [entry for entry in entries if entry.is_dir()]
+            if hint := next(filter(None, map(_hint, entries)), ""):
+                raise DataError(hint)
             if deep and parts_of(deep):
                 return [file for folder in deep for file in _expanded(folder)]
             if partitions := sorted(path.glob("*=*/**/*.parquet")):  # as Spark writes them: day=5/part-0.parquet
