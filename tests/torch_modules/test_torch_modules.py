@@ -175,6 +175,18 @@ def test_weights_are_transposed_once_as_long_as_they_are_the_same(mode: str, mon
     assert wanting.grad is not None
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("wants", [False, True])
+def test_states_may_lie_in_memory_in_any_way(kind: str, wants: bool) -> None:
+    stock, ours = pair(kind, bidirectional=True)
+    x = torch.randn(TIME, BATCH, FEATURES)
+    for state in (torch.randn(2, 1, UNITS).expand(2, BATCH, UNITS), torch.randn(BATCH, 2, UNITS).transpose(0, 1)):
+        hx = (state, state) if kind == "lstm" else state
+        with torch.set_grad_enabled(wants):
+            actual, expected = (module(x, hx)[0].detach() for module in (ours, stock))
+        assert error(actual, expected) < TORCH
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_made_in_inference_mode_is_learned_from(kind: str) -> None:
     """As the features of a frozen model are."""

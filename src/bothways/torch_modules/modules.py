@@ -210,7 +210,7 @@ def _numbers(
     """What `_run` returns where nothing but numbers is asked for, by weights that are packed once."""
     both, units = 1 + module.bidirectional, module.hidden_size
     finals = [_empty((len(weights), x.shape[time_major], units)) for _ in CELLS[_CELLS[module.mode][0]].states]
-    started, ended = ([each.detach().numpy() for each in of_all] for of_all in (states, finals))
+    started, ended = [state.detach().contiguous().numpy() for state in states], [each.numpy() for each in finals]
     counts = None if mask is None else mask.numpy()
     for layer, packed in enumerate(_packed(module, weights)):
         outputs, of = _empty((*x.shape[:2], both * units)), range(both * layer, both * (layer + 1))
@@ -229,9 +229,10 @@ def _packed(module: Any, weights: Sequence[Any]) -> list[Any]:
             kernels = [None if each is None else each.detach().numpy() for each in _ordered(module.mode, *of_one)]
             directions.append((cell, *kernels, _reverse(module, i)))
         layers = [directions[first : first + both] for first in range(0, len(directions), both)]
-        kept = _KEPT[module] = digest, [_native.Weights(each, False, PRECISIONS["float32"]) for each in layers]
-        for packed in kept[1]:
-            packed.freeze()
+        packed = [_native.Weights(each, False, PRECISIONS["float32"]) for each in layers]
+        for each in packed:
+            each.freeze()
+        kept = _KEPT[module] = digest, packed  # other threads find them as they stay
     return kept[1]
 
 
