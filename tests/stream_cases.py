@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,6 +57,7 @@ def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Mo
     for i, kind in enumerate(kinds):
         if "simple" in kind:
             known = Sequences.from_arrays(sequences_of([9] * 40), random.integers(0, classes, 360))
+            known = replace(known, flags=((0, 1),))
             members.append(BaselineMember(kind["simple"].fit(known, classes, (CODES,), seed), share=1.0 + i))
             continue
         network = Network(3, classes, categories=(CODES,), **{"units": 8} | kind)

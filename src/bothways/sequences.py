@@ -38,6 +38,8 @@ class Sequences:
     rows: Numbers | None = None
     """`(steps,)` the row of the table or data frame that each step stands in, from 0; None if there is no table."""
     scheme: Scheme | None = None  # the scheme of which the labels of steps are tags; None if they are no tags
+    flags: tuple[tuple[int, int], ...] = ()
+    """Columns of numbers, each with the column that is 1 where its number was missing and something stands for it."""
 
     def __post_init__(self) -> None:
         steps, sequences = int(self.lengths.sum()), len(self.lengths)
@@ -80,7 +82,7 @@ class Sequences:
         arrays = {name: whole(name) for name in ("values", "lengths", "labels", "rows")}
         if any(part.weights is not None for part in parts):
             arrays["weights"] = np.concatenate([part.known_weights for part in parts])
-        return cls(**arrays, per=parts[0].per, ids=ids if named else None, scheme=parts[0].scheme)
+        return cls(**arrays, per=parts[0].per, ids=ids if named else None, scheme=parts[0].scheme, flags=parts[0].flags)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -13,6 +13,7 @@ import pytest
 
 from bothways import baselines
 from bothways.baselines import NearbyNGrams, Neighbors, linear, neighbors, tree_inputs, trees
+from bothways.data.encoding import Encoding, Number
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Array, Sequences
@@ -386,6 +387,7 @@ KEPT = baselines.to_arrays(baselines.fit(made(STEPS, np.arange(120) // 60, [120]
         ("trees/children", np.full_like(KEPT["trees/children"], len(KEPT["trees/inputs"]) - 1)),
         ("trees/sets", np.zeros_like(KEPT["trees/sets"]) + len(KEPT["trees/left"])),
         ("trees/places", np.array([0, 1, 255], np.uint8)),
+        ("trees/flags", np.array([1])),
         ("trees/widths", np.array([8, 8])),
         ("trees/widths", np.array([8, 24])),
         ("trees/widths", np.array([8, 1 << 40])),
@@ -450,7 +452,7 @@ def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.Monke
     new = made(values, labels, [1] * 20 + [5] * 96 + [100] * 25)
     rows = np.arange(3000)
     moments = tree_inputs.moments_so_far(new, rows, 1)
-    inputs = tree_inputs.inputs_of(new, rows, moments, (300,), fitted.places, fitted.widths)
+    inputs = tree_inputs.inputs_of(new, rows, moments, (300,), fitted.places, fitted.widths, fitted.flags)
     logits = fitted.logits(new)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     model = models[-1]  # those before it were fitted to choose inputs
@@ -507,6 +509,24 @@ def test_trees_find_where_a_reading_is_frozen() -> None:
     others = sequences.take(np.arange(60, 120))
     found = fitted.predict(others) & others.known_labels
     assert 2 * found.sum() / (fitted.predict(others) + others.known_labels).sum() > 0.85  # F1
+
+
+def test_trees_go_by_the_last_number_where_one_is_missing() -> None:
+    """Levels rise and fall from anywhere, and the label is which; 2 of 5 are missing."""
+    generator = np.random.default_rng(0)
+    rising = np.repeat(generator.integers(0, 2, (40, 5)), 20, axis=1)
+    moves = np.where(rising, 1, -1) + generator.normal(size=rising.shape)
+    x = generator.normal(0, 50, (40, 1)) + moves.cumsum(axis=1)
+    x[generator.random(x.shape) < 0.4] = np.nan
+    encoding = Encoding((Number("0", 0.0, flagged=True),))
+    sequences = encoding.encode_arrays(made(x.reshape(-1, 1), rising.ravel(), [100] * 40))
+    fitted = trees.Trees.fit(sequences.take(np.arange(30)), 2, (), 0)
+    assert fitted is not None
+    others = sequences.take(np.arange(30, 40))
+    assert (fitted.predict(others) == others.known_labels).mean() > 0.95
+    old = fitted.arrays()
+    del old["flags"]
+    assert trees.Trees.from_arrays(old, Network(2, 2)).flags.tolist() == [-1, -1]
 
 
 def test_trees_of_rare_classes() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bothways.baselines import tree_inputs
-from bothways.baselines.tree_inputs import AROUND, inputs_of, moments_so_far, near, reach_of, windows
+from bothways.baselines.tree_inputs import inputs_of, moments_so_far, near, reach_of, windows
 from bothways.means import with_squares
 from bothways.sequences import Array, Sequences
 
 WIDTHS = np.array([2, 8])
-NONE = np.zeros(0, np.uint8)
+FLAGS = np.array([2, -1, -1])  # the last column says where a number of the first one was missing
+NONE, NO_FLAGS = np.zeros(0, np.uint8), np.full(3, -1)
 
 
 def some(lengths: list[int]) -> Sequences:
@@ -19,9 +22,9 @@ def some(lengths: list[int]) -> Sequences:
     return Sequences(random.normal(size=(sum(lengths), 3)), np.array(lengths))
 
 
-def seen(sequences: Sequences, chosen: Array, before: Array | None = None) -> Array:
+def seen(sequences: Sequences, chosen: Array, before: Array | None = None, flags: Array = NO_FLAGS) -> Array:
     """What trees see of these labels."""
-    return inputs_of(sequences, chosen, moments_so_far(sequences, chosen, 3, before), (), NONE, WIDTHS)
+    return inputs_of(sequences, chosen, moments_so_far(sequences, chosen, 3, before), (), NONE, WIDTHS, flags)
 
 
 def by_hand(sequence: Array, step: int, width: int) -> Array:
@@ -36,7 +39,7 @@ def by_hand(sequence: Array, step: int, width: int) -> Array:
 
 def test_windows_by_hand() -> None:
     sequences = some([1, 2, 0, 7, 8, 9, 40])
-    rows, moved = near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
+    rows, moved = near(sequences, np.arange(sequences.steps), 8)
     assert rows.tolist() == list(range(sequences.steps))
     means, deviations = np.hsplit(moments_so_far(sequences, rows, 3), 2)
     found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, means, deviations, WIDTHS))
@@ -59,15 +62,40 @@ def test_a_label_is_the_same_in_any_company(chosen: list[int]) -> None:
     np.testing.assert_array_equal(seen(sequences, np.array(chosen)), everything[chosen])
 
 
-def test_what_is_out_of_reach_counts_for_nothing() -> None:
+@pytest.mark.parametrize(("flags", "reach"), [(NO_FLAGS, 8), (FLAGS, 8 + 31)])
+def test_what_is_out_of_reach_counts_for_nothing(flags: Array, reach: int) -> None:
     """As where a stream lets go of what is long past."""
-    (whole,) = some([60]).arrays()
-    reach = reach_of(WIDTHS)
-    expected = seen(Sequences(whole, np.array([60])), np.array([30]))
-    held, first = Sequences(whole[30 - reach : 31 + reach], np.array([2 * reach + 1])), 30 - reach
+    sequences = some([100])
+    whole = sequences.values
+    whole[:, 2] = np.random.default_rng(1).random(100) < 0.95
+    expected = seen(sequences, np.array([50]), flags=flags)
+    assert reach_of(WIDTHS, flags) == reach
+    held, first = Sequences(whole[50 - reach : 51 + reach], np.array([2 * reach + 1])), 50 - reach
     before = np.array([[first, *np.cumsum(with_squares(whole[:first]), axis=0)[-1]]])
-    np.testing.assert_array_equal(seen(held, np.array([reach]), before), expected)
-    assert reach == max(AROUND, 8)
+    np.testing.assert_array_equal(seen(held, np.array([reach]), before, flags), expected)
+
+
+def test_the_last_number_stands_where_one_is_missing() -> None:
+    """Of its own sequence, and of the last 31 steps; else what the encoding filled in."""
+    sequences = some([3, 60])
+    values = sequences.values
+    values[:, 2] = 0
+    values[[2, 3, 5, 6], 2] = 1
+    values[20:60, 2] = 1
+    values[values[:, 2] > 0, 0] = 0.5
+    filled = values.copy()
+    filled[2, 0], filled[5:7, 0], filled[20:51, 0] = values[1, 0], values[4, 0], values[19, 0]
+    found = seen(sequences, np.arange(63), flags=FLAGS).reshape(63, -1)
+    expected = inputs_of(
+        replace(sequences, values=filled),
+        np.arange(63),
+        moments_so_far(sequences, np.arange(63), 3),
+        (),
+        NONE,
+        WIDTHS,
+        NO_FLAGS,
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_moments_are_the_same_however_many_sequences_are_worked_on_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -406,6 +406,17 @@ def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes
     assert len({each.tobytes() for each in tables}) == len(tables), "no table is there twice"
 
 
+def test_trees_of_numbers_that_may_be_missing(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lengths, values = np.full(100, 9), random.normal(size=(900, 4)).astype(np.float32)
+    labels = (values[:, 0] > 0.3).astype(np.int64)
+    labels[1:][values[1:, 2] > 0] = labels[:-1][values[1:, 2] > 0]
+    found = Trees.fit(Sequences(values, lengths, labels, flags=((0, 2),)), 2, (), seed=0)
+    assert found is not None
+    model = Model([some_member(categories=(), classes=2), BaselineMember(found, 9.0)], ("a", "b"))
+    check_random(model, tmp_path / "some.onnx")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("categories", "wide"), [((1500, 3), 0), ((3, 800, 900, 2), 0), ((1500, 3), 1)])
 def test_regression_on_neighbors(categories: tuple[int, ...], wide: int, tmp_path: Path) -> None:

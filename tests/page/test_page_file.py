@@ -91,7 +91,7 @@ def simple(kind: Any, per: str = "step", sizes: tuple[int, ...] = (4, 3)) -> Bas
     values[:, 4] = random.integers(0, 4, len(values))
     values[:, 5] = random.integers(0, 3, len(values))
     labels = random.integers(0, 3, len(lengths) if per == "sequence" else len(values))
-    found = kind.fit(Sequences(values, lengths, labels, per=per), 3, sizes, seed=0)
+    found = kind.fit(Sequences(values, lengths, labels, per=per, flags=((0, 2),)), 3, sizes, seed=0)
     assert found is not None
     return BaselineMember(found, 2.0)
 

@@ -13,8 +13,26 @@ from bothways.sequences import Array, Numbers, Sequences, joint_codes
 AROUND = 5  # neighbours: this many steps before and after a label
 WIDTHS = (4, 8, 32)  # the steps of the windows of numbers that end and begin at a label: powers of two, ascending
 
+BACK = (1, 2, 4, 8, 16)
+"""The powers of two whose sum is how many steps back the last number is looked for where one is missing, ascending."""
+
 CODES = 254
 """Of each category this many codes have places of their own, the most frequent ones; others share the next one."""
+
+
+def known_last(moved: Callable[[Any, int], Any], where: Callable[[Any, Any, Any], Any], numbers: Any, gone: Any) -> Any:
+    """Numbers, and where one is `gone` the last before it that is not, once for arrays and for graphs.
+
+    `moved` is as in `windows`, and `where` as `np.where`. What is gone `sum(BACK)` steps long and longer stays.
+
+    Example:
+        >>> numbers, gone = np.array([3.0, 0, 5, 0, 0, 0]), np.array([0, 1, 0, 1, 1, 1], bool)
+        >>> known_last(lambda values, shift: values[np.arange(shift, 6 + shift).clip(0)], np.where, numbers, gone)
+        array([3., 3., 5., 5., 5., 5.])
+    """
+    for shift in BACK:
+        numbers, gone = where(gone, moved(numbers, -shift), numbers), gone & moved(gone, -shift)
+    return numbers
 
 
 def windows(
@@ -77,17 +95,26 @@ def near(sequences: Sequences, chosen: Numbers, reach: int) -> tuple[Numbers, Ca
 
 
 def inputs_of(
-    sequences: Sequences, chosen: Numbers, moments: Array, categories: tuple[int, ...], places: Array, widths: Numbers
+    sequences: Sequences,
+    chosen: Numbers,
+    moments: Array,
+    categories: tuple[int, ...],
+    places: Array,
+    widths: Numbers,
+    flags: Numbers,
 ) -> Array:
-    """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing.
+    """`(chosen, inputs)` what trees look at for these labels; NaN beyond the ends of a sequence.
 
     First stand the neighbours, column by column, those of categories first; then what `windows` say of numbers.
     `moments` are those of the numbers of the sequences of the chosen labels so far, as `moments_so_far` gives them.
+    For each number `flags` has the column that is 1 where it was missing, for which the one `known_last` stands; or -1.
     """
     count = sequences.features - len(categories)
-    rows, moved = near(sequences, chosen, reach_of(widths))
+    rows, moved = near(sequences, chosen, reach_of(widths, flags))
     values, at = sequences.values[rows], np.searchsorted(rows, chosen)
     numbers, shifts = np.asarray(values[:, :count], np.float64), np.arange(-AROUND, AROUND + 1)
+    if (flags >= 0).any():
+        numbers = known_last(moved, np.where, numbers, (numbers[:, flags] > 0) & (flags >= 0))
     columns = np.hstack([places[joint_codes(values, categories)], numbers])
     before, after = sequences.before_and_after(chosen)
     there = (shifts >= -before[:, None]) & (shifts <= after[:, None])
@@ -122,14 +149,14 @@ def moments_so_far(sequences: Sequences, chosen: Numbers, count: int, before: Ar
     return found
 
 
-def reach_of(widths: Numbers) -> int:
-    """How many steps before and after a label trees with windows of these widths look at.
+def reach_of(widths: Numbers, flags: Numbers) -> int:
+    """How many steps before and after a label trees look at; windows and flags are as in `inputs_of`.
 
     Example:
-        >>> reach_of(np.array([], np.int64)), reach_of(np.array([4, 8]))
-        (5, 8)
+        >>> reach_of(np.array([]), np.array([])), reach_of(np.array([4, 8]), np.array([1, -1]))
+        (5, 39)
     """
-    return int(max([AROUND, *widths]))
+    return int(max([AROUND, *widths])) + sum(BACK) * bool((flags >= 0).any())
 
 
 def places_of(sequences: Sequences, categories: tuple[int, ...]) -> Array:

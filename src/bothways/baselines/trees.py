@@ -36,7 +36,8 @@ class Trees(Classifier):
     """
 
     name: ClassVar[str] = "trees"
-    kept = ("seen", "start", "roots", "inputs", "values", "missing", "children", "sets", "left", "places", "widths")
+    kept: ClassVar[tuple[str, ...]] = ("seen", "start", "roots", "inputs", "values", "missing", "children")
+    kept += ("sets", "left", "places", "widths", "flags")
     classes: int  # how many classes there are
     categories: tuple[int, ...]  # for each categorical column how many codes there are
     seen: Numbers  # `(classes seen,)` the codes of the classes that the trees know
@@ -50,6 +51,7 @@ class Trees(Classifier):
     left: Array  # `(sets, 32)` the places of a category that go left, as bits
     places: Array  # `(codes of all categories,)` the place of each code of each column, one column after the other
     widths: Numbers  # `(widths,)` of the windows, in steps, powers of two, ascending
+    flags: Numbers  # `(numbers,)` for each number the column that is 1 where it was missing; -1 for none
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Trees | None:
@@ -64,8 +66,13 @@ class Trees(Classifier):
         places = places_of(sequences, categories)
         widths = np.array(WIDTHS, np.int64)
         count = sequences.features - len(categories)
-        none = np.zeros(0, np.int64), np.zeros((0, 2 * count))
-        columns = inputs_of(sequences, *none, categories, places, widths).shape[1]
+        flag_of = dict(sequences.flags)
+        flags = np.array([flag_of.get(number, -1) for number in range(count)], np.int64)
+
+        def asked(labels: Numbers, moments: Array) -> Array:
+            return inputs_of(sequences, labels, moments, categories, places, widths, flags)
+
+        columns = asked(np.zeros(0, np.int64), np.zeros((0, 2 * count))).shape[1]
         if len(seen) < 2 or not sequences.features:
             return None
         # Rare classes stay whole; of others some are taken, and their logits raised by as much (King and Zeng, 2001).
@@ -74,7 +81,7 @@ class Trees(Classifier):
         raised = np.log(np.maximum(counts[seen] / each, 1))
         moments = moments_so_far(sequences, chosen, count)
         blocks = [(chosen[some], moments[some]) for some in in_blocks(len(chosen), BLOCK)]
-        inputs = np.concatenate([inputs_of(sequences, *each, categories, places, widths) for each in blocks])
+        inputs = np.concatenate([asked(*each) for each in blocks])
         # Scikit-learn stumbles over inputs that are all missing, as they may be once a tenth is held out to stop by.
         inputs[:, np.isnan(inputs).mean(axis=0) > 0.8] = 0
         kinds = len(categories) * (2 * AROUND + 1)  # inputs, the first ones, that are places of categories
@@ -102,7 +109,7 @@ class Trees(Classifier):
         model.fit(taken, targets, weights)
         nodes = _nodes(model, kinds)
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
-        return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
+        return cls(classes=classes, categories=categories, places=places, widths=widths, flags=flags, **nodes)
 
     def logits(self, sequences: Sequences, before: Array | None = None) -> Array:
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
@@ -110,7 +117,8 @@ class Trees(Classifier):
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             moments = moments_so_far(sequences, np.arange(sequences.steps), count, before)
             for rows in in_blocks(sequences.steps, BLOCK):
-                sums = self._sums(inputs_of(sequences, rows, moments[rows], self.categories, self.places, self.widths))
+                of = self.categories, self.places, self.widths, self.flags
+                sums = self._sums(inputs_of(sequences, rows, moments[rows], *of))
                 if len(self.start) == 1:  # of two classes
                     sums = np.hstack([np.zeros_like(sums), sums])
                 found[rows[:, None], self.seen] = sums
@@ -118,7 +126,7 @@ class Trees(Classifier):
 
     @property
     def reach(self) -> int:
-        return reach_of(self.widths)
+        return reach_of(self.widths, self.flags)
 
     def _sums(self, inputs: Array) -> Array:
         """`(rows, logits)` what all trees add up to."""
@@ -146,8 +154,11 @@ class Trees(Classifier):
         one = Sequences(np.zeros((1, network.features)), np.array([1]))
         places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
-        moments = np.ones((1, 2 * network.numeric))
-        columns = inputs_of(one, np.array([0]), moments, network.categories, places, widths).shape[1]
+        count = network.numeric
+        of_all = {"flags": np.full(count, -1), **arrays}  # older files hold none
+        flags = checked_array(of_all, "flags", np.int64, (count,), -1, count - 1)
+        moments = np.ones((1, 2 * count))
+        columns = inputs_of(one, np.array([0]), moments, network.categories, places, widths, flags).shape[1]
         roots, inputs, children = checked_nodes(arrays, columns)
         nodes = len(inputs)
         left = checked_array(arrays, "left", np.uint8, (None, 32))
@@ -165,6 +176,7 @@ class Trees(Classifier):
             left,
             places,
             widths,
+            flags,
         )
         powers = (np.diff(widths) > 0).all() and not (widths & (widths - 1)).any()
         ordered = len(seen) >= 2 and (np.diff(seen) > 0).all()

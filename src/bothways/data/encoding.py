@@ -111,6 +111,12 @@ class Encoding:
         return tuple(name for _, name in self._features)
 
     @property
+    def flags(self) -> tuple[tuple[int, int], ...]:
+        """The places of the numbers that have flags, each with that of its flag."""
+        flagged = (at for at, number in enumerate(self.numbers) if number.flagged)
+        return tuple((at, flag) for flag, at in enumerate(flagged, len(self.numbers)))
+
+    @property
     def places(self) -> dict[str, list[int]]:
         """For each column of the table the places of what it becomes in `names`; the gap of time counts as a column."""
         places: dict[str, list[int]] = {}
@@ -199,7 +205,7 @@ class Encoding:
             if len(unknown):
                 tally.count_unknown(category.name, dict(zip(map(str, unknown), counts.tolist(), strict=True)))
         self._complete(values, tally)
-        return replace(sequences, values=values)
+        return replace(sequences, values=values, flags=self.flags)
 
     def _complete(self, values: Array, tally: Tally) -> None:
         """Fill missing numbers, and put flags behind them."""

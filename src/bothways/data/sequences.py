@@ -43,7 +43,8 @@ def read_sequences(table: Table, columns: Columns, tally: Tally | None = None) -
 
 def encoded(table: Table, columns: Columns, sequences: Sequences, tally: Tally) -> Sequences:
     """Sequences of a table with their features."""
-    return replace(sequences, values=columns.fitted.encode(table, columns.order, sequences, tally))
+    encoding = columns.fitted
+    return replace(sequences, values=encoding.encode(table, columns.order, sequences, tally), flags=encoding.flags)
 
 
 def cut_long(sequences: Sequences, max_steps: int) -> tuple[Sequences, list[str]]:

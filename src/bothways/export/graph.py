@@ -41,7 +41,7 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True)
 class Value:
-    """A value in a graph. Arithmetic with it adds a node; a plain number counts as float32 there."""
+    """A value in a graph. Arithmetic and logic with it adds a node; a plain number counts as float32 there."""
 
     graph: Graph
     name: str
@@ -54,6 +54,7 @@ class Value:
     __mul__ = partialmethod(_with, "Mul")
     __truediv__ = partialmethod(_with, "Div")
     __floordiv__ = partialmethod(_with, "Div")  # of whole numbers, none below 0
+    __and__ = partialmethod(_with, "And")
 
 
 class Graph:

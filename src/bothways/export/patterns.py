@@ -64,7 +64,7 @@ def _convolutions(graph: Graph, found: RandomConvolutions, data: Inputs) -> Valu
 def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Value:
     """`(n * levels, batch)` how often outputs `(n, batch, time)` are above their levels `(n, levels)`."""
     above = graph("Greater", graph.unsqueeze(outputs, 1), levels[:, :, None, None])
-    above = graph.cast(graph("And", above, data.known), np.float32)
+    above = graph.cast(above & data.known, np.float32)
     return graph("Reshape", graph("ReduceSum", above, [3], keepdims=0), [levels.size, -1])
 
 
@@ -117,7 +117,7 @@ def _occurrences(graph: Graph, made: DyadicFeatures, data: Inputs, codes: Value,
     ends = np.cumsum(made.categories)
     for column, of in enumerate(np.split(wanted, np.searchsorted(wanted, ends[:-1]))):
         own = graph("Gather", codes, np.array([column]), axis=2)
-        yield graph("And", graph("Equal", own, of), data.inside)
+        yield graph("Equal", own, of) & data.inside
 
 
 def _means(graph: Graph, made: DyadicFeatures, data: Inputs, values: Value) -> Value:
@@ -146,7 +146,7 @@ def _crossings(graph: Graph, data: Inputs, values: Value) -> Value:
         squares = graph.where(data.inside, z * z, np.float64(0))
         size = graph("Sqrt", means_of(graph, "both", squares, data))
         for level in LEVELS:
-            above = graph("And", graph("Greater", z, size * np.float64(level)), data.inside)
+            above = graph("Greater", z, size * np.float64(level)) & data.inside
             above = graph.cast(above, np.int64)
             rises = graph("Greater", above, moved(graph, data, above, -1))
             counts.append(graph("ReduceSum", graph.cast(rises, np.int64), [1], keepdims=0))

@@ -10,7 +10,7 @@ from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.baselines.neighbors import AROUND as NEAR
 from bothways.baselines.neighbors import LIMIT
 from bothways.baselines.places import Places
-from bothways.baselines.tree_inputs import AROUND, windows
+from bothways.baselines.tree_inputs import AROUND, known_last, windows
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs, joined_codes, later, means_of, moments_of, moved
 from bothways.export.trees import leaves
@@ -94,6 +94,9 @@ def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
         parts.append(graph.cast(data.numbers, np.float64))
         larger, smaller = partial(graph, "Max"), partial(graph, "Min")
         moments = moments_of(graph, "forward", parts[-1], data)
+        if (model.flags >= 0).any():
+            gone = graph("Greater", graph("Gather", parts[-1], np.maximum(model.flags, 0), axis=2), np.float64(0))
+            parts[-1] = known_last(partial(moved, graph, data), graph.where, parts[-1], gone & (model.flags >= 0))
         wide = windows(partial(moved, graph, data), larger, smaller, parts[-1], *moments, model.widths)
     columns, shifted = graph("Concat", *parts, axis=2), []
     for shift in range(-AROUND, AROUND + 1):
@@ -109,4 +112,4 @@ def _shifted(graph: Graph, data: Inputs, values: Value, shift: int, other: np.ge
 def _there(graph: Graph, data: Inputs, shift: int) -> Value:
     """`(batch, time)`, whether there is a step that is `shift` later."""
     at, lengths = later(graph, data, shift), graph.unsqueeze(data.lengths, 1)
-    return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))
+    return graph("GreaterOrEqual", at, np.int64(0)) & graph("Less", at, lengths)

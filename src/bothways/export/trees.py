@@ -34,12 +34,12 @@ def leaves(graph: Graph, model: Forest | Trees, inputs: Value, rank: int) -> Val
         goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
         if isinstance(model, Trees):
             nothing = graph("IsNaN", asked)
-            goes = graph("Or", goes, graph("And", nothing, graph("Gather", missing, nodes)))
+            goes = graph("Or", goes, nothing & graph("Gather", missing, nodes))
         if len(flat):
             of = graph("Gather", sets, nodes)
             place = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
             among = graph("Max", of, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(place, np.int64)
             none, one = graph("Less", of, np.int64(0)), graph("Gather", flat, among)  # ONNX Runtime: no Where of bools
-            goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
+            goes = graph("Or", none & goes, graph("Not", none) & one)
         nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
     return graph("Gather", model.values, nodes)
