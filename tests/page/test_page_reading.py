@@ -316,6 +316,8 @@ def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     text = alike(page, table, tmp_path)
     assert "2 lines before the header are left out." in text
     assert "the row of units below the names is left out." in text
+    told = written(tmp_path / "told.csv", "\r\n".join(["sep=,", "flow,at,x", *rows]))
+    assert "before the header" not in alike(page, told, tmp_path)
     table = written(tmp_path / "index.csv", "\n".join(f",{line}" for line in ["flow,at,x", *rows, "flow,at,x"]))
     text = alike(page, table, tmp_path, lambda path: pl.read_csv(path)[:, 1:])
     assert "left out: 1 line of comments or the header again." in text

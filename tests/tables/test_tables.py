@@ -390,6 +390,15 @@ def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, name
     assert read_table(path).frame().rows() == [("a", 1), ("#b", 2)]
 
 
+@pytest.mark.parametrize("line", ["sep={}", '"SEP={}"'])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_line_that_tells_excel_the_separator_is_no_row(tmp_path: Path, line: str, separator: str) -> None:
+    for names, row in ((["x"], [1]), (["x", "label"], [1, "a"]), (["#", "x", "label"], [1, 2, "a"])):
+        lines = [line.format(separator), separator.join(names), *[separator.join(map(str, row))] * 5]
+        table = read_table(csv(tmp_path, "\ufeff" + "".join(f"{each}\r\n" for each in lines)))
+        assert (table.names, table.frame().rows(), table.notices) == (names, [tuple(row)] * 5, ())
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize(
     "title",

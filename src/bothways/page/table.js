@@ -107,11 +107,12 @@ function separator_of(lines, quoted) {
   })[0]
 }
 
-/* How many lines that begin with "#" stand before the header, which may begin so itself. */
+/* How many lines that begin with "#" stand before the header, which may begin so itself; and one that names the separator, for Excel. */
 function comments_of(lines) {
-  const first = Math.max(lines.findIndex(line => line[0] !== "#"), 0), [last, after] = lines.slice(first - 1)
+  const told = /^"?sep=[,;|\t]"?\s*$/i.test(lines[0]) ? 1 : 0
+  const first = Math.max(lines.findIndex((line, i) => i >= told && line[0] !== "#"), told), [last, after] = lines.slice(first - 1)
   const fits = separator => last.includes(separator) && last.split(separator).length === after.split(separator).length
-  return first && [...SEPARATORS].some(fits) ? first - 1 : first
+  return first > told && [...SEPARATORS].some(fits) ? first - 1 : first
 }
 /* How many lines of a title stand before the header: with half as many fields as most lines, or fewer, or a number; before the first line of
    which most fields are filled, those that are empty do not count. The header is the first line of as many fields as most; it
