@@ -719,7 +719,7 @@ def test_tables_of_a_folder_that_are_passed_over_are_named(tmp_path: Path, colum
 @pytest.mark.parametrize("roles", [{}, {"sequence": "none"}])
 def test_spans_that_are_called_label(tmp_path: Path, spans: list[Any], roles: dict[str, Any]) -> None:
     """As Doccano and Label Studio write them."""
-    lines = [json.dumps({"id": i, "text": f"In Rome, {i} of us", "label": spans}) for i in range(30)]
+    lines = [json.dumps({"id": i, "text": f"In Rome, {i} of us", "label": spans, "Comments": []}) for i in range(30)]
     source = written(tmp_path, "some.jsonl", "\n".join(lines))
     with pytest.raises(DataError, match=r"the label 'label' is of type List.* 'label' says .*offsets_to_biluo_tags"):
         read_and_split(source, **roles)

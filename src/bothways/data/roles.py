@@ -20,6 +20,7 @@ from bothways.data.clocks import (
 )
 from bothways.data.columns import NAMED, ROLES, Columns, Guess
 from bothways.data.guesses import LABELS, guess_categories, guess_label, guess_split, guess_words, pointed_to
+from bothways.data.labels import label_values
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.sequence_columns import guess_related, guess_sequence
 from bothways.errors import DataError, InputError, counted, option
@@ -70,6 +71,8 @@ def choose_columns(table: Table, **given: Any) -> Columns:
         whys = {name: _no_feature(table, name, kinds[name], roles.get("sequence"), name in typed) for name in kinds}
         guesses |= {name: Guess(name, "left out", why) for name, why in whys.items() if why}
         kinds = {name: kind for name, kind in kinds.items() if not whys[name]}
+    if table.schema[roles["label"]].is_nested():
+        label_values(table, roles["label"])
     _check_features(table, kinds, [*categorical, table.word], numeric)
     if not kinds:
         said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
