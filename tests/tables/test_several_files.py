@@ -192,7 +192,14 @@ def test_files_of_a_delta_table_are_not_read_as_they_stand(tmp_path: Path) -> No
 @pytest.mark.parametrize("folder", [False, True])
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("some.ts", "sktime reads this file"), ("some.arff", "Below @data it is CSV"), ("seq.out", "stand in two files")],
+    [
+        ("some.ts", "sktime reads this file"),
+        ("some.arff", "Below @data it is CSV"),
+        ("seq.out", "stand in two files"),
+        ("some.dta", r"pd\.read_stata\('.*some\.dta'\)\.to_csv"),
+        ("some.TextGrid", "Praat writes it as a table"),
+        ("some.pcap", r"tshark -r '.*some\.pcap' -T fields"),
+    ],
 )
 def test_files_of_other_formats_are_refused_with_what_makes_tables_of_them(
     name: str, said: str, folder: bool, tmp_path: Path

@@ -48,6 +48,28 @@ OTHERS: Mapping[str, str] = {
         "open({words!r}))], 'tags': [*map(str.split, open({tags!r}))]}}).to_json('words.jsonl', orient='records', "
         "lines=True)), and give the file that this writes.",
     ),
+    **{
+        ending: f"pandas reads this file (pd.read_{kind}({{file!r}}).to_csv('table.csv', index=False)). Give the CSV "
+        "that this writes."
+        for kind, endings in {
+            "feather": (".feather", ".arrow"),
+            "orc": (".orc",),
+            "pickle": (".pkl", ".pickle"),
+            "sas": (".sas7bdat", ".xpt"),
+            "spss": (".sav",),
+            "stata": (".dta",),
+        }.items()
+        for ending in endings
+    },
+    ".edf": "MNE reads this file (mne.io.read_raw_edf({file!r}).to_data_frame().to_csv('table.csv', index=False)). "
+    "Give the CSV that this writes, with a column of labels.",
+    ".textgrid": "Praat writes it as a table: Tabulate, Down to Table; then Save as comma-separated file. Give that.",
+    ".eaf": "ELAN writes it as a table: File, Export As, Tab-delimited Text. Give that file.",
+    **dict.fromkeys(
+        (".pcap", ".pcapng"),
+        "write a row per packet (tshark -r {file!r} -T fields -E header=y -E separator=, -e frame.time_epoch -e ip.src "
+        "-e ip.dst -e frame.len > table.csv). Give the CSV that this writes, with a column of labels.",
+    ),
 }
 """What helps with files of other formats, by the ending of the name."""
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
