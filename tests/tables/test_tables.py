@@ -300,6 +300,20 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
         table.column(asked)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("series,step,x\n1,1,0.5\n", r"labels\.csv has it: join the two by 'series' \(pandas: .*labels\.csv'\), how="),
+        ("time,tag,value\n1,surface,0.5\n", "It is a value of 'tag': name that column, or pivot the table"),
+        ("1.5,2.5\n3.5,2.5\n", "'column 2'. The file has no header: write a line of names above the rows"),
+    ],
+)
+def test_a_label_that_stands_elsewhere_is_told(tmp_path: Path, text: str, said: str) -> None:
+    csv(tmp_path, '\ufeff"series","surface"\n1,wood\n', "labels.csv")
+    with pytest.raises(DataError, match=rf"there is no column 'surface'\. .*{said}"):
+        read_table(csv(tmp_path, text)).column("surface")
+
+
 def test_the_last_of_many_columns_are_named() -> None:
     table = Table("some.csv", pl.DataFrame({**{f"x{at}": [1] for at in range(50)}, "activity": [1]}))
     with pytest.raises(DataError, match=r"are: 'x0', 'x1', .* 'x16', \.\.\., 'x48', 'x49', 'activity'\."):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,9 @@ import polars as pl
 from bothways.errors import option
 from bothways.fields.kinds import TEXT
 from bothways.fields.numbers import as_values
+from bothways.tables.opening import head
 
+FILES = 100  # at most this many files beside a table are looked into
 SHOWN = 3  # at most this many columns are named where the same is said of several
 COUNTED = r"\b(\d[\d,]*) (field|row)(s are|s| is|)\b"
 
@@ -24,6 +27,25 @@ def suggestion(name: str, schema: Mapping[str, pl.DataType], files: Files = ()) 
     by_lower = {known.lower(): known for known in reversed(list(schema))}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
     return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(schema, files)
+
+
+def elsewhere(name: str, source: str, values: pl.LazyFrame) -> str:
+    """Where the name of a missing column stands: among the values of a column, or in a file beside the table; or ""."""
+    schema, path = values.collect_schema(), Path(source)
+    text = [(at, column) for at, (column, dtype) in enumerate(schema.items()) if isinstance(dtype, TEXT)]
+    found = values.select((pl.nth(at).cast(pl.String) == name).any().alias(str(at)) for at, _ in text).collect()
+    for at, column in text:
+        if found[str(at)].item():
+            cure = "name that column, or pivot the table (Polars, pandas) if these values were columns"
+            return f"It is a value of {column!r}: {cure}. "
+    beside = path.parent.glob(f"*{path.suffix}") if path.is_file() else ()
+    for other in sorted(islice(beside, FILES)):
+        names = [each.strip('" \ufeff') for each in re.split(r"[,;\t|]", next(iter(head(other)), ""))]
+        shared = [each for each in names if each in schema]
+        if name in names and shared:
+            join = f"pandas: frame.merge(pd.read_csv({str(other)!r}), how='left')"
+            return f"{other} has it: join the two by {named([*map(repr, shared)])} ({join}). "
+    return ""
 
 
 def columns_are(schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
@@ -96,6 +118,8 @@ def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
             f" If {nested[0]!r} says where names stand in 'text', as from spaCy and Prodigy, write lists 'tokens' and "
             "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
         )
+    if len(schema) > 1 and [*schema] == [f"column {at}" for at in range(1, len(schema) + 1)]:
+        return " The file has no header: write a line of names above the rows, or name columns so ('column 2')."
     if len(schema) == 1 and re.search(r"\W", next(iter(schema))):
         blanks = " Put commas between them (pandas: read_csv('FILE', sep=r'\\s+').to_csv('FILE.csv', index=False))."
         separated = re.search(r"\S\s", next(iter(schema))) is not None

@@ -19,7 +19,7 @@ from bothways.fields.names import FILE, joined_columns, names_sequences
 from bothways.fields.numbers import as_values
 from bothways.fields.reader import AS_SHOWN, FieldReader, may_be_read, seconds, without_blanks
 from bothways.settings import Reading
-from bothways.tables.hints import named, suggestion, unused
+from bothways.tables.hints import elsewhere, named, suggestion, unused
 from bothways.tables.opening import intact, readable
 from bothways.tables.sources import Files, Source, find_files, format_of, parts_of, without_part
 from bothways.tables.words import numbered_on, word_column
@@ -133,9 +133,10 @@ class Table:
         """Refuse names that the table does not have; the message says which is the nearest that there is."""
         for name in names:
             if name not in self.schema:
-                raise DataError(
-                    f"{self.source}: there is no column {name!r}{why}. {suggestion(name, self.schema, self.files)}"
-                )
+                with intact(f"{self.source}: {DAMAGED}"):
+                    hint = elsewhere(name, self.source, self.values.lazy())
+                hint += suggestion(name, self.schema, self.files)
+                raise DataError(f"{self.source}: there is no column {name!r}{why}. {hint}")
 
     def require_keys(self, *names: str) -> None:
         """Refuse columns whose values can be neither compared nor written as text: lists, and objects of Python."""
