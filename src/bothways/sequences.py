@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -275,6 +276,16 @@ def joint_codes(values: Array, sizes: Sequence[int]) -> Numbers:
     """`(steps, columns)` codes of the last columns; those of a column, of its size, go on where those before it end."""
     codes = np.asarray(values[:, values.shape[1] - len(sizes) :], np.int64)
     return np.asarray(codes + np.cumsum([0, *sizes])[:-1])
+
+
+def pair_counts(rows: Array, columns: Array, shape: tuple[int, int], weights: Array | None = None) -> Array:
+    """A table of this shape with how often each pair of a row and a column occurs, or the sum of its weights.
+
+    Example:
+        >>> pair_counts(np.array([0, 1, 1]), np.array([2, 0, 0]), (2, 3)).tolist()
+        [[0, 0, 1], [2, 0, 0]]
+    """
+    return np.bincount((rows * shape[1] + columns).ravel(), weights, math.prod(shape)).reshape(shape)
 
 
 def in_blocks(count: int, size: int) -> Iterator[Numbers]:
