@@ -124,6 +124,11 @@ class Sequences:
         return ranges(0, self.lengths)
 
     @property
+    def lengths_of_steps(self) -> Numbers:
+        """`(steps,)` the length of the sequence of each step."""
+        return np.repeat(self.lengths, self.lengths)
+
+    @property
     def step_labels(self) -> Numbers:
         """`(steps,)` the label of each step, or that of its sequence."""
         return self.known_labels if self.per == "step" else np.repeat(self.known_labels, self.lengths)
