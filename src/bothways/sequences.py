@@ -202,6 +202,13 @@ class Sequences:
         """For each sequence its values `(time, features)`; views, not copies."""
         return self._pieces(self.values)
 
+    def means(self, values: Array) -> Doubles:
+        """`(sequences, columns)` the means of values `(steps, columns)` over each sequence; 0 where it has no steps."""
+        numbers, sums = self.sequence_of_steps, np.zeros((len(self), values.shape[1]))
+        for column, found in zip(values.T, sums.T, strict=True):
+            found[:] = np.bincount(numbers, column, len(self))
+        return np.asarray(sums / np.maximum(self.lengths, 1)[:, None])
+
     def split(self, results: Array) -> Any:
         """Results of all labels, for each sequence."""
         return results if self.per == "sequence" else self._pieces(results)
