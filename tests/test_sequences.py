@@ -59,6 +59,11 @@ def test_parts_without_weights_count_as_they_are_where_others_have_some() -> Non
     assert joined.weights.tolist() == [3] * 6 + [1] * 6
 
 
+def test_means_over_each_sequence() -> None:
+    assert sequences().means(STEPS).tolist() == [[0.5], [0.0], [3.5]]
+    assert sequences().means(np.empty((6, 0))).shape == (3, 0)
+
+
 def test_results_by_row() -> None:
     assert sequences().by_row(np.arange(6)).tolist() == [5, 4, 3, 2, 1, 0]
     assert sequences("sequence").by_row(np.array([7, 8, 9])).tolist() == [9, 9, 9, 9, 7, 7]

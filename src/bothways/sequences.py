@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,11 @@ class Sequences:
         return ranges(0, self.lengths)
 
     @property
+    def lengths_of_steps(self) -> Numbers:
+        """`(steps,)` the length of the sequence of each step."""
+        return np.repeat(self.lengths, self.lengths)
+
+    @property
     def step_labels(self) -> Numbers:
         """`(steps,)` the label of each step, or that of its sequence."""
         return self.known_labels if self.per == "step" else np.repeat(self.known_labels, self.lengths)
@@ -195,6 +201,13 @@ class Sequences:
     def arrays(self) -> list[Array]:
         """For each sequence its values `(time, features)`; views, not copies."""
         return self._pieces(self.values)
+
+    def means(self, values: Array) -> Doubles:
+        """`(sequences, columns)` the means of values `(steps, columns)` over each sequence; 0 where it has no steps."""
+        numbers, sums = self.sequence_of_steps, np.zeros((len(self), values.shape[1]))
+        for column, found in zip(values.T, sums.T, strict=True):
+            found[:] = np.bincount(numbers, column, len(self))
+        return np.asarray(sums / np.maximum(self.lengths, 1)[:, None])
 
     def split(self, results: Array) -> Any:
         """Results of all labels, for each sequence."""
@@ -275,6 +288,16 @@ def joint_codes(values: Array, sizes: Sequence[int]) -> Numbers:
     """`(steps, columns)` codes of the last columns; those of a column, of its size, go on where those before it end."""
     codes = np.asarray(values[:, values.shape[1] - len(sizes) :], np.int64)
     return np.asarray(codes + np.cumsum([0, *sizes])[:-1])
+
+
+def pair_counts(rows: Array, columns: Array, shape: tuple[int, int], weights: Array | None = None) -> Array:
+    """A table of this shape with how often each pair of a row and a column occurs, or the sum of its weights.
+
+    Example:
+        >>> pair_counts(np.array([0, 1, 1]), np.array([2, 0, 0]), (2, 3)).tolist()
+        [[0, 0, 1], [2, 0, 0]]
+    """
+    return np.bincount((rows * shape[1] + columns).ravel(), weights, math.prod(shape)).reshape(shape)
 
 
 def in_blocks(count: int, size: int) -> Iterator[Numbers]:

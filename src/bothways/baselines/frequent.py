@@ -11,7 +11,7 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.network import Network
 from bothways.patterns import Baseline
-from bothways.sequences import Numbers, Sequences
+from bothways.sequences import Numbers, Sequences, pair_counts
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MostFrequentPerValue(Baseline):
         best, found = -1.0, None
         for column, size in enumerate(categories, -len(categories)):
             values = _values(sequences, column)[labeled]
-            table = np.bincount(values * classes + labels, weights, size * classes).reshape(size, classes)
+            table = pair_counts(values, labels, (size, classes), weights)
             if (right := float(table.max(axis=1).sum())) > best:
                 codes = np.where(table.any(axis=1), table.argmax(axis=1), table.sum(axis=0).argmax())
                 best, found = right, cls(column, codes)

@@ -88,9 +88,7 @@ class OneStep(Classifier):
             known = np.flatnonzero(self.codes[places] == codes)
             sums[known] += self.table[places[known]]
         if sequences.per == "sequence":
-            numbers, count = sequences.sequence_of_steps, len(sequences)
-            of_classes = [np.bincount(numbers, column, count) for column in sums.T]
-            sums = np.stack(of_classes, axis=1) / np.maximum(sequences.lengths, 1)[:, None]
+            sums = sequences.means(sums)
         return np.asarray(sums + self.bias)
 
     @classmethod

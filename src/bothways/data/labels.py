@@ -121,7 +121,7 @@ def fill_hint(columns: Columns, labels: Sequence[Any]) -> str:
 
 def masked_notices(columns: Columns, sequences: Sequences) -> Iterator[str]:
     """A word about steps, or sequences, without a label."""
-    if missing := int((sequences.known_labels == NO_LABEL).sum()):
+    if missing := int((~sequences.has_label).sum()):
         has = f"{counted(missing, columns.per)} {'has' if missing == 1 else 'have'}"
         yield f"{has} no label in {columns.label!r}: read as input, not learned or scored."
 

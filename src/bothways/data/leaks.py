@@ -152,7 +152,7 @@ def _overlaps(name: str, pair: list[tuple[Sequences, Hashes]], length: int, know
     runs, (_, (other, _)) = [], pair
     origin = max(len(hashes) for _, hashes in pair)
     for part, hashes in pair:
-        starts = np.flatnonzero(np.arange(part.steps) + length <= np.repeat(part.offsets[1:], part.lengths))
+        starts = np.flatnonzero(part.positions + length <= part.lengths_of_steps)
         # A run that hardly changes is alike in any quiet hour.
         changes = np.concatenate([[0], np.cumsum(hashes[1:] != hashes[:-1])])
         if len(starts):
@@ -210,7 +210,7 @@ def _steps_that_tell(columns: Columns, parts: Parts) -> list[Leak]:
     if columns.per == "sequence" or len(train) < 4:
         return []
     known = _sampled(train, 2)
-    tree, left = _tree(train, known), np.repeat(train.lengths, train.lengths) - train.positions
+    tree, left = _tree(train, known), train.lengths_of_steps - train.positions
     ways = {"first": train.positions, "last": left}
     right, way = max(((tree(pl.Series(places[known]))[0], way) for way, places in ways.items()), key=lambda of: of[0])
     if right < STEP:
@@ -268,8 +268,7 @@ def _blocks(part: Sequences) -> Numbers:
     """For each step the number of its sequence; of a tenth of it, if there are but few sequences."""
     if len(part) >= 4:
         return part.sequence_of_steps
-    lengths = np.repeat(part.lengths, part.lengths)
-    return part.sequence_of_steps * 10 + part.positions * 10 // lengths
+    return part.sequence_of_steps * 10 + part.positions * 10 // part.lengths_of_steps
 
 
 def sample_of(parts: Iterable[Sequences]) -> list[int]:

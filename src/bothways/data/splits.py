@@ -83,7 +83,7 @@ def split_table(
     """
     whole, labels, notices = _labeled(table, columns)
     check_labels(table, columns, whole, labels)
-    fill = fill_hint(columns, labels) if (whole.known_labels == NO_LABEL).mean() > MANY_EMPTY else ""
+    fill = fill_hint(columns, labels) if (~whole.has_label).mean() > MANY_EMPTY else ""
     notices += [Remark(notice + fill) for notice in masked_notices(columns, whole)]
     if columns.split is not None:
         pieces = _numbered_parts(table, columns.split)[whole.table_rows]
@@ -351,7 +351,7 @@ def _blocks(source: str, whole: Sequences, shares: Sequence[float], gap: int) ->
             f"{source}: {counted(whole.steps, 'row is', 'rows are')} too few to cut into {len(shares)} parts."
         )
     gap = min(gap, int(whole.lengths.max() * WIDEST_GAP))
-    lengths, steps = np.repeat(whole.lengths, whole.lengths), whole.positions
+    lengths, steps = whole.lengths_of_steps, whole.positions
     borders = np.cumsum(shares[:-1])
     numbers = np.digitize(steps / lengths, borders)
     numbers[np.digitize((steps - gap) / lengths, borders) != numbers] = -1
@@ -371,7 +371,7 @@ def _recoded(part: Sequences, codes: Sequence[int]) -> Sequences:
 
 def _seen(part: Sequences) -> list[int]:
     """The codes that some label has, sorted."""
-    return [code for code in np.unique(part.known_labels).tolist() if code != NO_LABEL]
+    return list(np.unique(part.known_labels[part.has_label]).tolist())
 
 
 def _first_unseen(table: Table, part: Sequences, known: int) -> str:

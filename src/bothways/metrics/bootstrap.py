@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bothways.sequences import Array, Doubles, Floats, Numbers
+from bothways.sequences import Array, Doubles, Floats, Numbers, pair_counts
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -123,8 +123,8 @@ class Resamples:
         kept = []
         for start in range(0, self.times, some):
             samples = min(some, self.times - start)
-            drawn = generator.integers(size, size=(samples, size)) + size * np.arange(samples)[:, None]
-            weights = np.bincount(drawn.ravel(), minlength=samples * size).reshape(samples, size).astype(np.float32)
+            drawn = generator.integers(size, size=(samples, size))
+            weights = pair_counts(np.arange(samples)[:, None], drawn, drawn.shape).astype(np.float32)
             if size * self.times <= 16 * AT_ONCE:
                 kept.append(weights)
             yield weights

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences, pair_counts
 from bothways.tags import Chunks
 
 OfClasses = tuple[Array, ...]  # three arrays: true positives, predictions, support; or what is made of these
@@ -84,7 +84,7 @@ def count(
 
     def table(codes: Numbers, kinds: int, chosen: Any = slice(None)) -> Array:
         weigh = None if weights is None else weights[chosen]
-        cells = np.bincount(numbers[chosen] * kinds + codes[chosen], weigh, rows * kinds).reshape(rows, kinds)
+        cells = pair_counts(numbers[chosen], codes[chosen], (rows, kinds), weigh)
         return cells.astype(np.int32) if weights is None else cells
 
     loss: Array = np.zeros(rows)
@@ -192,7 +192,7 @@ def count_entities(sequences: Sequences, predicted: Numbers, marked: Bools | Non
     def table(chunks: Chunks) -> Array:
         kind = chunks.type if before is None else before[chunks.last + 1] > before[chunks.first]
         weigh = None if weights is None else weights[chunks.first]
-        return np.bincount(chunks.sequence * kinds + kind, weigh, len(sequences) * kinds).reshape(-1, kinds)
+        return pair_counts(chunks.sequence, kind, (len(sequences), kinds), weigh)
 
     return table(right), table(found), table(expected)
 

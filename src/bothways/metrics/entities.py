@@ -13,7 +13,7 @@ import numpy as np
 
 from bothways.metrics.bootstrap import Interval
 from bothways.metrics.counts import Counts, OfClasses, count_entities, counted_labels, share, shares
-from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences, pair_counts
 
 Summed = Callable[..., list[Doubles]]  # as `Resamples.with_whole`
 
@@ -75,8 +75,8 @@ def score_words(
     kinds, right = unseen[counted].astype(np.int64), decided == sequences.known_labels[counted]
     if not 0 < kinds.sum() < len(kinds):
         return {}, {}
-    cells = sequences.sequence_of_steps[counted] * 2 + kinds
-    tables = [np.bincount(cells[some], minlength=2 * len(sequences)).reshape(-1, 2) for some in (right, slice(None))]
+    numbers, shape = sequences.sequence_of_steps[counted], (len(sequences), 2)
+    tables = [pair_counts(numbers[right], kinds[right], shape), pair_counts(numbers, kinds, shape)]
     if sequences.scheme is not None:
         codes = np.full(sequences.steps, NO_LABEL)
         codes[counted] = decided

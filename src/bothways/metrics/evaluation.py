@@ -16,7 +16,7 @@ from bothways.metrics.entities import EntityScores, Summed, WordScores, micro, s
 from bothways.metrics.importance import Importance
 from bothways.metrics.probabilities import Calibration, calibration, ranking
 from bothways.metrics.scores import Score, score
-from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
+from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences, pair_counts
 
 RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as their intervals are called
 
@@ -297,7 +297,7 @@ def evaluate(
         macro_f1=of_scores[1].of(counts),
         classes=_class_scores(counts, classes, labels, p, weights),
         unseen=tuple(classes[given.shape[1] :]),
-        confusion=np.bincount(labels * n + decided, weights, n * n).reshape(n, n),
+        confusion=pair_counts(labels, decided, (n, n), weights),
         calibration=calibration(labels, p, weights),
         baselines={
             name: BaselineScores(**{of.name: of.of(each) for of in of_scores}, ahead=ahead.get(name, {}))

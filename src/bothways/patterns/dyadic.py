@@ -147,8 +147,7 @@ class DyadicFeatures:
         """
         counted, cells = len(self.codes), self._cells(sequences, self.codes)
         counts = np.bincount(cells, minlength=len(sequences) * (counted + 1))
-        shares = sequences.positions / sequences.lengths[sequences.sequence_of_steps]
-        shares = np.repeat(shares, len(self.categories))
+        shares = np.repeat(sequences.positions / sequences.lengths_of_steps, len(self.categories))
         first, last = (np.full(counts.size, nowhere) for nowhere in NOWHERE)
         first[cells[::-1]], last[cells] = shares[::-1], shares  # what is written last stays
         found = [each.reshape(len(sequences), -1)[:, :counted] for each in (counts, first, last)]

@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import BLOCK, NEVER, Classifier, some_labels
 from bothways.patterns.dyadic import DyadicFeatures
-from bothways.sequences import Array, Doubles, Numbers, Sequences, in_blocks
+from bothways.sequences import Array, Doubles, Numbers, Sequences, in_blocks, pair_counts
 
 ROWS, NUMBERS = 10_000, 4_000_000  # sequences to learn from, at most; and features of all that are worked on together
 TREES, LEAVES = 100, 1000  # trees, and leaves of a tree at most
@@ -94,9 +94,9 @@ class Forest(Classifier):
     def _logs(self, features: Array) -> Array:
         """`(rows, classes)` the logarithms of the shares of trees that are for each class."""
         leaves = leaves_of(self, features, lambda asked, at: asked > self.values[at])
-        cells = np.arange(len(features))[:, None] * self.classes + self.values[leaves].astype(np.int64)
-        votes = np.bincount(cells.ravel(), minlength=len(features) * self.classes)
-        shares = votes.reshape(len(features), self.classes).astype(np.float32) / np.float32(len(self.roots))
+        codes, shape = self.values[leaves].astype(np.int64), (len(features), self.classes)
+        votes = pair_counts(np.arange(len(features))[:, None], codes, shape)
+        shares = votes.astype(np.float32) / np.float32(len(self.roots))
         return np.asarray(np.log(np.maximum(shares, np.float32(RARELY))))
 
 

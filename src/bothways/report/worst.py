@@ -65,11 +65,7 @@ def input_values(report: Report) -> Doubles:
     """`(labels, inputs)` the inputs of each label: those of its step, or their means over its sequence."""
     sequences = report.sequences
     values = np.asarray(sequences.values[:, : len(report.inputs)], np.float64)
-    if sequences.per == "step":
-        return values
-    sums = np.zeros((len(sequences), values.shape[1]))
-    np.add.at(sums, sequences.sequence_of_steps, values)
-    return np.asarray(sums / np.maximum(sequences.lengths, 1)[:, None])
+    return values if sequences.per == "step" else sequences.means(values)
 
 
 def _worst_steps(report: Report) -> str:

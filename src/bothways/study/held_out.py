@@ -15,7 +15,7 @@ from scipy.special import ndtr, stdtrit
 from bothways.metrics import Resamples, count, count_entities, f1, labeled, score
 from bothways.metrics.probabilities import average_precision
 from bothways.runtime import balancing, decided, tempered
-from bothways.sequences import Sequences
+from bothways.sequences import Sequences, pair_counts
 
 LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
@@ -211,11 +211,11 @@ class HeldOut:
         Each label counts once, and if `expected` as much again for what the probabilities say of it.
         """
         labels, p, numbers, weights = labeled(self.sequences, p, 2)
-        places = numbers * THRESHOLDS + np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
+        places = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
         shares = np.eye(2)[labels] + (p if expected else 0)
         shares = shares if weights is None else shares * weights[:, None]
         shape = (len(self.sequences), THRESHOLDS)
-        counts = np.stack([np.bincount(places, each, math.prod(shape)).reshape(shape) for each in shares.T], axis=1)
+        counts = np.stack([pair_counts(numbers, places, shape, each) for each in shares.T], axis=1)
         above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # those predicted as the second class, by label
         wanted = above if self.positive else counts.sum(axis=-1, keepdims=True) - above
         there = counts.sum(axis=-1)

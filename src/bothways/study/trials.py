@@ -80,7 +80,7 @@ def folds(
     if count < 2 * PIECES:
         if groups is not None or train.per == "sequence":
             return whole
-        part, pieces = train.cut(train.positions * PIECES // train.lengths[train.sequence_of_steps])
+        part, pieces = train.cut(train.positions * PIECES // train.lengths_of_steps)
     found = [(part.keep(pieces != i), part.keep(pieces == i)) for i in range(PIECES)]
     return (*whole, *(each for each in found if _serves(*each)))
 
