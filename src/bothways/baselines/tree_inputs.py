@@ -23,7 +23,7 @@ CODES = 254
 def known_last(moved: Callable[[Any, int], Any], where: Callable[[Any, Any, Any], Any], numbers: Any, gone: Any) -> Any:
     """Numbers, and where one is `gone` the last before it that is not, once for arrays and for graphs.
 
-    `moved` is as in `windows`, and `where` as `np.where`. What is gone `sum(BACK)` steps long and longer stays.
+    `moved` is as in `windows`, and `where` as `np.where`. Beyond `sum(BACK)` steps it stays gone.
 
     Example:
         >>> numbers, gone = np.array([3.0, 0, 5, 0, 0, 0]), np.array([0, 1, 0, 1, 1, 1], bool)
