@@ -24,27 +24,35 @@ Files = Sequence[tuple[str, int]]  # names of files, and how many rows each has
 
 def suggestion(name: str, schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
     """The column that is called nearly as the one that is missing, or all of them."""
+    near = _nearest(name, schema)
+    return f"Did you mean {near!r}?" if near else columns_are(schema, files)
+
+
+def _nearest(name: str, schema: Mapping[str, pl.DataType]) -> str | None:
     by_lower = {known.lower(): known for known in reversed(list(schema))}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
-    return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(schema, files)
+    return by_lower[near[0]] if near else None
 
 
 def elsewhere(name: str, source: str, values: pl.LazyFrame) -> str:
-    """Where the name of a missing column stands: among the values of a column, or in a file beside the table; or ""."""
+    """Where the name of a missing column stands: among the values of a column; or, if no column is called nearly so, in
+    a file beside the table. "" if it stands nowhere.
+    """
     schema, path = values.collect_schema(), Path(source)
     text = [(at, column) for at, (column, dtype) in enumerate(schema.items()) if isinstance(dtype, TEXT)]
     found = values.select((pl.nth(at).cast(pl.String) == name).any().alias(str(at)) for at, _ in text).collect()
     for at, column in text:
         if found[str(at)].item():
             cure = "name that column, or pivot the table (Polars, pandas) if these values were columns"
-            return f"It is a value of {column!r}: {cure}. "
-    beside = path.parent.glob(f"*{path.suffix}") if path.is_file() else ()
+            return f"It is a value of {column!r}: {cure}."
+    known = path.is_file() and not _nearest(name, schema)
+    beside = path.parent.glob(f"*{path.suffix}") if known else ()
     for other in sorted(islice(beside, FILES)):
         names = [each.strip('" \ufeff') for each in re.split(r"[,;\t|]", next(iter(head(other)), ""))]
         shared = [each for each in names if each in schema]
         if name in names and shared:
             join = f"pandas: frame.merge(pd.read_csv({str(other)!r}), how='left')"
-            return f"{other} has it: join the two by {named([*map(repr, shared)])} ({join}). "
+            return f"{other} has it: join the two by {named([*map(repr, shared)])} ({join})."
     return ""
 
 

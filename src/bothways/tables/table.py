@@ -135,7 +135,7 @@ class Table:
             if name not in self.schema:
                 with intact(f"{self.source}: {DAMAGED}"):
                     hint = elsewhere(name, self.source, self.values.lazy())
-                hint += suggestion(name, self.schema, self.files)
+                hint = hint or suggestion(name, self.schema, self.files)
                 raise DataError(f"{self.source}: there is no column {name!r}{why}. {hint}")
 
     def require_keys(self, *names: str) -> None:
