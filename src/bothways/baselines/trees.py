@@ -155,8 +155,8 @@ class Trees(Classifier):
         places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
         count = network.numeric
-        of_all = {"flags": np.full(count, -1), **arrays}  # older files hold none
-        flags = checked_array(of_all, "flags", np.int64, (count,), -1, count - 1)
+        with_flags = {"flags": np.full(count, -1), **arrays}  # a file may leave them out
+        flags = checked_array(with_flags, "flags", np.int64, (count,), -1, count - 1)
         moments = np.ones((1, 2 * count))
         columns = inputs_of(one, np.array([0]), moments, network.categories, places, widths, flags).shape[1]
         roots, inputs, children = checked_nodes(arrays, columns)

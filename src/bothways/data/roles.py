@@ -72,7 +72,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
         guesses |= {name: Guess(name, "left out", why) for name, why in whys.items() if why}
         kinds = {name: kind for name, kind in kinds.items() if not whys[name]}
     if table.schema[roles["label"]].is_nested():
-        label_values(table, roles["label"])
+        label_values(table, roles["label"])  # refuses it, before columns that read less well are
     _check_features(table, kinds, [*categorical, table.word], numeric)
     if not kinds:
         said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]

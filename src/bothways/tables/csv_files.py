@@ -18,7 +18,7 @@ from bothways.tables import headers
 from bothways.tables.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, temporary_file, utf8
 
 SEPARATORS = ",;\t|"
-TOLD = r"""(?i)"?sep=[,;|\t]"?\s*"""  # the first line of files for Excel, which names the separator
+SEPARATOR_LINE = r"""(?i)"?sep=[,;|\t]"?\s*"""  # the first line of files for Excel, which names the separator
 RULER = r"[-=+|:,;\s]*[-=]{3}[-=+|:,;\s]*"
 OPENS = rb'(?:^|[,;\t|]) *"'  # a quote that begins a field
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
@@ -314,9 +314,9 @@ def _quotes_are_letters(file: Path, comments: int) -> str:
 
 
 def _comments(file: Path) -> int:
-    """How many lines that begin with "#" stand before the header, which may begin so itself; and `TOLD`."""
+    """How many lines that begin with "#" stand before the header, which may begin so itself; and `SEPARATOR_LINE`."""
     some = [*islice(_lines(file, 0), MOST_COMMENTS + 1), ""]
-    told = re.fullmatch(TOLD, some[0]) is not None
+    told = re.fullmatch(SEPARATOR_LINE, some[0]) is not None
     first = list(takewhile(lambda line: line.startswith("#"), some[told:MOST_COMMENTS]))
     fits = any(first and first[-1].count(each) == some[told + len(first)].count(each) > 0 for each in SEPARATORS)
     return told + len(first) - fits
