@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,14 +14,13 @@ from bothways.data.clocks import (
     clock_columns,
     grouped_rows,
     numbers_of,
-    one_run_each,
 )
 from bothways.data.columns import Columns, Guess
+from bothways.data.ids import Candidate, Reason, column_of_ids
 from bothways.data.proofs import Proof, proofs_of, starts_over
 from bothways.errors import DataError, counted, option
 from bothways.fields.kinds import TEXT
 from bothways.fields.names import (
-    IDS,
     NUMBERS,
     clock_rank,
     is_occasion,
@@ -31,17 +29,14 @@ from bothways.fields.names import (
     names_sequences,
     names_time,
 )
-from bothways.fields.numbers import SHOWING, are_whole
 from bothways.tables.table import Table
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 NEARLY = 0.9  # text of as many values as this share of the sequences is new in nearly each new one
 MOST = 0.8  # a column with an id in at least this share of the rows is meant to tell sequences apart
-EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
 MOST_FEATURES, MOST_NUMBERS = 100, 8  # no more are looked at
 LEAST_ROWS = 30  # values of fewer rows on average prove nothing
 GOES_ON = 0.5  # with the row that a number goes on from, it is correlated more
-FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 
 
 def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str], label: str) -> list[Guess]:
@@ -75,61 +70,29 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     names = [*names, *(name for name in counters if names_sequences(name) > 1 and _are_runs(table.column(name)))]
     counters = [name for name in counters if name not in names]
     proofs = proofs_of(table, clocks, [*names, *counters])
-    found, unsure, partly = dict[str, _Reason](), list[Guess](), list[str]()
+    found, unsure, partly = dict[str, Reason](), list[Guess](), list[str]()
     for name in [*names, *counters]:
-        column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
-        if column is None:
+        candidate = Candidate.of(table, name, proofs, counts=name in counters)
+        if candidate is None or (candidate.rank == 1 and _codes(table, name, label)):
             continue
-        # What does not hold for the first rows does not hold for all.
-        head, shown = column.head(HEAD), [] if names_time(name) else proofs
-        proved = any(proof.tells_apart(head) for proof in shown)
-        if not (named or proved or one_run_each(head) or _numbered(head) or _take_turns(name, head)):
-            continue
-        ids = column.drop_nulls()
-        distinct = ids.n_unique()
-        if not 2 <= distinct <= len(column) // 2:
-            continue
-        if named == 1 and not is_thing(name) and _joins(table, name, label) and _joins(table, label, name):
-            continue  # a code of the label
         if is_occasion(name) and _numbers_rows(table, name, names):
             why = "numbers the rows of each sequence, and no column tells these apart"
             unsure.append(Guess(name, "left out", f"{why} ({option('numeric', name)} to keep it)"))
-            continue
-        runs = one_run_each(ids)
-        sure = named >= 2 and (runs or _holds_digits(ids))
-        if len(ids) < len(column):
-            if sure:
-                partly.append(name)
-            continue
-        by_name = f"by its name and its {distinct:,} values"
-        if sure and not _is_flag(name, column):
-            found[name] = _Reason(named, by_name)
-            continue
-        telling = [proof for proof in shown if proof.tells_apart(column)]
-        proof = next((proof for proof in telling if named or not proof.may_number_days(column)), None)
-        if proof is not None and (named or len(column) >= 3 * distinct):
-            found[name] = _Reason(max(named, 1), proof.said_of(column), proven=True)
-        elif named == 1 and runs:
-            found[name] = _Reason(1, by_name)
-        elif name not in counters and (
-            named
-            or telling
-            or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))
-            or _take_turns(name, column)
-        ):
-            unsure.append(_unsure(name, column))
+        elif candidate.column.null_count():
+            partly += [name] * candidate.called_so
+        elif reason := candidate.reason():
+            found[name] = reason
+        elif candidate.may_tell_apart():
+            unsure.append(_unsure(candidate))
     if not found:
         return [_partly_empty(table, name) for name in partly] + [_or_starts_over(guess, proofs) for guess in unsure]
     sequence = _finest(table, found)
     return [Guess(sequence, "sequence", found[sequence].why), *guess_related(table, sequence, names, found)]
 
 
-class _Reason(NamedTuple):
-    """Why a column tells sequences apart."""
-
-    rank: int  # of `names_sequences`; 1 for a name that says nothing
-    why: str
-    proven: bool = False  # by a clock or counter
+def _codes(table: Table, name: str, label: str) -> bool:
+    """Whether a column has one value for each label, and is not called a thing that may have one."""
+    return not is_thing(name) and _joins(table, name, label) and _joins(table, label, name)
 
 
 def _or_starts_over(guess: Guess, proofs: Collection[Proof]) -> Guess:
@@ -141,7 +104,7 @@ def _or_starts_over(guess: Guess, proofs: Collection[Proof]) -> Guess:
     return guess
 
 
-def _finest(table: Table, found: Mapping[str, _Reason]) -> str:
+def _finest(table: Table, found: Mapping[str, Reason]) -> str:
     """Of the columns that tell sequences apart the one whose values the others only join; refuses several."""
     best = max(reason.rank for reason in found.values())
     chosen = [name for name, reason in found.items() if reason.rank == best]
@@ -167,7 +130,7 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
     guesses, count = list[Guess](), table.column(sequence).n_unique()
     for name in names:
         named, column = names_sequences(name), table.column(name)
-        if name == sequence or not (named or isinstance(column.dtype, TEXT)) or _ids(table, name) is None:
+        if name == sequence or not (named or isinstance(column.dtype, TEXT)) or column_of_ids(table, name) is None:
             continue
         values, joins = column.n_unique(), _joins(table, sequence, name)
         own = is_thing(name) and 2 * values > count
@@ -230,11 +193,10 @@ def _cuts(table: Table, sequence: str, name: str) -> bool:
     return 1.5 * frame["sequence"].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
 
 
-def _unsure(name: str, column: pl.Series) -> Guess:
+def _unsure(candidate: Candidate) -> Guess:
     """What is said of a column that may tell sequences apart, and may be a category."""
-    use = option("sequence", name)
-    few = isinstance(column.dtype, TEXT) and column.n_unique() < FEW_WORDS and not _holds_digits(column)
-    if (few or not is_thing(name)) and not one_run_each(column):
+    name, use = candidate.name, option("sequence", candidate.name)
+    if (candidate.has_few_words or not is_thing(name)) and not candidate.runs:
         return Guess(name, "", f"comes again and again ({use} if it tells sequences apart)")
     why = f"may tell sequences apart ({use} if it does, {option('categorical', name)} to learn from it)"
     return Guess(name, "left out", why)
@@ -256,23 +218,6 @@ def _partly_empty(table: Table, name: str) -> Guess:
     return Guess(name, "left out", why)
 
 
-def _take_turns(name: str, column: pl.Series) -> bool:
-    """Whether words come one after the other, in whatever order, and then all again, as devices report.
-
-    So do whole numbers, of `FEW_WORDS` and more that come equally often; the floors of a lift and hours do not.
-    """
-    if names_time(name):
-        return False
-    counts, text = column.unique_counts(), isinstance(column.dtype, TEXT)
-    if not (3 if text else FEW_WORDS) <= len(counts) <= len(column) / 5:
-        return False
-    if not text and counts.max() > 1.05 * counts.min() + 1:  # type: ignore[operator]
-        return False
-    rows, same = grouped_rows(column, len(column))
-    gaps = np.diff(rows)[same]
-    return bool(gaps.std() < EVEN * gaps.mean() and gaps.mean() > column.n_unique() / 2)
-
-
 def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
     """A feature of few values in whose rows a number goes on from the last row of the same value, and that number.
 
@@ -284,7 +229,7 @@ def interleaved(table: Table, columns: Columns) -> tuple[str, str] | None:
     rows = np.arange(len(table)) if columns.order is None else table.column(columns.order).arg_sort().to_numpy()
     rows = rows[:HEAD]
     for name in names:
-        column = _ids(table, name)
+        column = column_of_ids(table, name)
         ids = None if column is None else column.gather(rows)
         if ids is None or ids.null_count() or not 3 <= ids.n_unique() <= len(rows) / LEAST_ROWS:
             continue
@@ -312,34 +257,7 @@ def _goes_on(frame: pl.DataFrame) -> bool:
     return 2 * int(shown.sum()) > frame["id"].n_unique()
 
 
-def _ids(table: Table, name: str) -> pl.Series | None:
-    """A column of text or whole numbers, these without a point whatever their type; None if it is of anything else."""
-    dtype = table.schema[name]
-    if dtype.is_float():
-        column = table.column(name)
-        return column.cast(pl.Int64) if are_whole(column.head(SHOWING)) and are_whole(column) else None
-    return table.column(name) if dtype.is_integer() or isinstance(dtype, TEXT) else None
-
-
-def _holds_digits(column: pl.Series) -> bool:
-    """Whether values are whole numbers, or most hold a digit."""
-    return column.dtype.is_integer() or bool((column.unique().cast(pl.String).str.contains(r"\d").mean() or 0) > 0.5)  # type: ignore[operator]
-
-
-def _is_flag(name: str, column: pl.Series) -> bool:
-    """Whether all whole numbers are 0 or 1, and the column is called no id: `driver` may say whether one drove."""
-    return column.dtype.is_integer() and last_word(name) not in IDS and column.is_in([0, 1]).all()
-
-
 def _are_runs(column: pl.Series) -> bool:
     """Whether values stand in runs of two rows and more on average, and come again in one further run at most."""
     runs = int(changes(column).sum()) + 1
     return 2 * runs <= len(column) and runs <= 2 * column.n_unique()
-
-
-def _numbered(column: pl.Series) -> bool:
-    """Whether the values are text that ends in a number and is else the same, as `P01` and `P02`."""
-    if not isinstance(column.dtype, TEXT):
-        return False
-    names = column.unique().cast(pl.String).str.strip_chars_end("0123456789")
-    return names.n_unique() == 1 and bool(names.len() > 1)
