@@ -304,6 +304,7 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
     ("text", "said"),
     [
         ("series,step,x\n1,1,0.5\n", r"labels\.csv has it: join the two by 'series' \(pandas: .*labels\.csv'\), how="),
+        ("series\n1\n", r"labels\.csv has it, and all columns of this table\."),
         ("time,tag,value\n1,surface,0.5\n", "It is a value of 'tag': name that column, or pivot the table"),
         ("1.5,2.5\n3.5,2.5\n", "'column 2'. The file has no header: write a line of names above the rows"),
     ],

@@ -50,6 +50,8 @@ def elsewhere(name: str, source: str, values: pl.LazyFrame) -> str:
     for other in sorted(islice(beside, FILES)):
         names = [each.strip('" \ufeff') for each in re.split(r"[,;\t|]", next(iter(head(other)), ""))]
         shared = [each for each in names if each in schema]
+        if name in names and len(shared) == len(schema):
+            return f"{other} has it, and all columns of this table."
         if name in names and shared:
             join = f"pandas: frame.merge(pd.read_csv({str(other)!r}), how='left')"
             return f"{other} has it: join the two by {named([*map(repr, shared)])} ({join})."
