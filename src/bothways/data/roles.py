@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from textwrap import shorten
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -47,52 +47,26 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     column with two roles, a role that two columns may have, and features that are neither numbers nor text.
     """
     asked = Roles(**given)
-    per = asked.per
-    if per not in (None, *PERS):
-        raise InputError(f"per is {per!r}; it must be one of: {', '.join(PERS)}.")
-    lists = asked.drop, asked.features, asked.categorical, asked.numeric
-    drop, features, categorical, numeric = ([*dict.fromkeys(map(table.called, names))] for names in lists)
-    names = {role: getattr(asked, role) for role in ROLES}
-    none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
-    named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
-    table.require(*named.values(), *drop, *features, *categorical, *numeric)
-    table.require_keys(*(named[role] for role in ("sequence", "split", "group") if role in named))
-    _check_one_role_each(table, named, drop=drop, features=features)
-    _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
-    if "order" in named:
-        _check_order(table, named["order"])
-    typed = {*categorical, *numeric}
-    table, roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
-    out = {name for name, guess in guesses.items() if guess.role == "left out"}
-    taken = {*roles.values(), *drop, *out}
-    left = features or [name for name in table.names if name not in taken]
-    kinds = {name: _kind(table, name) for name in left}
-    if not features:
-        whys = {name: _no_feature(table, name, kinds[name], roles.get("sequence"), name in typed) for name in kinds}
-        guesses |= {name: Guess(name, "left out", why) for name, why in whys.items() if why}
-        kinds = {name: kind for name, kind in kinds.items() if not whys[name]}
+    if asked.per not in (None, *PERS):
+        raise InputError(f"per is {asked.per!r}; it must be one of: {', '.join(PERS)}.")
+    said = _Said.of(table, asked)
+    table, roles, guesses = _guessed(table, said)
+    kinds, whys = _features(table, said, roles, guesses)
+    guesses |= {name: Guess(name, "left out", why) for name, why in whys.items()}
     if table.schema[roles["label"]].is_nested():
         label_values(table, roles["label"])  # refuses it, before columns that read less well are
-    _check_features(table, kinds, [*categorical, table.word], numeric)
+    _check_features(table, kinds, [*said.categorical, table.word], said.numeric)
     if not kinds:
-        said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
-        if (order := roles.get("order")) and table.schema[order].is_numeric():
-            said.append(f"To learn from numbers that sort the rows: {option('numeric', order)}.")
-        raise DataError(
-            f"{table.source}: no column is left to learn {roles['label']!r} from. {' '.join(said)}".rstrip()
-        )
-    guesses |= _feature_guesses(table, kinds, guesses, {*categorical}, typed)
-    more = dict(table.readings)
-    if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence"), roles.get("order")):
+        raise _nothing_left(table, roles, guesses)
+    guesses |= _feature_guesses(table, kinds, guesses, said)
+    per, readings, label = asked.per, dict(table.readings), roles["label"]
+    if per is None and (why := _one_label_each(table, label, roles.get("sequence"), roles.get("order"))):
         per = "sequence"
-        many = table.column(label).null_count()
-        but = f"; empty in {counted(many, 'row')}" if many else ""
-        why = f"one per sequence, as it never changes within one{but} ({option('per', 'step')} for one per step)"
-        more[label] = "; ".join([why, *filter(None, [more.get(label)])])
-    for name in guesses.keys() & more.keys():
+        readings[label] = "; ".join([why, *filter(None, [readings.get(label)])])
+    for name in guesses.keys() & readings.keys():
         if guesses[name].role == "category" and kinds[name] == "numbers":
             continue  # it is read as text
-        guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {more[name]}")
+        guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {readings[name]}")
     return Columns(
         features=tuple(kinds),
         categories=tuple(name for name in kinds if guesses[name].role == "category"),
@@ -104,16 +78,70 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     )
 
 
+class _Said(NamedTuple):
+    """What somebody says of columns, by their names in the table."""
+
+    named: dict[str, str]  # columns by their roles
+    none: set[str]  # the roles that no column has
+    drop: list[str]
+    features: list[str]
+    categorical: list[str]
+    numeric: list[str]
+
+    @property
+    def typed(self) -> set[str]:
+        """The columns that are said to be categories or numbers."""
+        return {*self.categorical, *self.numeric}
+
+    @classmethod
+    def of(cls, table: Table, asked: Roles) -> _Said:
+        """All that is asked for; refuses columns that are not there, and those with two roles."""
+        lists = asked.drop, asked.features, asked.categorical, asked.numeric
+        drop, features, categorical, numeric = ([*dict.fromkeys(map(table.called, names))] for names in lists)
+        names = {role: getattr(asked, role) for role in ROLES}
+        none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
+        named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
+        table.require(*named.values(), *drop, *features, *categorical, *numeric)
+        table.require_keys(*(named[role] for role in ("sequence", "split", "group") if role in named))
+        _check_one_role_each(table, named, drop=drop, features=features)
+        _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
+        if "order" in named:
+            _check_order(table, named["order"])
+        return cls(named, none, drop, features, categorical, numeric)
+
+
+def _features(
+    table: Table, said: _Said, roles: Mapping[str, str], guesses: Mapping[str, Guess]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What each feature holds, by name; and why what might be one is none."""
+    if said.features:
+        return {name: _kind(table, name) for name in said.features}, {}
+    taken = {*roles.values(), *said.drop, *(name for name, guess in guesses.items() if guess.role == "left out")}
+    kinds = {name: _kind(table, name) for name in table.names if name not in taken}
+    sequence = roles.get("sequence")
+    whys = {name: _no_feature(table, name, kind, sequence, name in said.typed) for name, kind in kinds.items()}
+    out = {name: why for name, why in whys.items() if why}
+    return {name: kind for name, kind in kinds.items() if name not in out}, out
+
+
+def _nothing_left(table: Table, roles: Mapping[str, str], guesses: Mapping[str, Guess]) -> DataError:
+    said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
+    if (order := roles.get("order")) and table.schema[order].is_numeric():
+        said.append(f"To learn from numbers that sort the rows: {option('numeric', order)}.")
+    return DataError(f"{table.source}: no column is left to learn {roles['label']!r} from. {' '.join(said)}".rstrip())
+
+
 def _feature_guesses(
-    table: Table, kinds: Mapping[str, str], guesses: Mapping[str, Guess], categories: set[str], typed: set[str]
+    table: Table, kinds: Mapping[str, str], guesses: Mapping[str, Guess], said: _Said
 ) -> dict[str, Guess]:
     """Whether each feature is a category, and why, after what the `guesses` say of it."""
-    by_name = {guess.name: guess for guess in guess_categories(table, [name for name in kinds if name not in typed])}
+    untyped = [name for name in kinds if name not in said.typed]
+    by_name = {guess.name: guess for guess in guess_categories(table, untyped)}
     features = {}
     for name, kind in kinds.items():
         found = [of[name] for of in (guesses, by_name) if name in of]
-        category = name in categories or kind == "text" or any(guess.role == "category" for guess in found)
-        plain = "as given" if name in typed else text_of(table.column(name)) if kind == "text" else "numbers"
+        category = name in said.categorical or kind == "text" or any(guess.role == "category" for guess in found)
+        plain = "as given" if name in said.typed else text_of(table.column(name)) if kind == "text" else "numbers"
         why = "; ".join(guess.why for guess in found) or plain
         features[name] = Guess(name, "category" if category else "feature", why)
     return features
@@ -148,15 +176,14 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
                 )
 
 
-def _guessed(
-    table: Table, named: Mapping[str, str], none: set[str], used: set[str], counters: bool
-) -> tuple[Table, dict[str, Any], dict[str, Guess]]:
+def _guessed(table: Table, said: _Said) -> tuple[Table, dict[str, Any], dict[str, Guess]]:
     """All roles but those of features, and a guess for each column that has one or looks as if it had.
 
     With them comes the table, with a column more where several tell the time that sorts the steps.
     """
-    roles: dict[str, Any] = dict(named)
-    guesses = {name: Guess(name, role, "as given") for role, name in named.items()}
+    roles: dict[str, Any] = dict(said.named)
+    guesses = {name: Guess(name, role, "as given") for role, name in roles.items()}
+    used, counters = {*said.drop, *said.features, *said.typed}, not said.features
 
     def free() -> list[str]:
         taken = {*roles.values(), *used}
@@ -170,7 +197,7 @@ def _guessed(
             why = guess.why if earlier is None else f"{guess.why}; {earlier.why}"
             guesses[guess.name] = replace(guess, why=why)
 
-    wanted = {"label", "split", "sequence", "order"} - none - roles.keys()
+    wanted = {"label", "split", "sequence", "order"} - said.none - roles.keys()
     if "sequence" in roles:
         parts = table.joined.get(roles["sequence"], ())
         guesses |= {name: Guess(name, "left out", NAMED) for name in parts}
@@ -205,7 +232,7 @@ def _guessed(
         guesses.pop(together, None)
         table = given
     for name in free():
-        if "label" in named and name.strip().lower() in LABELS[:-1]:
+        if "label" in said.named and name.strip().lower() in LABELS[:-1]:
             guesses.setdefault(
                 name, Guess(name, "", f"called as a label is ({option('drop', name)} if it is one, too)")
             )
@@ -220,19 +247,25 @@ def _shown(table: Table) -> Table:
     return replace(table, values=table.values.filter(pl.col(SPLIT) == "train"), start=int(train.arg_max() or 0))
 
 
-def _one_label_each(table: Table, label: str, sequence: str | None, order: str | None) -> bool:
-    """Whether there are several sequences, most of more than one step, and no label changes within any."""
+def _one_label_each(table: Table, label: str, sequence: str | None, order: str | None) -> str:
+    """Why sequences have one label each: there are several, most of more than one step, and no label changes within
+    any. "" if they do not.
+    """
     names = None if order is None else names_by_file(table, sequence, [order])
     names = table.names_of_sequences(sequence) if names is None else names
     if names is None:
-        return False
+        return ""
     frame = pl.DataFrame({"label": table.column(label), "sequence": names})
     # Most tables show within their first rows that labels change.
     for part in (frame.head(HEAD), frame):
         counts = part.group_by("sequence").agg(pl.col("label").drop_nulls().n_unique(), pl.len().alias("steps"))
         if (counts["label"] > 1).any():
-            return False
-    return counts.height >= FEW_SEQUENCES and len(frame) >= 2 * counts.height
+            return ""
+    if counts.height < FEW_SEQUENCES or len(frame) < 2 * counts.height:
+        return ""
+    empty = frame["label"].null_count()
+    but = f"; empty in {counted(empty, 'row')}" if empty else ""
+    return f"one per sequence, as it never changes within one{but} ({option('per', 'step')} for one per step)"
 
 
 def _check_one_role_each(table: Table, roles: Mapping[str, str], **lists: list[str]) -> None:
