@@ -80,7 +80,7 @@ class Candidate:
 
     @cached_property
     def shown_by(self) -> list[Proof]:
-        """The clocks and counters that show that it tells sequences apart, if their name allows it."""
+        """The clocks and counters that show that it tells sequences apart."""
         return [proof for proof in self.proofs if proof.tells_apart(self.column)]
 
     def reason(self) -> Reason | None:

@@ -125,10 +125,11 @@ def _features(
 
 
 def _nothing_left(table: Table, roles: Mapping[str, str], guesses: Mapping[str, Guess]) -> DataError:
-    said = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
+    reasons = [str(guess) for guess in guesses.values() if guess.name != roles["label"]]
     if (order := roles.get("order")) and table.schema[order].is_numeric():
-        said.append(f"To learn from numbers that sort the rows: {option('numeric', order)}.")
-    return DataError(f"{table.source}: no column is left to learn {roles['label']!r} from. {' '.join(said)}".rstrip())
+        reasons.append(f"To learn from numbers that sort the rows: {option('numeric', order)}.")
+    text = f"{table.source}: no column is left to learn {roles['label']!r} from. {' '.join(reasons)}"
+    return DataError(text.rstrip())
 
 
 def _feature_guesses(
