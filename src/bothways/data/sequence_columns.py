@@ -91,7 +91,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
 
 
 def _codes(table: Table, name: str, label: str) -> bool:
-    """Whether a column has one value for each label, and is not called a thing that may have one."""
+    """Whether a column is a code of the label: one value for each, and not the name of a thing (`machine`)."""
     return not is_thing(name) and _joins(table, name, label) and _joins(table, label, name)
 
 
