@@ -93,15 +93,7 @@ def guess_order(
     if sequences is None:
         sequences = table.names_of_sequences(sequence)
     steps = grouped_rows(sequences, len(table))
-    times = [name for name in clocks if schema[name].is_temporal()]
-    finer = {name: whole for name in times for whole in times if name != whole and _are_days_of(table, name, whole)}
-    ranks = {
-        name: _rank(name, table.column(name), steps, sequences is None, times == [name] or name in finer.values())
-        for name in clocks
-    }
-    usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS and name not in finer]
-    if any(ranks[name][0] == 4 for name in usable) and any(_counts_steps(table, name, steps) for name in names):
-        usable = [name for name in usable if ranks[name][0] != 4]  # the rows do stand in order: it counts down
+    ranks, usable = _ranked(table, clocks, names, steps, one=sequences is None)
     order = min(usable, key=lambda name: (ranks[name][0], -ranks[name][1]), default=None) if needed else None
     guesses = []
     if order is not None:
@@ -111,15 +103,29 @@ def guess_order(
         _check_times_of_day(table, order, names, steps)
     elif needed:
         _check_few_empty(table, names, sequences)
-    for name in names:
-        numeric = schema[name].is_numeric() and (counters or name in usable)
-        if name == order or not (numeric or schema[name].is_temporal()):
+    numbers = {name for name in names if schema[name].is_numeric() and (counters or name in usable)}
+    for name in (name for name in names if name in numbers or schema[name].is_temporal()):
+        if name == order:
             continue
         guess = _other_clock(table, name, ranks.get(name), steps, order, name in usable, needed)
         if guess is not None:
             order = name if guess.role == "order" else order
             guesses.append(guess)
     return sorted(guesses, key=lambda guess: guess.role != "order")
+
+
+def _ranked(
+    table: Table, clocks: Collection[str], names: Collection[str], steps: Steps, *, one: bool
+) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """How well each clock sorts the steps, as `_rank` says, and which may; `one` says that there is one sequence."""
+    times = [name for name in clocks if table.schema[name].is_temporal()]
+    finer = {name: whole for name in times for whole in times if name != whole and _are_days_of(table, name, whole)}
+    alone = {*finer.values(), *(times if len(times) == 1 else ())}
+    ranks = {name: _rank(name, table.column(name), steps, one, name in alone) for name in clocks}
+    usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS and name not in finer]
+    if any(ranks[name][0] == 4 for name in usable) and any(_counts_steps(table, name, steps) for name in names):
+        usable = [name for name in usable if ranks[name][0] != 4]  # the rows do stand in order: it counts down
+    return ranks, usable
 
 
 def _other_clock(
@@ -232,43 +238,57 @@ def _counts_steps(table: Table, name: str, steps: Steps) -> bool:
 
 def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess | None:
     """A word about numbers that rise or fall all the time, or number the rows in another order."""
-    rows, same = steps
-    few = np.count_nonzero(~same) < 2  # one sequence or two
+    few = np.count_nonzero(~steps[1]) < 2  # one sequence or two
     whole, keep = column.dtype.is_integer() or are_whole(column), option("numeric", name)
     if name in ROW_NUMBERS or (whole and few):
-        places = column.drop_nulls().unique().sort()
-        every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
-        if every and not (column.is_sorted() or column.is_sorted(descending=True)):
-            if needed and (name in ROW_NUMBERS or last_word(name) in ROW_NAMES):
-                return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
-            return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
-    if name in ROW_NUMBERS:
-        return Guess(name, "left out", "numbers the rows")
-    values = numbers_of(column)
-    if not np.isfinite(values).all():
+        guess = _numbers_of_rows(name, column, needed)
+        if guess is not None:
+            return guess
+    differences = _differences(column, steps)
+    if differences is None:
         return None
-    for part in (rows[:HEAD], rows):
-        inner = same[: len(part) - 1]
-        differences = np.diff(values[part])[inner]
-        rises, falls = bool((differences >= 0).all()), bool((differences <= 0).all())
-        if len(differences) < FEW_STEPS or rises == falls:
-            return None
-    if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
+    rises = differences.max() > 0
+    first, smallest = differences[0], np.spacing(np.abs(numbers_of(column)).max())
+    if np.allclose(differences, first, rtol=1e-3, atol=4 * smallest):
         sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
         grows = f"{'rises' if rises else 'falls'} by the same amount with each step, as a counter does"
         return Guess(name, "left out", f"{grows} ({sort}{keep} to learn from it)")
-    if whole and (np.diff(values) == 1).all():
+    if whole and (np.diff(numbers_of(column)) == 1).all():
         return Guess(name, "left out", f"numbers the rows ({keep} to learn from it)")
     if np.count_nonzero(differences) < MANY_VALUES or column.n_unique() < 3:  # two values make a flag, no meter
         return None
     only = "only rises" if rises else "only falls"
     if whole and few:
-        runs = same.all() and 2 * column.n_unique() <= len(column)
+        runs = steps[1].all() and 2 * column.n_unique() <= len(column)
         apart = f"{option('sequence', name)} if it tells sequences apart, " if runs else ""
         return Guess(name, "left out", f"{only}, as a counter does ({apart}{keep} to learn from it)")
     only += "" if few else " within sequences"
     sort = f"{option('order', name)} if it is a clock, " if needed and rises else ""
     return Guess(name, "feature", f"numbers; {only}, as a meter does ({sort}{option('drop', name)} if it is a counter)")
+
+
+def _numbers_of_rows(name: str, column: pl.Series, needed: bool) -> Guess | None:
+    """A word about whole numbers that number all rows in another order, or that pandas wrote beside them."""
+    places = column.drop_nulls().unique().sort()
+    every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
+    if every and not (column.is_sorted() or column.is_sorted(descending=True)):
+        if needed and (name in ROW_NUMBERS or last_word(name) in ROW_NAMES):
+            return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
+        return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
+    return Guess(name, "left out", "numbers the rows") if name in ROW_NUMBERS else None
+
+
+def _differences(column: pl.Series, steps: Steps) -> Array | None:
+    """By how much numbers change from step to step, if they only rise or only fall; None if not, or in few steps."""
+    rows, same = steps
+    values = numbers_of(column)
+    if not np.isfinite(values).all():
+        return None
+    for part in (rows[:HEAD], rows):
+        differences = np.diff(values[part])[same[: len(part) - 1]]
+        if len(differences) < FEW_STEPS or (differences >= 0).all() == (differences <= 0).all():
+            return None
+    return differences
 
 
 def names_by_file(table: Table, sequence: str | None, clocks: Collection[str]) -> pl.Series | None:

@@ -177,67 +177,92 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
                 )
 
 
+class _Guesses:
+    """What columns are for, as it is found out, one role after the other."""
+
+    def __init__(self, table: Table, said: _Said) -> None:
+        self.table, self.said = table, said
+        self.roles: dict[str, Any] = dict(said.named)
+        self.wanted = {"label", "split", "sequence", "order"} - said.none - self.roles.keys()
+        self.found = {name: Guess(name, role, "as given") for role, name in self.roles.items()}
+        self.used = {*said.drop, *said.features, *said.typed}
+
+    @property
+    def free(self) -> list[str]:
+        """The columns that have no role yet and of which nobody says what they are."""
+        taken = {*self.roles.values(), *self.used}
+        return [name for name in self.table.names if name not in taken]
+
+    def take(self, guesses: Iterable[Guess]) -> None:
+        """Take guesses, with what was said of the same columns before."""
+        for guess in guesses:
+            if guess.role not in ("", "feature", "left out"):
+                self.roles[guess.role] = guess.name
+            earlier = self.found.get(guess.name)
+            why = guess.why if earlier is None else f"{guess.why}; {earlier.why}"
+            self.found[guess.name] = replace(guess, why=why)
+
+    def leave_out(self, names: Collection[str], why: str) -> None:
+        """Leave out columns that are looked at no more; what was said of them before stands."""
+        self.used |= {*names}
+        self.found = {name: Guess(name, "left out", why) for name in names} | self.found
+
+    def take_sequence_and_order(self) -> None:
+        """The column that tells sequences apart, and the one that sorts their steps, which show each other.
+
+        The table has a column more afterwards where several tell the time that sorts.
+        """
+        given, counters = self.table, not self.said.features
+        together = moment_columns(given, self.free) if "order" in self.wanted else None
+        if together is not None:
+            self.table = with_joined(given, None, together)
+        if "sequence" in self.wanted:
+            self.take(self._sequences(together))
+        elif "sequence" in self.roles:
+            self.take(guess_related(self.table, self.roles["sequence"], self.free))
+        names = [name for name in self.free if name not in self.found or not self.found[name].role]
+        sequence, needed = self.roles.get("sequence"), "order" in self.wanted
+        self.take(guess_order(self.table, sequence, names, needed=needed, counters=counters))
+        if together is not None and self.roles.get("order") == together:
+            self.found |= {guess.name: guess for guess in guess_parts(self.table, together)}
+        elif together is not None:
+            self.found.pop(together, None)
+            self.table = given
+
+    def _sequences(self, together: str | None) -> list[Guess]:
+        parts = () if together is None else together.split(",")
+        clocks = [self.roles["order"]] if "order" in self.roles else clock_columns(self.table, self.free)
+        clocks = [name for name in clocks if name not in parts]
+        long = VALUE in self.table.names  # one value per row, of the variable that another column names
+        likely = [name for name in self.free if name not in clocks and not (name == VARIABLE and long)]
+        return guess_sequence(_shown(self.table), likely, clocks, self.roles["label"])
+
+
 def _guessed(table: Table, said: _Said) -> tuple[Table, dict[str, Any], dict[str, Guess]]:
     """All roles but those of features, and a guess for each column that has one or looks as if it had.
 
     With them comes the table, with a column more where several tell the time that sorts the steps.
     """
-    roles: dict[str, Any] = dict(said.named)
-    guesses = {name: Guess(name, role, "as given") for role, name in roles.items()}
-    used, counters = {*said.drop, *said.features, *said.typed}, not said.features
-
-    def free() -> list[str]:
-        taken = {*roles.values(), *used}
-        return [name for name in table.names if name not in taken]
-
-    def take(found: Iterable[Guess]) -> None:
-        for guess in found:
-            if guess.role not in ("", "feature", "left out"):
-                roles[guess.role] = guess.name
-            earlier = guesses.get(guess.name)
-            why = guess.why if earlier is None else f"{guess.why}; {earlier.why}"
-            guesses[guess.name] = replace(guess, why=why)
-
-    wanted = {"label", "split", "sequence", "order"} - said.none - roles.keys()
-    if "sequence" in roles:
-        parts = table.joined.get(roles["sequence"], ())
-        guesses |= {name: Guess(name, "left out", NAMED) for name in parts}
-        used = {*used, *parts}
-    if "order" in roles:
-        take(guess_parts(table, roles["order"]))
-    if table.readings.get(SPLIT) == MADE and "split" not in wanted:
-        used = {*used, SPLIT}
-        guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
+    known = _Guesses(table, said)
+    if "sequence" in known.roles:
+        known.leave_out(table.joined.get(known.roles["sequence"], ()), NAMED)
+    if "order" in known.roles:
+        known.take(guess_parts(table, known.roles["order"]))
+    if table.readings.get(SPLIT) == MADE and "split" not in known.wanted:
+        known.leave_out([SPLIT], "not asked for")
     if table.word is not None:
-        take(guess_words(table, free(), wanted, features=not counters))
-        return table, roles, guesses
-    if "label" in wanted:
-        take([guess_label(table, free())])
-    if "split" in wanted:
-        take(guess_split(table, free()))
-    given, together = table, moment_columns(table, free()) if "order" in wanted else None
-    if together is not None:
-        table = with_joined(table, None, together)
-    if "sequence" in wanted:
-        clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
-        clocks = [name for name in clocks if together is None or name not in together.split(",")]
-        likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
-        take(guess_sequence(_shown(table), likely, clocks, roles["label"]))
-    elif "sequence" in roles:
-        take(guess_related(table, roles["sequence"], free()))
-    names = [name for name in free() if name not in guesses or not guesses[name].role]
-    take(guess_order(table, roles.get("sequence"), names, needed="order" in wanted, counters=counters))
-    if together is not None and roles.get("order") == together:
-        guesses |= {guess.name: guess for guess in guess_parts(table, together)}
-    elif together is not None:
-        guesses.pop(together, None)
-        table = given
-    for name in free():
-        if "label" in said.named and name.strip().lower() in LABELS[:-1]:
-            guesses.setdefault(
-                name, Guess(name, "", f"called as a label is ({option('drop', name)} if it is one, too)")
-            )
-    return table, roles, guesses
+        known.take(guess_words(table, known.free, known.wanted, features=bool(said.features)))
+        return table, known.roles, known.found
+    if "label" in known.wanted:
+        known.take([guess_label(table, known.free)])
+    if "split" in known.wanted:
+        known.take(guess_split(table, known.free))
+    known.take_sequence_and_order()
+    if "label" in said.named:
+        likely = [name for name in known.free if name.strip().lower() in LABELS[:-1] and name not in known.found]
+        why = "called as a label is ({} if it is one, too)"
+        known.take(Guess(name, "", why.format(option("drop", name))) for name in likely)
+    return known.table, known.roles, known.found
 
 
 def _shown(table: Table) -> Table:

@@ -325,8 +325,13 @@ def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
 
 def not_times(column: pl.Series) -> tuple[int, int, list[str]] | None:
     """The same of dates and times, of which a few fields at most are none, or words without digits among many."""
-    for text in (stripped(column.drop_nulls().head(MANY_NUMBERS)), stripped(column)):
-        times = max((KINDS[kind].values(text) for kind in TIMES), key=lambda each: each.count())
+    head = stripped(column.drop_nulls().head(MANY_NUMBERS))
+    shown = head.unique().drop_nulls().to_list()
+    kinds = [name for name in TIMES if any(re.match(KINDS[name].looks, field) for field in shown)]
+    if not kinds:
+        return None
+    for text in (head, stripped(column)):
+        times = max((KINDS[kind].values(text) for kind in kinds), key=lambda each: each.count())
         stray = times.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(MISSING)
         others = text.filter(stray).unique().sort().to_list()
         few = len(others) <= FEW_WORDS and not any(re.search(r"\d", word) for word in others)
