@@ -119,7 +119,7 @@ def _ranked(
 ) -> tuple[dict[str, tuple[int, int]], list[str]]:
     """How well each clock sorts the steps, as `_rank` says, and which may; `one` says that there is one sequence."""
     times = [name for name in clocks if table.schema[name].is_temporal()]
-    finer = {name: whole for name in times for whole in times if name != whole and _are_days_of(table, name, whole)}
+    finer = _days_of_times(table, times)
     alone = {*finer.values(), *(times if len(times) == 1 else ())}
     ranks = {name: _rank(name, table.column(name), steps, one, name in alone) for name in clocks}
     usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS and name not in finer]
@@ -341,13 +341,15 @@ def days_only(column: pl.Series) -> bool:
     return column.dtype == pl.Date
 
 
-def _are_days_of(table: Table, days: str, times: str) -> bool:
-    """Whether a column holds the days of the times in another one, or is one of the columns that tell these."""
-    column, schema = table.column(days), table.schema
-    if days in table.joined.get(times, ()):
-        return True
-    moments = isinstance(schema[times], pl.Datetime) and schema[days] != pl.Time and days_only(column)
-    return moments and not days_only(table.column(times)) and table.column(times).dt.date().equals(column.dt.date())
+def _days_of_times(table: Table, times: Collection[str]) -> dict[str, str]:
+    """The columns that hold the days of the times in another one, and those that tell these, with the other one."""
+    days = {name: table.column(name).dt.date() for name in times if days_only(table.column(name))}
+    found = {name: whole for whole in times for name in table.joined.get(whole, ()) if name in times}
+    for whole in times if days else ():
+        if whole not in days and isinstance(table.schema[whole], pl.Datetime):
+            dates = table.column(whole).dt.date()
+            found |= {name: whole for name, column in days.items() if column.equals(dates)}
+    return found
 
 
 def time_of_day(table: Table, order: str | None) -> str | None:

@@ -309,6 +309,8 @@ def not_numbers(column: pl.Series) -> tuple[int, int, list[str]] | None:
     C168 among whole numbers.
     """
     text = stripped(column)
+    if not text.str.contains(f"^(?:{KINDS['numbers'].looks})").any():
+        return None
     words = text.str.to_lowercase().is_in(MISSING)
     numbers = max((separated(text, sign) for sign in ".,"), key=lambda each: each.count())
     stray = numbers.is_null() & text.is_not_null()
