@@ -239,13 +239,11 @@ def _check_format(description: Any, path: Path) -> None:
         raise ModelFileError(f"{path}: {said}. {cure}")
 
 
-def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> Model:
-    """The model that the parts of a file describe."""
-    weights, simple, vectors = (parts.get(name, {}) for name in ("weights", "baselines", "vectors"))
+def _check(description: Mapping[str, Any]) -> None:
+    """Refuse a description whose entries are missing, of another type, or do not fit its classes."""
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
-    if not wrong:
-        facts = description["facts"]
-        wrong = [f"facts: {name}" for name in FACTS.keys() & facts if not _fits(facts[name], FACTS[name])]
+    facts = {} if wrong else description["facts"]
+    wrong += [f"facts: {name}" for name in FACTS.keys() & facts if not _fits(facts[name], FACTS[name])]
     if wrong:
         raise InputError(f"In its description these are missing or of another type: {', '.join(sorted(wrong))}.")
     kind, values = description["classes"]["kind"], description["classes"]["values"]
@@ -254,31 +252,41 @@ def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> 
     counts = description["class_counts"]
     if counts and (len(counts) != len(values) or min(counts) < 0):
         raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers from 0.")
-    if "threshold" in description["facts"] and description["facts"]["threshold"]["class"] not in values:
+    if "threshold" in facts and facts["threshold"]["class"] not in values:
         raise InputError("The threshold in it is for none of its classes.")
-    if kept := description["facts"].get("thresholds"):
+    if kept := facts.get("thresholds"):
         rates, sizes = kept["rates"], {len(each) for each in kept["values"]}
         if rates[:1] != [0] or sorted(rates) != rates or len(kept["values"]) != len(values) or sizes - {0, len(rates)}:
             raise InputError("The thresholds in it do not fit its classes, or the rates that they are for.")
+
+
+def _members(described: list[dict[str, Any]], weights: Mapping[str, Any]) -> list[Member | BaselineMember]:
+    """The members that are described, the first of them a network, out of the arrays of all."""
+    arrays: list[dict[str, Any]] = [{} for _ in described]
+    for name, array in weights.items():
+        number, _, own = name.partition("/")
+        if not number.isdecimal() or int(number) >= len(arrays):
+            raise InputError(f"It has no network with a weight {name!r}.")
+        arrays[int(number)][own] = array
+    if not described or "network" not in described[0]:
+        raise InputError("Its first member is no network.")
+    best = Network.from_json(described[0]["network"])
+    return [_member(*each, best) for each in zip(described, arrays, strict=True)]
+
+
+def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> Model:
+    """The model that the parts of a file describe."""
+    _check(description)
+    weights, simple, vectors = (parts.get(name, {}) for name in ("weights", "baselines", "vectors"))
     columns = description["columns"]
     if columns is not None:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
 
         columns = Columns.from_json(columns, vectors)
-    class_counts = dict(zip(values, counts, strict=False))
-    of_members: list[dict[str, Any]] = [{} for _ in description["members"]]
-    for name, array in weights.items():
-        number, _, own = name.partition("/")
-        if not number.isdecimal() or int(number) >= len(of_members):
-            raise InputError(f"It has no network with a weight {name!r}.")
-        of_members[int(number)][own] = array
-    networks = [Network.from_json(said["network"]) for said in description["members"][:1] if "network" in said]
-    if not networks:
-        raise InputError("Its first member is no network.")
-    members = [_member(*each, networks[0]) for each in zip(description["members"], of_members, strict=True)]
+    values, facts = tuple(description["classes"]["values"]), dict(description["facts"])
+    class_counts = dict(zip(values, description["class_counts"], strict=False))
     numbers = {name: description[name] for name in ("temperature", "threshold", "balance")}
-    facts = dict(description["facts"])
-    model = Model(members, tuple(values), columns, class_counts, facts, **numbers)
+    model = Model(_members(description["members"], weights), values, columns, class_counts, facts, **numbers)
     for decision in facts.get("decisions", {}).values():
         replace(model, **decision)  # refuses what cannot be
     return replace(model, baselines=baselines.from_arrays(simple, model.network))

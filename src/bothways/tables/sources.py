@@ -181,20 +181,15 @@ def find_files(source: Source | Files) -> Files:
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     if Path("-") in paths:
         raise DataError("-: tables are not read from standard input; save it in a file. Events are: bothways stream.")
-    found = {path: format_of(path) for path in paths}
-    for path, format in found.items():
-        if format is None:
-            if path.name.lower().endswith(PACKED):
-                raise DataError(f"{path}: this file is packed or compressed; unpack it first.")
-            if hint := _hint(path):
-                raise DataError(hint)
-            *some, last = FORMATS
-            raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
-    formats = {format: path for path, format in reversed(found.items()) if format is not None}
+    formats: dict[Format, Path] = {}
+    for path in paths:
+        if (format := format_of(path)) is None:
+            raise DataError(_no_table(path))
+        formats.setdefault(format, path)
     name = ", ".join(str(Path(each)) for each in given[:3]) + (", ..." if len(given) > 3 else "")
     if len(formats) > 1:
         first, second, *_ = formats.values()
-        raise DataError(f"{name}: {second} and {first} are of two formats; a table is read from files of one.")
+        raise DataError(f"{name}: {first} and {second} are of two formats; a table is read from files of one.")
     if len(paths) > 1:
         name += f" ({len(paths)} files)"
     notices = tuple(notice for folder in map(Path, given) if folder.is_dir() for notice in _passed_over(folder, paths))
@@ -205,6 +200,14 @@ def find_files(source: Source | Files) -> Files:
     # The files of a table have the same columns, so all have one that numbers blocks, or none.
     one = len(paths) == 1 or not _of_fields(files.format) or all(map(csv_files.shows_blocks, paths))
     return files if one else with_blocks(files, False)
+
+
+def _no_table(path: Path) -> str:
+    """What keeps a file of no known format from being read."""
+    if path.name.lower().endswith(PACKED):
+        return f"{path}: this file is packed or compressed; unpack it first."
+    *some, last = FORMATS
+    return _hint(path) or f"{path}: tables are read from files that end in {', '.join(some)} or {last}."
 
 
 def parts_meant(words: Iterable[str]) -> dict[str, str]:
