@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -681,6 +682,18 @@ def test_the_time_grows_with_the_columns_and_no_faster(tmp_path: Path) -> None:
         ratios.append(ratio(1000, 2000))
     assert ratios[-1] <= 2.2, ratios
     assert ratio(2000, 10_000) < 2.2 * 5
+
+
+def test_columns_of_text_take_as_long_as_a_few_of_numbers() -> None:
+    def seconds(column: list[Any]) -> float:
+        columns = {f"x{at}": column for at in range(60)}
+        frame = pl.DataFrame({"flow": [f"F{row // 20}" for row in range(400)], "label": np.arange(400) % 2} | columns)
+        start = time.process_time()
+        read_and_split(Table("some.csv", frame))
+        return time.process_time() - start
+
+    states = [f"state {row * row // 9 % 3}" for row in range(400)]
+    assert seconds(states) < 20 * seconds([row * row / 9 % 3 for row in range(400)])
 
 
 @pytest.mark.parametrize("group", [None, "date"])
