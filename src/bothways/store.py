@@ -179,7 +179,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         with path.open("rb") as file:
             begins = file.read(2)
         if not b"PK".startswith(begins):  # as every model does, wherever it is cut off
-            why = "not a bothways model. Give the file that `bothways train` wrote; a table comes after it."
+            why = "not a bothways model. Give the file that `bothways train` wrote; a table, if any, comes after it."
         raise ModelFileError(f"{path}: {why}") from None
 
 
