@@ -44,10 +44,9 @@ def test_their_values_stand_side_by_side_and_are_no_features() -> None:
     assert (columns.sequence, columns.order, columns.features) == (BOTH, "step", ("x",))
     why = {guess.name: (guess.role, guess.why) for guess in columns.guesses}
     assert why["subject"] == why["trial"] == ("left out", "part of the name of a sequence")
-    assert (
-        choose_columns(frame_table("some", frame, BOTH), label="grew", sequence=BOTH, group="subject").group
-        == "subject"
-    )
+    columns = choose_columns(frame_table("some", frame, BOTH), label="grew", sequence=BOTH, group="subject")
+    assert columns.group == "subject"
+    assert [(guess.role, guess.why) for guess in columns.guesses if guess.name == "subject"] == [("group", "as given")]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
