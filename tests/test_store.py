@@ -164,7 +164,7 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (b"", "damaged or cut short, or not a bothways model"),
-        (b"time,label\n0,a\n", "not a bothways model. Give the file that `bothways train` wrote; a table, if any, comes after"),
+        (b"time,label\n0,a\n", "Give the file that `bothways train` wrote; a table, if any, comes after it."),
         (b"PK\x03\x04", "damaged or cut short, or not a bothways model"),
         (b"\x80\x04K\x01.", "not a bothways model"),
     ],
