@@ -462,7 +462,7 @@ def test_weights_decide_what_is_learnt() -> None:
     assert quick(epochs=20).fit(doubled, labels, sample_weight=1 - by_sequence).score(X, y) < 0.05
 
 
-SHORT = "ignore:The budget .* was enough for one training alone"
+SHORT = "ignore:The budget .* was enough for one whole training alone"
 
 
 @pytest.fixture
@@ -515,7 +515,7 @@ def test_a_budget_for_one_training_alone_is_said(one_training: dict[str, Any], m
     note = SearchClock.note  # on a busy machine a search may take longer than it was given
     monkeypatch.setattr(SearchClock, "note", lambda clock, took, processor: note(clock, took, took / 2))
     X, y = some_data([8, 12] * 9, (0, 1))
-    alone = r"The budget \(0.2 s\) was enough for one training alone. To compare settings, give budget='10m'"
+    alone = r"The budget \(0.2 s\) was enough for one whole training alone. To compare settings, give budget='10m'"
     with pytest.warns(UserWarning, match=alone) as said:
         quick(**one_training | {"budget": 0.2}, units=1).fit(X, y)
     assert said[0].filename == __file__

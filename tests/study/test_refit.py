@@ -257,7 +257,7 @@ def test_a_search_ends_well_on_columns_of_all_kinds(per: str, sequences: int, tm
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The budget .* was enough for one training alone")
+@pytest.mark.filterwarnings("ignore:The budget .* was enough for one whole training alone")
 def test_a_labeler_measures_importance_with_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refitting, "SPARE", 1e9)
     frame = pl.read_parquet(table).sort("id", "t").filter(pl.col("part") != "test")

@@ -131,13 +131,13 @@ def test_a_budget_for_one_training_alone_is_said(
     monkeypatch.setattr(SearchClock, "budget", 4.5)
     tuned = tune(train, valid, SHAPE, QUICK, budget=4.5, workers=1, say=heard.append)
     assert len(tuned.tried) == count
-    budget = "The budget (4.5 s) was enough for one training alone. To compare settings, give budget='10m'."
+    budget = "The budget (4.5 s) was enough for one whole training alone. To compare settings, give budget='10m'."
     assert heard == [budget] * said
 
 
 def test_a_budget_that_was_too_short_is_told_in_plain_seconds_and_a_longer_one_advised() -> None:
     assert _too_short(120) == (
-        "The budget (120 s) was enough for one training alone. To compare settings, give budget='10m'."
+        "The budget (120 s) was enough for one whole training alone. To compare settings, give budget='10m'."
     )
     assert _too_short(1800).endswith("give budget='120m'.")
 

@@ -238,7 +238,8 @@ def _counts_steps(table: Table, name: str, steps: Steps) -> bool:
 
 def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess | None:
     """A word about numbers that rise or fall all the time, or number the rows in another order."""
-    few = np.count_nonzero(~steps[1]) < 2  # one sequence or two
+    _, same = steps
+    few = np.count_nonzero(~same) < 2  # one sequence or two
     whole, keep = column.dtype.is_integer() or are_whole(column), option("numeric", name)
     if name in ROW_NUMBERS or (whole and few):
         guess = _numbers_of_rows(name, column, needed)
@@ -247,19 +248,18 @@ def _counter(name: str, column: pl.Series, steps: Steps, needed: bool) -> Guess 
     differences = _differences(column, steps)
     if differences is None:
         return None
-    rises = differences.max() > 0
-    first, smallest = differences[0], np.spacing(np.abs(numbers_of(column)).max())
-    if np.allclose(differences, first, rtol=1e-3, atol=4 * smallest):
+    values, rises = numbers_of(column), differences.max() > 0
+    if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
         sort = f"{option('order', name)} to sort by it, " if needed and rises else ""
         grows = f"{'rises' if rises else 'falls'} by the same amount with each step, as a counter does"
         return Guess(name, "left out", f"{grows} ({sort}{keep} to learn from it)")
-    if whole and (np.diff(numbers_of(column)) == 1).all():
+    if whole and (np.diff(values) == 1).all():
         return Guess(name, "left out", f"numbers the rows ({keep} to learn from it)")
     if np.count_nonzero(differences) < MANY_VALUES or column.n_unique() < 3:  # two values make a flag, no meter
         return None
     only = "only rises" if rises else "only falls"
     if whole and few:
-        runs = steps[1].all() and 2 * column.n_unique() <= len(column)
+        runs = same.all() and 2 * column.n_unique() <= len(column)
         apart = f"{option('sequence', name)} if it tells sequences apart, " if runs else ""
         return Guess(name, "left out", f"{only}, as a counter does ({apart}{keep} to learn from it)")
     only += "" if few else " within sequences"

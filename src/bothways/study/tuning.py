@@ -199,7 +199,8 @@ def tune(
 def _too_short(budget: float) -> str:
     """What to say of a budget of so many seconds that was too short for a search."""
     more = option("budget", f"{max(10, round(4 * budget / 60))}m")
-    return f"The budget ({round(budget, 1):g} s) was enough for one training alone. To compare settings, give {more}."
+    enough = f"The budget ({round(budget, 1):g} s) was enough for one whole training alone."
+    return f"{enough} To compare settings, give {more}."
 
 
 def _attempts(
